@@ -1,0 +1,1 @@
+//! Containers built for O(1) snapshots: packed pages in shared trees.

@@ -1,0 +1,4 @@
+//! Bytes in, values out: the wire protocol, packed encodings, codecs and
+//! number formats that Basalt shares with Redis. No I/O, no `unsafe`, and no
+//! input makes it panic.
+#![forbid(unsafe_code)]

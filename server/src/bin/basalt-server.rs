@@ -1,0 +1,2 @@
+//! The Basalt server.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Everything with a socket, a thread or a signal.
