@@ -1,1 +1,4 @@
 //! Containers built for O(1) snapshots: packed pages in shared trees.
+
+pub mod hash;
+pub mod paged;
