@@ -2,3 +2,5 @@
 //! number formats that Basalt shares with Redis. No I/O, no `unsafe`, and no
 //! input makes it panic.
 #![forbid(unsafe_code)]
+
+pub mod packed;
