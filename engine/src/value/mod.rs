@@ -1,0 +1,3 @@
+//! The types of value and their encodings.
+
+pub mod zset;
