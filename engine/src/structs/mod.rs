@@ -1,2 +1,5 @@
 //! Containers built for O(1) snapshots: packed pages in shared trees.
+
+pub mod hash;
+pub mod paged;
 pub mod rank;
