@@ -124,7 +124,6 @@ pub struct Directive {
     pub(super) parse: fn(&mut Config, &Directive, &[Vec<u8>], &mut ParseState) -> Result<(), Reason>,
     pub(super) show: fn(&Config, &Directive) -> Vec<u8>,
     pub(super) same: fn(&Config, &Config) -> bool,
-    pub(super) copy: fn(&mut Config, &Config),
     pub(super) lines: fn(&Config, &Directive, &Config) -> Lines,
 }
 

@@ -55,7 +55,6 @@ macro_rules! directives {
             parse: |config, row, args, state| config.$field.parse(row, args, state),
             show: |config, row| config.$field.show(row),
             same: |a, b| a.$field == b.$field,
-            copy: |to, from| to.$field.clone_from(&from.$field),
             lines: |config, row, default| config.$field.lines(row, &default.$field),
         },)*];
     };

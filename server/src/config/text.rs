@@ -23,7 +23,7 @@ pub fn split_args(line: &[u8]) -> Option<Vec<Vec<u8>>> {
 }
 
 /// White space as C's `isspace` sees it.
-pub(super) fn is_space(byte: u8) -> bool {
+fn is_space(byte: u8) -> bool {
     byte.is_ascii_whitespace() || byte == 0x0b
 }
 
@@ -144,9 +144,7 @@ pub(super) fn strict_int(text: &[u8]) -> Option<i64> {
 /// An integer as C's `strtoll` reads it when the whole text has to be a number: blanks and a sign may precede, an empty
 /// text is 0, and what does not fit becomes the nearest value. `None` when something follows the digits.
 pub(super) fn loose_int(text: &[u8], radix: u32) -> Option<i64> {
-    let (value, exact) = loose_int_exact(text, radix)?;
-    let _ = exact;
-    Some(value)
+    loose_int_exact(text, radix).map(|(value, _)| value)
 }
 
 /// Like [`loose_int`], also telling whether the number fitted.
