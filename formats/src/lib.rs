@@ -3,4 +3,6 @@
 //! input makes it panic.
 #![forbid(unsafe_code)]
 
+pub mod num;
 pub mod packed;
+pub mod resp;
