@@ -15,7 +15,6 @@ mod range;
 mod sample;
 #[cfg(test)]
 mod tests;
-mod text;
 mod tree;
 
 use std::collections::BTreeSet;
@@ -25,7 +24,6 @@ use basalt_formats::packed::listpack::{Entry, Listpack, MAX_BYTES};
 
 use crate::structs::rank;
 pub use range::{LexBound, LexRange, ScoreRange, index_span, limit_span};
-use text::score_text;
 pub use tree::Tree;
 
 /// The directives that bound the listpack encoding.

@@ -261,13 +261,6 @@ proptest! {
             prop_assert_eq!(collect(&set, span, false), inside.clone());
         }
     }
-
-    #[test]
-    fn score_text_reads_back(score in any::<f64>()) {
-        prop_assume!(!score.is_nan());
-        let text = String::from_utf8(score_text(score).to_vec()).expect("ASCII");
-        prop_assert_eq!(text.parse::<f64>().expect("a number"), score);
-    }
 }
 
 fn of(pairs: &[(f64, &str)]) -> Zset {
@@ -421,6 +414,74 @@ fn unequal_scores_answer_lex_ranges_as_redis_does_when_small() {
     // Forwards a run of b, a and c since all are at most c; backwards only c.
     assert_eq!(set.lex_span(&range, false), 0..3);
     assert_eq!(set.lex_span(&range, true), 2..3);
+}
+
+#[test]
+fn a_big_set_is_scanned_once_while_it_changes() {
+    let limits = ZsetLimits::default();
+    let mut set = Zset::new();
+    for i in 0..5000 {
+        set.add(
+            &limits,
+            f64::from(i),
+            format!("stay{i}").as_bytes(),
+            AddFlags::default(),
+        );
+        set.add(
+            &limits,
+            0.5,
+            format!("go{i}").as_bytes(),
+            AddFlags::default(),
+        );
+    }
+    let mut stayed = BTreeMap::new();
+    let mut cursor = 0;
+    let mut steps = 0;
+    loop {
+        let mut shown = 0;
+        cursor = set.scan(cursor, 10, &mut |m, s| {
+            shown += 1;
+            if m.starts_with(b"stay") {
+                *stayed.entry(m.to_vec()).or_insert(0) += 1;
+                assert_eq!(m, format!("stay{s}").as_bytes());
+            }
+        });
+        if cursor == 0 {
+            break;
+        }
+        assert!((10..20).contains(&shown) && cursor < 1 << 53);
+        set.remove(format!("go{steps}").as_bytes());
+        set.add(
+            &limits,
+            1.5,
+            format!("new{steps}").as_bytes(),
+            AddFlags::default(),
+        );
+        steps += 1;
+    }
+    assert!(stayed.len() == 5000 && stayed.values().all(|n| *n == 1));
+    set.check();
+}
+
+#[test]
+fn memory_of_a_big_set_stays_low() {
+    let mut set = Zset::new_tree();
+    let n = 100_000u64;
+    for i in 0..n {
+        // A permutation of 0..n: members and scores arrive in random order.
+        let i = (i * 61_803 + 7) % n;
+        let member = format!("member:{i:010}");
+        set.add(
+            &ZsetLimits::default(),
+            i as f64,
+            member.as_bytes(),
+            AddFlags::default(),
+        );
+    }
+    assert_eq!(set.len() as u64, n);
+    let each = set.heap_bytes() as f64 / n as f64;
+    println!("{each:.2} bytes per element");
+    assert!(each < 60.0, "{each:.2} bytes per element");
 }
 
 /// Draws in a fixed pattern that reaches every residue.
