@@ -3,6 +3,7 @@
 //! input makes it panic.
 #![forbid(unsafe_code)]
 
+pub mod crc16;
 pub mod num;
 pub mod packed;
 pub mod resp;
