@@ -3,5 +3,9 @@
 //! input makes it panic.
 #![forbid(unsafe_code)]
 
+pub mod crc16;
+pub mod crc64;
+pub mod glob;
+pub mod lzf;
 pub mod num;
 pub mod resp;
