@@ -2,3 +2,4 @@
 //! no socket, reads no wall clock of its own and starts no runtime.
 
 pub mod structs;
+pub mod value;
