@@ -264,3 +264,12 @@ fn conversion_from_and_to_a_listpack() {
     );
     assert!(numbers(1, 2).single_listpack().is_none());
 }
+
+#[test]
+fn snapshots_may_go_to_another_thread() {
+    let mut list = numbers(3, 1000);
+    let snapshot = list.clone();
+    let walk = std::thread::spawn(move || snapshot.iter().count());
+    while list.pop_front().is_some() {}
+    assert_eq!(walk.join().expect("no panic"), 1000);
+}
