@@ -27,7 +27,7 @@ pub struct ListLimits {
     /// `list-max-listpack-size`.
     pub max_listpack_size: i32,
     /// `list-compress-depth`; accepted, without effect so far.
-    pub compress_depth: u32,
+    pub compress_depth: i32,
     /// Elements of at least this many bytes get their own node in a
     /// quicklist; 0 is the default of 1 GiB. Only `DEBUG` changes it.
     pub packed_threshold: usize,
@@ -167,6 +167,15 @@ impl List {
         match self {
             List::Packed(list) => list.heap_bytes(),
             List::Quick(list) => size_of::<QuickList>() + list.heap_bytes(),
+        }
+    }
+
+    /// How many allocations freeing it takes, roughly: one for a listpack, one
+    /// for each node of a quicklist.
+    pub fn free_effort(&self) -> usize {
+        match self {
+            List::Packed(_) => 1,
+            List::Quick(list) => list.node_count().max(1),
         }
     }
 
