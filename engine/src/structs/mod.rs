@@ -1,1 +1,6 @@
 //! Containers built for O(1) snapshots: packed pages in shared trees.
+
+pub mod hash;
+pub mod paged;
+pub mod quicklist;
+pub mod rank;

@@ -1,0 +1,584 @@
+//! One page: the leaf of the tree, a packed arena of entries in hash order.
+//!
+//! The arena is an `Arc<[u8]>`, counters and bytes in one allocation, so a lookup
+//! in a small map touches the arena and nothing else. Shared arenas are copied
+//! before the first write; unshared ones are written in place.
+//!
+//! Invariants: entries stand in ascending order of full hash; a page is never
+//! empty once it is part of a tree; the header's hint is at most the hint of any
+//! entry.
+
+use std::sync::Arc;
+
+use super::record::{
+    Edit, HEADER, INLINE_MAX, KEY_BLOB, OBJ, PAY_BLOB, Rec, Shape, Span, View, get_index,
+    lower_bound, set_index,
+};
+use super::side::Side;
+use super::{Entry, EntryMut, Old, Payload, Schema, size};
+
+/// Entries after which a page splits, unless all share one hash.
+pub(super) const MAX_ENTRIES: usize = 64;
+/// Arena bytes after which a page splits, so that a copy-on-write stays short.
+pub(super) const MAX_BYTES: usize = 16 * 1024;
+
+/// A page of the tree.
+pub(super) struct Leaf<S: Schema> {
+    bytes: Arc<[u8]>,
+    side: Option<Arc<Side<S::Obj>>>,
+}
+
+impl<S: Schema> Clone for Leaf<S> {
+    fn clone(&self) -> Self {
+        Leaf {
+            bytes: Arc::clone(&self.bytes),
+            side: self.side.clone(),
+        }
+    }
+}
+
+/// The arguments of one put, and what parents have to know afterwards.
+pub(super) struct Put<'a, S: Schema> {
+    pub hash: u64,
+    pub key: &'a [u8],
+    pub parts: &'a [&'a [u8]],
+    pub pay_len: usize,
+    pub obj: Option<S::Obj>,
+    /// Set by the page: its hint after the write.
+    pub hint: u64,
+    /// Set by the page: its hint may have gone up.
+    pub hint_raised: bool,
+}
+
+/// The outcome of a put.
+pub(super) enum Done<O> {
+    /// The page has to be split first; nothing was changed.
+    Full,
+    /// Written; the old entry, if there was one.
+    Put(Option<Old<O>>),
+}
+
+/// A removed entry.
+pub(super) struct Removed<O> {
+    pub payload: Payload,
+    pub obj: Option<O>,
+}
+
+impl<S: Schema> Leaf<S> {
+    /// A page without entries, to be filled at once.
+    pub fn empty() -> Self {
+        let mut bytes = zeroed(HEADER);
+        Edit(own(&mut bytes)).set_used(HEADER);
+        Edit(own(&mut bytes)).set_hint(u64::MAX);
+        Leaf { bytes, side: None }
+    }
+
+    #[inline]
+    pub fn view(&self) -> View<'_> {
+        View(&self.bytes)
+    }
+
+    pub fn len(&self) -> usize {
+        self.view().len()
+    }
+
+    pub fn hint(&self) -> u64 {
+        self.view().hint()
+    }
+
+    /// The address of the arena, for tests of sharing.
+    #[cfg(test)]
+    pub fn addr(&self) -> *const u8 {
+        self.bytes.as_ptr()
+    }
+
+    pub fn heap_bytes(&self) -> usize {
+        self.bytes.len() + size::ARC_HEADER + self.side.as_ref().map_or(0, |side| side.heap_bytes())
+    }
+
+    /// Arena bytes the entries need, without slack.
+    pub fn needed(&self) -> usize {
+        size::needed(self.len(), self.view().live())
+    }
+
+    #[inline]
+    fn key_of(&self, rec: &Rec) -> &[u8] {
+        if rec.flags & KEY_BLOB != 0 {
+            return self.blob(rec.key_at);
+        }
+        &self.bytes[rec.key_at..rec.key_at + rec.key_len]
+    }
+
+    #[inline]
+    fn payload_of(&self, rec: &Rec) -> &[u8] {
+        if rec.flags & PAY_BLOB != 0 {
+            return self.blob(rec.pay_at());
+        }
+        &self.bytes[rec.pay_at()..rec.end()]
+    }
+
+    fn blob(&self, at: usize) -> &[u8] {
+        match &self.side {
+            Some(side) => side.blob(get_index(&self.bytes, at)),
+            None => &[],
+        }
+    }
+
+    #[inline]
+    pub fn entry(&self, i: usize) -> Entry<'_, S> {
+        let rec = self.view().rec(i);
+        let obj = if rec.flags & OBJ != 0 {
+            let at = get_index(&self.bytes, rec.obj_at);
+            self.side.as_ref().and_then(|side| side.objs[at].as_ref())
+        } else {
+            None
+        };
+        Entry {
+            key: self.key_of(&rec),
+            payload: self.payload_of(&rec),
+            obj,
+        }
+    }
+
+    /// The hash of entry `i`, computed again from its key.
+    pub fn hash_at(&self, i: usize) -> u64 {
+        S::hash(self.key_of(&self.view().rec(i)))
+    }
+
+    /// Finds a key: its place, or else the first place whose tag is not smaller.
+    #[inline]
+    fn find(&self, tag: u8, key: &[u8]) -> Result<usize, usize> {
+        let tags = self.view().tags();
+        let first = lower_bound(tags, tag);
+        for (i, _) in (first..).zip(tags[first..].iter().take_while(|t| **t == tag)) {
+            let rec = self.view().rec(i);
+            let stored = self.key_of(&rec);
+            if stored == key {
+                return Ok(i);
+            }
+        }
+        Err(first)
+    }
+
+    #[inline]
+    pub fn get(&self, span: Span, h: u64, key: &[u8]) -> Option<Entry<'_, S>> {
+        self.find(span.tag(h), key).ok().map(|i| self.entry(i))
+    }
+
+    /// The first entry whose hash is at least `from`.
+    pub fn seek(&self, span: Span, from: u64) -> usize {
+        if from <= span.lo {
+            return 0;
+        }
+        let mut i = lower_bound(self.view().tags(), span.tag(from));
+        while i < self.len() && self.hash_at(i) < from {
+            i += 1;
+        }
+        i
+    }
+
+    pub fn get_mut(&mut self, span: Span, h: u64, key: &[u8]) -> Option<EntryMut<'_, S>> {
+        let i = self.find(span.tag(h), key).ok()?;
+        let rec = self.view().rec(i);
+        if rec.flags == 0 {
+            let bytes = &mut own(&mut self.bytes)[rec.pay_at()..rec.end()];
+            return Some(EntryMut {
+                payload: bytes,
+                obj: None,
+            });
+        }
+        let bytes = own(&mut self.bytes);
+        let side = Arc::make_mut(self.side.as_mut()?);
+        let obj = if rec.flags & OBJ != 0 {
+            side.objs[get_index(bytes, rec.obj_at)].as_mut()
+        } else {
+            None
+        };
+        let payload = if rec.flags & PAY_BLOB != 0 {
+            side.blobs[get_index(bytes, rec.pay_at())].as_deref_mut()?
+        } else {
+            &mut bytes[rec.pay_at()..rec.end()]
+        };
+        Some(EntryMut { payload, obj })
+    }
+
+    /// Inserts an entry or replaces it whole.
+    #[inline]
+    pub fn put(&mut self, span: Span, put: &mut Put<'_, S>) -> Done<S::Obj> {
+        let tag = span.tag(put.hash);
+        match self.find(tag, put.key) {
+            Ok(i) => self.replace(i, put),
+            Err(first) => self.insert(first, tag, put),
+        }
+    }
+
+    fn insert(&mut self, first: usize, tag: u8, put: &mut Put<'_, S>) -> Done<S::Obj> {
+        let shape = Shape::of(put.key.len(), put.pay_len, put.obj.is_some());
+        if self.overfull(self.len() + 1, self.view().live() + shape.len()) {
+            return Done::Full;
+        }
+        let tags = self.view().tags();
+        let mut pos = first;
+        while pos < tags.len() && tags[pos] == tag && self.hash_at(pos) <= put.hash {
+            pos += 1;
+        }
+        self.make_room(1, shape.len(), None);
+        let at = self.view().used();
+        let mut edit = Edit(own(&mut self.bytes));
+        edit.set_used(at + shape.len());
+        edit.insert_index(pos, tag, at);
+        self.write(at, &shape, put);
+        put.hint = self.hint().min(S::hint(self.entry(pos).payload));
+        Edit(own(&mut self.bytes)).set_hint(put.hint);
+        Done::Put(None)
+    }
+
+    fn replace(&mut self, i: usize, put: &mut Put<'_, S>) -> Done<S::Obj> {
+        let rec = self.view().rec(i);
+        let shape = Shape::of(put.key.len(), put.pay_len, put.obj.is_some());
+        let old_hint = S::hint(self.payload_of(&rec));
+        if rec.flags == 0 && shape.flags == 0 && rec.pay_len == shape.pay_len {
+            let mut at = rec.pay_at();
+            let bytes = own(&mut self.bytes);
+            for part in put.parts {
+                bytes[at..at + part.len()].copy_from_slice(part);
+                at += part.len();
+            }
+            self.settle_hint(i, old_hint, put);
+            return Done::Put(Some(Old { obj: None }));
+        }
+        let live = self.view().live() - rec.len() + shape.len();
+        if shape.len() > rec.len() && self.overfull(self.len(), live) {
+            return Done::Full;
+        }
+        let obj = self.release(&rec).1;
+        let at = if shape.len() <= rec.len() {
+            Edit(own(&mut self.bytes)).free(rec.start + shape.len(), rec.end());
+            rec.start
+        } else {
+            if !self.make_room(0, shape.len(), Some(i)) {
+                Edit(own(&mut self.bytes)).free(rec.start, rec.end());
+            }
+            let at = self.view().used();
+            let mut edit = Edit(own(&mut self.bytes));
+            edit.set_used(at + shape.len());
+            edit.set_offset(i, at);
+            at
+        };
+        self.write(at, &shape, put);
+        self.settle_hint(i, old_hint, put);
+        Done::Put(Some(Old { obj }))
+    }
+
+    /// Whether a page of this content should be split, and can be.
+    fn overfull(&self, entries: usize, live: usize) -> bool {
+        (entries > MAX_ENTRIES || size::needed(entries, live) > MAX_BYTES) && self.splittable()
+    }
+
+    fn splittable(&self) -> bool {
+        let n = self.len();
+        n > 1 && self.hash_at(0) != self.hash_at(n - 1)
+    }
+
+    /// Writes a record into the bytes reserved at `at`.
+    fn write(&mut self, at: usize, shape: &Shape, put: &mut Put<'_, S>) {
+        let bytes = own(&mut self.bytes);
+        let rec = shape.write_head(bytes, at);
+        if shape.flags == 0 {
+            bytes[rec.key_at..rec.pay_at()].copy_from_slice(put.key);
+            copy_parts(&mut bytes[rec.pay_at()..rec.end()], put.parts);
+            return;
+        }
+        let side = Arc::make_mut(self.side.get_or_insert_with(|| Arc::new(Side::new())));
+        if let Some(obj) = put.obj.take() {
+            set_index(bytes, rec.obj_at, side.add_obj(obj));
+        }
+        if shape.flags & KEY_BLOB != 0 {
+            set_index(bytes, rec.key_at, side.add_blob(put.key.into()));
+        } else {
+            bytes[rec.key_at..rec.pay_at()].copy_from_slice(put.key);
+        }
+        if shape.flags & PAY_BLOB != 0 {
+            set_index(
+                bytes,
+                rec.pay_at(),
+                side.add_blob(put.parts.concat().into()),
+            );
+        } else {
+            copy_parts(&mut bytes[rec.pay_at()..rec.end()], put.parts);
+        }
+    }
+
+    /// Takes what a record keeps out of line: its payload and its object.
+    fn release(&mut self, rec: &Rec) -> (Option<Box<[u8]>>, Option<S::Obj>) {
+        if rec.flags & (OBJ | KEY_BLOB | PAY_BLOB) == 0 {
+            return (None, None);
+        }
+        let Some(shared) = self.side.as_mut() else {
+            return (None, None);
+        };
+        let side = Arc::make_mut(shared);
+        let mut taken = (None, None);
+        if rec.flags & OBJ != 0 {
+            taken.1 = side.take_obj(get_index(&self.bytes, rec.obj_at));
+        }
+        if rec.flags & KEY_BLOB != 0 {
+            side.take_blob(get_index(&self.bytes, rec.key_at));
+        }
+        if rec.flags & PAY_BLOB != 0 {
+            taken.0 = Some(side.take_blob(get_index(&self.bytes, rec.pay_at())));
+        }
+        if side.is_empty() {
+            self.side = None;
+        }
+        taken
+    }
+
+    pub fn remove(&mut self, span: Span, h: u64, key: &[u8]) -> Option<Removed<S::Obj>> {
+        let i = self.find(span.tag(h), key).ok()?;
+        let rec = self.view().rec(i);
+        let old_hint = S::hint(self.payload_of(&rec));
+        let mut payload = Payload::new();
+        if rec.flags & PAY_BLOB == 0 {
+            payload.extend_from_slice(self.payload_of(&rec));
+        }
+        let (blob, obj) = self.release(&rec);
+        if let Some(blob) = blob {
+            payload = Payload::from_vec(blob.into_vec());
+        }
+        let mut edit = Edit(own(&mut self.bytes));
+        edit.remove_index(i);
+        edit.free(rec.start, rec.end());
+        if old_hint != u64::MAX && old_hint == self.hint() {
+            self.recompute_hint();
+        }
+        self.give_back();
+        Some(Removed { payload, obj })
+    }
+
+    /// Packs the page anew when a quarter of it is dead, or it became much too long.
+    fn give_back(&mut self) {
+        let v = self.view();
+        let total = self.bytes.len();
+        let dead = v.dead() * 4 > total;
+        let loose = total > 128 && (total - v.used() + v.dead()) * 5 > total * 2;
+        if v.len() > 0 && (dead || loose) {
+            self.bytes = self.packed(0, 0, None);
+        }
+    }
+
+    /// Makes the arena hold `entries` more entries and `extra` more record bytes,
+    /// unshared. Returns true if it was packed anew, leaving the record of `drop`
+    /// out (its index entry stays and then points nowhere).
+    fn make_room(&mut self, entries: usize, extra: usize, drop: Option<usize>) -> bool {
+        let v = self.view();
+        if v.len() + entries <= v.cap() && v.used() + extra <= self.bytes.len() {
+            return false;
+        }
+        self.bytes = self.packed(entries, extra, drop);
+        true
+    }
+
+    /// A copy of the arena without dead bytes, with room for what is to come.
+    fn packed(&self, entries: usize, extra: usize, drop: Option<usize>) -> Arc<[u8]> {
+        let v = self.view();
+        let dropped = drop.map_or(0, |i| v.rec(i).len());
+        let (n, live) = (v.len(), v.live() - dropped);
+        // Without some spare room, rewriting entries with other lengths could pack
+        // the page on every write.
+        let rewritten = v.dead() > 0 || drop.is_some();
+        let spare = if rewritten { (live + extra) / 16 } else { 0 };
+        let (arena, cap) = size::plan(n + entries, live + extra, spare, MAX_ENTRIES);
+        let mut bytes = zeroed(arena);
+        let mut edit = Edit(own(&mut bytes));
+        edit.set_len(n);
+        edit.set_cap(cap);
+        edit.set_hint(v.hint());
+        edit.0[HEADER..HEADER + n].copy_from_slice(v.tags());
+        let base = edit.view().base();
+        let mut at = base;
+        if rewritten {
+            for i in (0..n).filter(|i| Some(*i) != drop) {
+                let rec = v.rec(i);
+                edit.0[at..at + rec.len()].copy_from_slice(&v.0[rec.start..rec.end()]);
+                edit.set_offset(i, at);
+                at += rec.len();
+            }
+        } else {
+            edit.0[at..at + live].copy_from_slice(&v.0[v.base()..v.used()]);
+            at += live;
+            for i in 0..n {
+                edit.set_offset(i, v.offset(i) - v.base() + base);
+            }
+        }
+        edit.set_used(at);
+        bytes
+    }
+
+    /// Brings the page's hint up to date after entry `i` was written anew.
+    fn settle_hint(&mut self, i: usize, old_hint: u64, put: &mut Put<'_, S>) {
+        let new_hint = S::hint(self.entry(i).payload);
+        let page_hint = self.hint();
+        if new_hint < page_hint {
+            Edit(own(&mut self.bytes)).set_hint(new_hint);
+        } else if old_hint == page_hint && new_hint > old_hint {
+            self.recompute_hint();
+            put.hint_raised = true;
+        }
+        put.hint = self.hint();
+    }
+
+    /// Sets the page's hint to the least of its entries.
+    pub fn recompute_hint(&mut self) {
+        let hint = (0..self.len())
+            .map(|i| S::hint(self.entry(i).payload))
+            .min()
+            .unwrap_or(u64::MAX);
+        if hint != self.hint() {
+            Edit(own(&mut self.bytes)).set_hint(hint);
+        }
+    }
+
+    /// Lowers the page's hint to `hint` if it is higher.
+    pub fn lower_hint(&mut self, hint: u64) {
+        if hint < self.hint() {
+            Edit(own(&mut self.bytes)).set_hint(hint);
+        }
+    }
+
+    /// Splits at the highest bit in which hashes differ, which for hashes spread
+    /// evenly halves both the page and its span; keeps the lower part and returns
+    /// the first hash of the upper part's span with the upper part.
+    pub fn split(&mut self, span: Span) -> (u64, Leaf<S>) {
+        let n = self.len();
+        let hashes: Vec<u64> = (0..n).map(|i| self.hash_at(i)).collect();
+        let (min, max) = (hashes[0], hashes[n - 1]);
+        let bit = 63 - (min ^ max).leading_zeros().min(63);
+        let sep = max >> bit << bit;
+        let cut = hashes.partition_point(|h| *h < sep);
+        let (lower, upper) = (
+            Span {
+                lo: span.lo,
+                hi: sep - 1,
+            },
+            Span {
+                lo: sep,
+                hi: span.hi,
+            },
+        );
+        let mut side = self.take_side();
+        let left = Packer::collect(&[(self, lower, &hashes[..cut], 0)], &mut [&mut side]);
+        let right = Packer::collect(&[(self, upper, &hashes[cut..], cut)], &mut [&mut side]);
+        *self = left;
+        (sep, right)
+    }
+
+    /// Joins two neighbours into one page covering `span`.
+    pub fn merge(mut left: Leaf<S>, mut right: Leaf<S>, span: Span) -> Leaf<S> {
+        let hashes = |p: &Leaf<S>| (0..p.len()).map(|i| p.hash_at(i)).collect::<Vec<u64>>();
+        let (lh, rh) = (hashes(&left), hashes(&right));
+        let (mut ls, mut rs) = (left.take_side(), right.take_side());
+        Packer::collect(
+            &[(&left, span, &lh, 0), (&right, span, &rh, 0)],
+            &mut [&mut ls, &mut rs],
+        )
+    }
+
+    /// Takes the side for good (a shared one is copied).
+    fn take_side(&mut self) -> Option<Side<S::Obj>> {
+        self.side.take().map(Arc::unwrap_or_clone)
+    }
+}
+
+/// Collects entries of other pages into a new one.
+struct Packer;
+
+/// A source of entries: page, span of the target, hashes of the entries to take,
+/// index of the first of them.
+type Source<'a, S> = (&'a Leaf<S>, Span, &'a [u64], usize);
+
+impl Packer {
+    fn collect<S: Schema>(
+        sources: &[Source<'_, S>],
+        sides: &mut [&mut Option<Side<S::Obj>>],
+    ) -> Leaf<S> {
+        let mut records = 0;
+        let mut entries = 0;
+        for (page, _, hashes, first) in sources {
+            let v = page.view();
+            entries += hashes.len();
+            records += (0..hashes.len())
+                .map(|i| v.rec(first + i).len())
+                .sum::<usize>();
+        }
+        let (arena, cap) = size::plan(entries, records, 0, MAX_ENTRIES);
+        let mut bytes = zeroed(arena);
+        let mut edit = Edit(own(&mut bytes));
+        edit.set_cap(cap);
+        edit.set_len(entries);
+        let mut target = Side::new();
+        let (mut at, mut i) = (edit.view().base(), 0);
+        for ((page, span, hashes, first), side) in sources.iter().zip(sides) {
+            let v = page.view();
+            for (k, h) in hashes.iter().enumerate() {
+                let rec = v.rec(first + k);
+                edit.0[at..at + rec.len()].copy_from_slice(&v.0[rec.start..rec.end()]);
+                if rec.flags != 0
+                    && let Some(side) = side.as_mut()
+                {
+                    move_side(edit.0, at, side, &mut target);
+                }
+                edit.set_tag(i, span.tag(*h));
+                edit.set_offset(i, at);
+                at += rec.len();
+                i += 1;
+            }
+        }
+        edit.set_used(at);
+        let side = if target.is_empty() {
+            None
+        } else {
+            Some(Arc::new(target))
+        };
+        let mut leaf = Leaf { bytes, side };
+        Edit(own(&mut leaf.bytes)).set_hint(u64::MAX);
+        leaf.recompute_hint();
+        leaf
+    }
+}
+
+/// Moves what the record copied to `at` keeps out of line to another side.
+fn move_side<O>(bytes: &mut [u8], at: usize, from: &mut Side<O>, to: &mut Side<O>) {
+    let rec = Rec::parse(bytes, at);
+    if rec.flags & OBJ != 0
+        && let Some(obj) = from.objs[get_index(bytes, rec.obj_at)].take()
+    {
+        set_index(bytes, rec.obj_at, to.add_obj(obj));
+    }
+    for (flag, at) in [(KEY_BLOB, rec.key_at), (PAY_BLOB, rec.pay_at())] {
+        if rec.flags & flag != 0 {
+            let blob = from.blobs[get_index(bytes, at)].take().unwrap_or_default();
+            set_index(bytes, at, to.add_blob(blob));
+        }
+    }
+}
+
+fn copy_parts(mut to: &mut [u8], parts: &[&[u8]]) {
+    for part in parts {
+        let (head, rest) = to.split_at_mut(part.len());
+        head.copy_from_slice(part);
+        to = rest;
+    }
+}
+
+fn zeroed(len: usize) -> Arc<[u8]> {
+    std::iter::repeat_n(0, len).collect()
+}
+
+/// Write access to an arena, copying it first if it is shared.
+#[inline]
+fn own(bytes: &mut Arc<[u8]>) -> &mut [u8] {
+    Arc::make_mut(bytes)
+}
+
+const _: () = assert!(MAX_ENTRIES < 256 && INLINE_MAX < 1 << 14);

@@ -1,0 +1,399 @@
+//! The bytes of one page: a header, the index and the entry records.
+//!
+//! ```text
+//! 0     4     8     12     16     24       24+cap       24+cap*(1+w)     used    end
+//! | len | cap | used | dead | hint | tags[cap] | offsets[cap] | records ... | free |
+//! ```
+//!
+//! All numbers are little-endian; `w`, the width of an offset, is 2, or 4 in the
+//! rare page longer than 64 KiB. Entries stand in the index in ascending order of
+//! hash; the tag of an entry is the 8 bits of its hash that follow the bits shared
+//! by the whole hash range of the page (see [`Span`]), so tags are sorted as well
+//! and one scan finds both a key and the place for a new one.
+//!
+//! A record is one of
+//!
+//! ```text
+//! plain    klen (0x00..=0xef) | plen varint | key | payload
+//! flagged  0xf0 | flags       | klen varint | plen varint | [obj u24] | key | payload
+//! ```
+//!
+//! Under `KEY_BLOB` or `PAY_BLOB` the key or payload is a u24 index into the
+//! blobs of the page's side. `dead` counts record bytes no longer referred to.
+
+use super::size;
+
+/// Header length: len, cap, used, dead as u32 and hint as u64.
+pub(super) const HEADER: usize = 24;
+/// Longest key or payload kept inside the arena; longer ones are boxed.
+pub(super) const INLINE_MAX: usize = 512;
+/// The record carries the index of an out-of-line object.
+pub(super) const OBJ: u8 = 1;
+/// The key is boxed.
+pub(super) const KEY_BLOB: u8 = 2;
+/// The payload is boxed.
+pub(super) const PAY_BLOB: u8 = 4;
+
+const FLAGGED: u8 = 0xf0;
+const INDEX_LEN: usize = 3;
+
+/// A closed range of hashes: what a page or subtree covers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Span {
+    pub lo: u64,
+    pub hi: u64,
+}
+
+impl Span {
+    pub const FULL: Span = Span {
+        lo: 0,
+        hi: u64::MAX,
+    };
+
+    /// The 8 bits of `h` below the prefix common to the span; monotone in `h`.
+    #[inline]
+    pub fn tag(self, h: u64) -> u8 {
+        let common = (self.lo ^ self.hi).leading_zeros().min(56);
+        (h >> (56 - common)) as u8
+    }
+
+    /// How many leading bits all hashes of the span share.
+    pub fn common_bits(self) -> u32 {
+        (self.lo ^ self.hi).leading_zeros()
+    }
+}
+
+#[inline]
+fn get_u32(b: &[u8], at: usize) -> usize {
+    let mut w = [0; 4];
+    w.copy_from_slice(&b[at..at + 4]);
+    u32::from_le_bytes(w) as usize
+}
+
+#[inline]
+fn set_u32(b: &mut [u8], at: usize, v: usize) {
+    b[at..at + 4].copy_from_slice(&(v as u32).to_le_bytes());
+}
+
+/// Reads a u24 side index.
+#[inline]
+pub(super) fn get_index(b: &[u8], at: usize) -> usize {
+    usize::from(b[at]) | usize::from(b[at + 1]) << 8 | usize::from(b[at + 2]) << 16
+}
+
+/// Writes a u24 side index.
+#[inline]
+pub(super) fn set_index(b: &mut [u8], at: usize, v: usize) {
+    b[at..at + INDEX_LEN].copy_from_slice(&(v as u32).to_le_bytes()[..INDEX_LEN]);
+}
+
+fn varint_len(v: usize) -> usize {
+    if v < 0x80 { 1 } else { 2 }
+}
+
+/// Writes a length of at most 14 bits (inline fields are at most [`INLINE_MAX`]).
+#[inline]
+fn put_varint(b: &mut [u8], at: usize, v: usize) -> usize {
+    if v < 0x80 {
+        b[at] = v as u8;
+        at + 1
+    } else {
+        b[at] = (v & 0x7f) as u8 | 0x80;
+        b[at + 1] = (v >> 7) as u8;
+        at + 2
+    }
+}
+
+#[inline]
+fn get_varint(b: &[u8], at: usize) -> (usize, usize) {
+    let first = b[at];
+    if first < 0x80 {
+        (usize::from(first), at + 1)
+    } else {
+        (
+            usize::from(first & 0x7f) | usize::from(b[at + 1]) << 7,
+            at + 2,
+        )
+    }
+}
+
+/// Where the parts of one record lie in the page.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rec {
+    pub start: usize,
+    pub flags: u8,
+    pub obj_at: usize,
+    pub key_at: usize,
+    pub key_len: usize,
+    pub pay_len: usize,
+}
+
+impl Rec {
+    #[inline]
+    pub fn parse(b: &[u8], start: usize) -> Rec {
+        let first = b[start];
+        if first < FLAGGED {
+            let (pay_len, key_at) = get_varint(b, start + 1);
+            return Rec {
+                start,
+                flags: 0,
+                obj_at: 0,
+                key_at,
+                key_len: usize::from(first),
+                pay_len,
+            };
+        }
+        let flags = first & 0x0f;
+        let (key_len, at) = get_varint(b, start + 1);
+        let (pay_len, obj_at) = get_varint(b, at);
+        let key_at = obj_at + if flags & OBJ != 0 { INDEX_LEN } else { 0 };
+        Rec {
+            start,
+            flags,
+            obj_at,
+            key_at,
+            key_len,
+            pay_len,
+        }
+    }
+
+    #[inline]
+    pub fn pay_at(&self) -> usize {
+        self.key_at + self.key_len
+    }
+
+    #[inline]
+    pub fn end(&self) -> usize {
+        self.pay_at() + self.pay_len
+    }
+
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.end() - self.start
+    }
+}
+
+/// The shape of a record about to be written.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shape {
+    pub flags: u8,
+    pub key_len: usize,
+    pub pay_len: usize,
+}
+
+impl Shape {
+    pub fn of(key_len: usize, pay_len: usize, has_obj: bool) -> Shape {
+        let mut s = Shape {
+            flags: if has_obj { OBJ } else { 0 },
+            key_len,
+            pay_len,
+        };
+        if key_len > INLINE_MAX {
+            s.flags |= KEY_BLOB;
+            s.key_len = INDEX_LEN;
+        }
+        if pay_len > INLINE_MAX {
+            s.flags |= PAY_BLOB;
+            s.pay_len = INDEX_LEN;
+        }
+        s
+    }
+
+    fn plain(&self) -> bool {
+        self.flags == 0 && self.key_len < usize::from(FLAGGED)
+    }
+
+    /// Length of the whole record.
+    pub fn len(&self) -> usize {
+        let body = self.key_len + self.pay_len + varint_len(self.pay_len) + 1;
+        if self.plain() {
+            body
+        } else {
+            let obj = if self.flags & OBJ != 0 { INDEX_LEN } else { 0 };
+            body + varint_len(self.key_len) + obj
+        }
+    }
+
+    /// Writes the record's head at `start` and says where its parts go.
+    pub fn write_head(&self, b: &mut [u8], start: usize) -> Rec {
+        if self.plain() {
+            b[start] = self.key_len as u8;
+            put_varint(b, start + 1, self.pay_len);
+        } else {
+            b[start] = FLAGGED | self.flags;
+            let at = put_varint(b, start + 1, self.key_len);
+            put_varint(b, at, self.pay_len);
+        }
+        Rec::parse(b, start)
+    }
+}
+
+/// Read access to the bytes of a page.
+#[derive(Clone, Copy)]
+pub(super) struct View<'a>(pub &'a [u8]);
+
+impl<'a> View<'a> {
+    #[inline]
+    pub fn len(self) -> usize {
+        get_u32(self.0, 0)
+    }
+
+    #[inline]
+    pub fn cap(self) -> usize {
+        get_u32(self.0, 4)
+    }
+
+    #[inline]
+    pub fn used(self) -> usize {
+        get_u32(self.0, 8)
+    }
+
+    #[inline]
+    pub fn dead(self) -> usize {
+        get_u32(self.0, 12)
+    }
+
+    #[inline]
+    pub fn hint(self) -> u64 {
+        let mut w = [0; 8];
+        w.copy_from_slice(&self.0[16..24]);
+        u64::from_le_bytes(w)
+    }
+
+    #[inline]
+    fn width(self) -> usize {
+        size::offset_width(self.0.len())
+    }
+
+    #[inline]
+    pub fn tags(self) -> &'a [u8] {
+        &self.0[HEADER..HEADER + self.len()]
+    }
+
+    #[inline]
+    pub fn offset(self, i: usize) -> usize {
+        offset(self.0, self.cap(), i)
+    }
+
+    #[inline]
+    pub fn rec(self, i: usize) -> Rec {
+        Rec::parse(self.0, self.offset(i))
+    }
+
+    /// Where the records begin.
+    pub fn base(self) -> usize {
+        HEADER + self.cap() * (1 + self.width())
+    }
+
+    /// Bytes of the records still referred to.
+    pub fn live(self) -> usize {
+        self.used() - self.base() - self.dead()
+    }
+}
+
+#[inline]
+fn offset(b: &[u8], cap: usize, i: usize) -> usize {
+    if size::offset_width(b.len()) == 2 {
+        let at = HEADER + cap + 2 * i;
+        usize::from(u16::from_le_bytes([b[at], b[at + 1]]))
+    } else {
+        get_u32(b, HEADER + cap + 4 * i)
+    }
+}
+
+/// Write access to the bytes of a page; the fields keep the header's numbers.
+pub(super) struct Edit<'a>(pub &'a mut [u8]);
+
+impl Edit<'_> {
+    #[inline]
+    pub fn view(&self) -> View<'_> {
+        View(self.0)
+    }
+
+    pub fn set_len(&mut self, v: usize) {
+        set_u32(self.0, 0, v);
+    }
+
+    pub fn set_cap(&mut self, v: usize) {
+        set_u32(self.0, 4, v);
+    }
+
+    pub fn set_used(&mut self, v: usize) {
+        set_u32(self.0, 8, v);
+    }
+
+    pub fn set_dead(&mut self, v: usize) {
+        set_u32(self.0, 12, v);
+    }
+
+    #[inline]
+    pub fn set_hint(&mut self, v: u64) {
+        self.0[16..24].copy_from_slice(&v.to_le_bytes());
+    }
+
+    pub fn set_tag(&mut self, i: usize, tag: u8) {
+        self.0[HEADER + i] = tag;
+    }
+
+    pub fn set_offset(&mut self, i: usize, off: usize) {
+        let cap = self.view().cap();
+        if self.view().width() == 2 {
+            let at = HEADER + cap + 2 * i;
+            self.0[at..at + 2].copy_from_slice(&(off as u16).to_le_bytes());
+        } else {
+            set_u32(self.0, HEADER + cap + 4 * i, off);
+        }
+    }
+
+    /// Opens the index at `pos` for an entry with this tag and record offset.
+    pub fn insert_index(&mut self, pos: usize, tag: u8, off: usize) {
+        let (n, cap, w) = (self.view().len(), self.view().cap(), self.view().width());
+        self.0
+            .copy_within(HEADER + pos..HEADER + n, HEADER + pos + 1);
+        let offs = HEADER + cap;
+        self.0
+            .copy_within(offs + pos * w..offs + n * w, offs + (pos + 1) * w);
+        self.set_tag(pos, tag);
+        self.set_offset(pos, off);
+        self.set_len(n + 1);
+    }
+
+    /// Closes the index over entry `pos`.
+    pub fn remove_index(&mut self, pos: usize) {
+        let (n, cap, w) = (self.view().len(), self.view().cap(), self.view().width());
+        self.0
+            .copy_within(HEADER + pos + 1..HEADER + n, HEADER + pos);
+        let offs = HEADER + cap;
+        self.0
+            .copy_within(offs + (pos + 1) * w..offs + n * w, offs + pos * w);
+        self.set_len(n - 1);
+    }
+
+    /// Gives up the bytes `start..end` of the record area.
+    pub fn free(&mut self, start: usize, end: usize) {
+        if self.view().used() == end {
+            self.set_used(start);
+        } else {
+            let dead = self.view().dead() + (end - start);
+            self.set_dead(dead);
+        }
+    }
+}
+
+/// How many leading tags are smaller than `tag` (tags are sorted).
+#[inline]
+pub(super) fn lower_bound(tags: &[u8], tag: u8) -> usize {
+    let (chunks, rest) = tags.as_chunks::<16>();
+    let mut n = 0usize;
+    for chunk in chunks {
+        let mut below = 0u8;
+        for &t in chunk {
+            below = below.wrapping_add(u8::from(t < tag));
+        }
+        n += usize::from(below);
+    }
+    for &t in rest {
+        n += usize::from(t < tag);
+    }
+    n
+}

@@ -1,0 +1,26 @@
+//! placeholder
+/// x
+#[derive(Clone, Debug, Default)]
+pub struct Set;
+/// x
+#[derive(Clone, Debug, Copy)]
+#[allow(missing_docs)]
+pub struct SetLimits {
+    pub max_listpack_entries: usize,
+    pub max_listpack_value: usize,
+    pub max_intset_entries: usize,
+}
+impl Set {
+    /// x
+    pub fn encoding(&self) -> &'static str {
+        ""
+    }
+    /// x
+    pub fn free_effort(&self) -> usize {
+        1
+    }
+    /// x
+    pub fn heap_bytes(&self) -> usize {
+        1
+    }
+}
