@@ -76,7 +76,10 @@ fn size(setting: &AtomicU64) -> usize {
 impl Settings {
     /// When hashes leave the listpack encoding.
     pub fn hash_limits(&self) -> HashLimits {
-        HashLimits { max_listpack_entries: size(&self.hash_max_listpack_entries), max_listpack_value: size(&self.hash_max_listpack_value) }
+        HashLimits {
+            max_listpack_entries: size(&self.hash_max_listpack_entries),
+            max_listpack_value: size(&self.hash_max_listpack_value),
+        }
     }
     /// When sets leave the intset and listpack encodings.
     pub fn set_limits(&self) -> SetLimits {
@@ -88,7 +91,10 @@ impl Settings {
     }
     /// When sorted sets leave the listpack encoding.
     pub fn zset_limits(&self) -> ZsetLimits {
-        ZsetLimits { max_listpack_entries: size(&self.zset_max_listpack_entries), max_listpack_value: size(&self.zset_max_listpack_value) }
+        ZsetLimits {
+            max_listpack_entries: size(&self.zset_max_listpack_entries),
+            max_listpack_value: size(&self.zset_max_listpack_value),
+        }
     }
     /// Node sizes of lists.
     pub fn list_limits(&self) -> ListLimits {
@@ -112,11 +118,21 @@ pub trait Host: Any {
     ///
     /// # Errors
     /// The reply to give in place of the command's.
-    fn before_queued(&mut self, _command: &'static crate::command::Command, _args: &[&[u8]]) -> Result<(), crate::ReplyError> {
+    fn before_queued(
+        &mut self,
+        _command: &'static crate::command::Command,
+        _args: &[&[u8]],
+    ) -> Result<(), crate::ReplyError> {
         Ok(())
     }
     /// Called after a queued command ran inside EXEC.
-    fn after_queued(&mut self, _command: &'static crate::command::Command, _args: &[&[u8]], _failed: Option<&crate::ReplyError>) {}
+    fn after_queued(
+        &mut self,
+        _command: &'static crate::command::Command,
+        _args: &[&[u8]],
+        _failed: Option<&crate::ReplyError>,
+    ) {
+    }
     /// Wakes this caller when a blocked command was served; `None` when it cannot wait.
     fn waker(&self) -> Option<Arc<dyn crate::keyspace::blocked::Wake>> {
         None
@@ -152,18 +168,28 @@ pub struct Engine {
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Engine").field("databases", &self.databases).finish_non_exhaustive()
+        f.debug_struct("Engine")
+            .field("databases", &self.databases)
+            .finish_non_exhaustive()
     }
 }
 
 impl Engine {
     /// An empty engine with the data commands only, for use inside a program.
     pub fn new(databases: usize) -> Engine {
-        Engine::with(databases, Registry::build(crate::command::DATA_GROUPS, &[]), Box::new(NoEvents))
+        Engine::with(
+            databases,
+            Registry::build(crate::command::DATA_GROUPS, &[]),
+            Box::new(NoEvents),
+        )
     }
 
     /// An empty engine with a host's command table and event sink.
-    pub fn with(databases: usize, registry: &'static Registry, events: Box<dyn EventSink>) -> Engine {
+    pub fn with(
+        databases: usize,
+        registry: &'static Registry,
+        events: Box<dyn EventSink>,
+    ) -> Engine {
         Engine {
             shards: (0..SHARDS).map(|_| ShardCell::new(databases)).collect(),
             settings: Settings::default(),
@@ -183,12 +209,20 @@ impl Engine {
 
     /// Number of keys of a database. O(shards), takes no lock.
     pub fn key_count(&self, db: usize) -> usize {
-        self.shards.iter().filter_map(|cell| cell.counts.get(db)).map(|counts| counts.keys()).sum()
+        self.shards
+            .iter()
+            .filter_map(|cell| cell.counts.get(db))
+            .map(|counts| counts.keys())
+            .sum()
     }
 
     /// Number of keys of a database that have an expiry. O(shards), takes no lock.
     pub fn volatile_count(&self, db: usize) -> usize {
-        self.shards.iter().filter_map(|cell| cell.counts.get(db)).map(|counts| counts.volatile()).sum()
+        self.shards
+            .iter()
+            .filter_map(|cell| cell.counts.get(db))
+            .map(|counts| counts.volatile())
+            .sum()
     }
 
     /// Sums of the shards' counters. Takes each lock for a moment.
@@ -208,7 +242,10 @@ impl Engine {
     pub fn reset_stats(&self) {
         for cell in &self.shards {
             let stats = &mut cell.lock.lock().stats;
-            *stats = ShardStats { dirty: stats.dirty, ..ShardStats::default() };
+            *stats = ShardStats {
+                dirty: stats.dirty,
+                ..ShardStats::default()
+            };
         }
     }
 

@@ -33,5 +33,9 @@ pub fn random_u64() -> u64 {
 
 /// A random index below `n`; 0 when `n` is 0.
 pub fn random_below(n: usize) -> usize {
-    if n == 0 { 0 } else { ((u128::from(random_u64()) * n as u128) >> 64) as usize }
+    if n == 0 {
+        0
+    } else {
+        ((u128::from(random_u64()) * n as u128) >> 64) as usize
+    }
 }

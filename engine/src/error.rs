@@ -87,7 +87,9 @@ impl ReplyError {
 
     /// `wrong number of arguments` for a command (`name` or `container|sub`).
     pub fn wrong_arity(full_name: &str) -> ReplyError {
-        ReplyError::err(format_args!("wrong number of arguments for '{full_name}' command"))
+        ReplyError::err(format_args!(
+            "wrong number of arguments for '{full_name}' command"
+        ))
     }
 
     /// `invalid expire time` in a command.
@@ -98,7 +100,10 @@ impl ReplyError {
     /// The error of a container called with a subcommand it does not have.
     pub fn unknown_subcommand(container: &str, sub: &[u8]) -> ReplyError {
         let sub = String::from_utf8_lossy(&sub[..sub.len().min(128)]).into_owned();
-        ReplyError::err(format_args!("unknown subcommand '{sub}'. Try {} HELP.", container.to_uppercase()))
+        ReplyError::err(format_args!(
+            "unknown subcommand '{sub}'. Try {} HELP.",
+            container.to_uppercase()
+        ))
     }
 
     /// The code, i.e. the first word.

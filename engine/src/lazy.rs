@@ -36,17 +36,22 @@ impl LazyFree {
         let (send, receive) = channel::<(Garbage, usize)>();
         let counters = Arc::new(Counters::default());
         let shared = counters.clone();
-        let spawned = std::thread::Builder::new().name("lazy-free".into()).spawn(move || {
-            for (garbage, objects) in receive {
-                match garbage {
-                    Garbage::Value(value) => drop(value),
-                    Garbage::Tables(tables) => drop(tables),
+        let spawned = std::thread::Builder::new()
+            .name("lazy-free".into())
+            .spawn(move || {
+                for (garbage, objects) in receive {
+                    match garbage {
+                        Garbage::Value(value) => drop(value),
+                        Garbage::Tables(tables) => drop(tables),
+                    }
+                    shared.pending.fetch_sub(objects, Ordering::Relaxed);
+                    shared.freed.fetch_add(objects, Ordering::Relaxed);
                 }
-                shared.pending.fetch_sub(objects, Ordering::Relaxed);
-                shared.freed.fetch_add(objects, Ordering::Relaxed);
-            }
-        });
-        LazyFree { send: Mutex::new(spawned.is_ok().then_some(send)), counters }
+            });
+        LazyFree {
+            send: Mutex::new(spawned.is_ok().then_some(send)),
+            counters,
+        }
     }
 
     /// Frees a value: at once if small, else on the thread.

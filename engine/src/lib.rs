@@ -13,9 +13,9 @@ pub mod lazy;
 pub mod log;
 mod reply;
 mod session;
+pub mod structs;
 #[cfg(test)]
 pub(crate) mod testing;
-pub mod structs;
 pub mod value;
 
 pub use command::dispatch::{Flow, fail_transaction};

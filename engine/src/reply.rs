@@ -1,7 +1,7 @@
 //! Where handlers write their reply: RESP2 or RESP3 bytes appended to a buffer.
 
 use basalt_formats::num;
-use basalt_formats::resp::encode;
+use basalt_formats::resp::encode::{self, Protocol};
 
 use crate::error::ReplyError;
 
@@ -27,14 +27,26 @@ pub enum Aggregate {
 pub struct Reply {
     /// Encoded replies.
     pub buf: Vec<u8>,
-    /// The reader speaks RESP3.
-    pub resp3: bool,
+    /// What the reader speaks.
+    pub protocol: Protocol,
 }
 
 impl Reply {
     /// An empty buffer for protocol `resp` (2 or 3).
     pub fn new(resp: u8) -> Reply {
-        Reply { buf: Vec::new(), resp3: resp >= 3 }
+        Reply {
+            buf: Vec::new(),
+            protocol: if resp >= 3 {
+                Protocol::Resp3
+            } else {
+                Protocol::Resp2
+            },
+        }
+    }
+
+    /// Whether the reader speaks RESP3.
+    pub fn is_resp3(&self) -> bool {
+        self.protocol.is_resp3()
     }
 
     /// `+text`; the text must hold no CR or LF.
@@ -82,12 +94,12 @@ impl Reply {
 
     /// Null: `_` in RESP3, `$-1` in RESP2.
     pub fn null(&mut self) {
-        encode::null(&mut self.buf, self.resp3);
+        encode::null(&mut self.buf, self.protocol);
     }
 
     /// Null where RESP2 has a null array: `_` in RESP3, `*-1` in RESP2.
     pub fn null_array(&mut self) {
-        encode::null_array(&mut self.buf, self.resp3);
+        encode::null_array(&mut self.buf, self.protocol);
     }
 
     /// Header of an array of `n` replies.
@@ -97,49 +109,51 @@ impl Reply {
 
     /// Header of a map of `n` pairs; RESP2: an array of `2n`.
     pub fn map(&mut self, n: usize) {
-        encode::map(&mut self.buf, n, self.resp3);
+        encode::map(&mut self.buf, self.protocol, n);
     }
 
     /// Header of a set of `n` replies; RESP2: an array.
     pub fn set(&mut self, n: usize) {
-        encode::set(&mut self.buf, n, self.resp3);
+        encode::set(&mut self.buf, self.protocol, n);
     }
 
     /// Header of a push of `n` replies; RESP2: an array.
     pub fn push(&mut self, n: usize) {
-        encode::push(&mut self.buf, n, self.resp3);
+        encode::push(&mut self.buf, self.protocol, n);
     }
 
-    /// Header of an attribute of `n` pairs; nothing may be written for RESP2 readers.
-    pub fn attribute(&mut self, n: usize) {
-        encode::attribute(&mut self.buf, n);
+    /// Header of an attribute of `n` pairs. Returns false for RESP2 readers, who get none: the
+    /// pairs must then be left out too.
+    #[must_use]
+    pub fn attribute(&mut self, n: usize) -> bool {
+        encode::attribute(&mut self.buf, self.protocol, n)
     }
 
     /// A double: `,x` in RESP3, a bulk string in RESP2.
     pub fn double(&mut self, x: f64) {
-        encode::double(&mut self.buf, x, self.resp3);
+        encode::double(&mut self.buf, self.protocol, x);
     }
 
     /// A double as a bulk string in both protocols, written as scores are.
     pub fn bulk_double(&mut self, x: f64) {
         let mut text = Vec::with_capacity(24);
-        num::format_f64(&mut text, x);
+        num::format_f64(x, &mut text);
         self.bulk(&text);
     }
 
     /// A boolean: `#t`/`#f` in RESP3, `:1`/`:0` in RESP2.
     pub fn boolean(&mut self, b: bool) {
-        encode::boolean(&mut self.buf, b, self.resp3);
+        encode::boolean(&mut self.buf, self.protocol, b);
     }
 
     /// A big number: `(digits` in RESP3, a bulk string in RESP2.
     pub fn big_number(&mut self, digits: &str) {
-        encode::big_number(&mut self.buf, digits.as_bytes(), self.resp3);
+        encode::big_number(&mut self.buf, self.protocol, digits.as_bytes());
     }
 
     /// A verbatim string with its 3-letter format; RESP2: a bulk string.
     pub fn verbatim(&mut self, format: &str, text: &[u8]) {
-        encode::verbatim(&mut self.buf, format, text, self.resp3);
+        encode::verbatim(&mut self.buf, self.protocol, format.as_bytes(), text);
     }
 
     /// Starts an aggregate whose size is known only at its end. O(1); closing moves the bytes
@@ -153,9 +167,9 @@ impl Reply {
         let mut header = Vec::with_capacity(16);
         match kind {
             Aggregate::Array => encode::array(&mut header, n),
-            Aggregate::Set => encode::set(&mut header, n, self.resp3),
-            Aggregate::Map => encode::map(&mut header, n, self.resp3),
-            Aggregate::Push => encode::push(&mut header, n, self.resp3),
+            Aggregate::Set => encode::set(&mut header, self.protocol, n),
+            Aggregate::Map => encode::map(&mut header, self.protocol, n),
+            Aggregate::Push => encode::push(&mut header, self.protocol, n),
         }
         self.buf.splice(deferred.at..deferred.at, header);
     }
@@ -164,7 +178,9 @@ impl Reply {
     pub fn help(&mut self, command: &str, lines: &[&str]) {
         self.array(lines.len() + 3);
         let upper = command.to_uppercase();
-        self.simple(&format!("{upper} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"));
+        self.simple(&format!(
+            "{upper} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"
+        ));
         for line in lines {
             self.simple(line);
         }

@@ -16,12 +16,20 @@ pub struct Client {
 impl Client {
     /// A client of a new engine with 16 databases.
     pub fn new() -> Client {
-        Client { engine: Arc::new(Engine::new(16)), session: Session::new(1), now_ms: 1_700_000_000_000 }
+        Client {
+            engine: Arc::new(Engine::new(16)),
+            session: Session::new(1),
+            now_ms: 1_700_000_000_000,
+        }
     }
 
     /// Another client of the same engine.
     pub fn other(&self) -> Client {
-        Client { engine: self.engine.clone(), session: Session::new(self.session.id + 1), now_ms: self.now_ms }
+        Client {
+            engine: self.engine.clone(),
+            session: Session::new(self.session.id + 1),
+            now_ms: self.now_ms,
+        }
     }
 
     /// The engine.
@@ -31,14 +39,24 @@ impl Client {
 
     /// Runs words separated by spaces; `""` is an empty word.
     pub fn run(&mut self, line: &str) -> String {
-        let words: Vec<&[u8]> = line.split(' ').map(|word| if word == "\"\"" { &b""[..] } else { word.as_bytes() }).collect();
+        let words: Vec<&[u8]> = line
+            .split(' ')
+            .map(|word| {
+                if word == "\"\"" {
+                    &b""[..]
+                } else {
+                    word.as_bytes()
+                }
+            })
+            .collect();
         String::from_utf8_lossy(&self.run_words(&words)).into_owned()
     }
 
     /// Runs words as they are.
     pub fn run_words(&mut self, words: &[&[u8]]) -> Vec<u8> {
         let mut out = Reply::new(self.session.resp);
-        self.engine.execute(&mut self.session, words, &mut out, self.now_ms);
+        self.engine
+            .execute(&mut self.session, words, &mut out, self.now_ms);
         out.buf
     }
 }

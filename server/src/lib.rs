@@ -1,1 +1,2 @@
 //! Everything with a socket, a thread or a signal.
+pub mod config;

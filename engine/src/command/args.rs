@@ -18,9 +18,19 @@ pub fn int(word: &[u8]) -> Result<i64, ReplyError> {
 /// # Errors
 /// `value is not an integer or out of range`, or `message`.
 pub fn int_in(word: &[u8], min: i64, max: i64, message: &str) -> Result<i64, ReplyError> {
-    let n = num::parse_i64(word).ok_or_else(|| if message.is_empty() { ReplyError::NOT_INTEGER } else { ReplyError::err(message) })?;
+    let n = num::parse_i64(word).ok_or_else(|| {
+        if message.is_empty() {
+            ReplyError::NOT_INTEGER
+        } else {
+            ReplyError::err(message)
+        }
+    })?;
     if n < min || n > max {
-        return Err(if message.is_empty() { ReplyError::OUT_OF_RANGE } else { ReplyError::err(message) });
+        return Err(if message.is_empty() {
+            ReplyError::OUT_OF_RANGE
+        } else {
+            ReplyError::err(message)
+        });
     }
     Ok(n)
 }
@@ -55,7 +65,9 @@ pub fn is(word: &[u8], option: &str) -> bool {
 /// # Errors
 /// Not a float, negative, or out of range.
 pub fn timeout_deadline(word: &[u8], now_ms: i64) -> Result<Option<i64>, ReplyError> {
-    let seconds = num::parse_f64(word).filter(|s| s.is_finite()).ok_or(ReplyError::TIMEOUT_NOT_FLOAT)?;
+    let seconds = num::parse_f64(word)
+        .filter(|s| s.is_finite())
+        .ok_or(ReplyError::TIMEOUT_NOT_FLOAT)?;
     let ms = (seconds * 1000.0).ceil();
     if ms > i64::MAX as f64 {
         return Err(ReplyError::err("timeout is out of range"));
@@ -92,7 +104,10 @@ impl<'a> Cursor<'a> {
     }
 
     /// The next word, if any.
-    #[allow(clippy::should_implement_trait, reason = "a cursor, not an iterator: callers peek and rewind")]
+    #[allow(
+        clippy::should_implement_trait,
+        reason = "a cursor, not an iterator: callers peek and rewind"
+    )]
     pub fn next(&mut self) -> Option<&'a [u8]> {
         let word = self.args.get(self.at).copied();
         self.at += usize::from(word.is_some());

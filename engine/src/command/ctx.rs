@@ -38,8 +38,24 @@ pub struct Ctx<'a> {
 }
 
 impl<'a> Ctx<'a> {
-    pub(crate) fn new(ks: Keyspace<'a>, session: &'a mut Session, out: &'a mut Reply, host: &'a mut dyn Host, command: &'static Command) -> Ctx<'a> {
-        Ctx { ks, session, out, host, command, block: None, effect: Effect::Verbatim, effects: Vec::new(), retrying: false }
+    pub(crate) fn new(
+        ks: Keyspace<'a>,
+        session: &'a mut Session,
+        out: &'a mut Reply,
+        host: &'a mut dyn Host,
+        command: &'static Command,
+    ) -> Ctx<'a> {
+        Ctx {
+            ks,
+            session,
+            out,
+            host,
+            command,
+            block: None,
+            effect: Effect::Verbatim,
+            effects: Vec::new(),
+            retrying: false,
+        }
     }
 
     /// The engine.
@@ -69,12 +85,23 @@ impl<'a> Ctx<'a> {
 
     /// Waits until one of the keys holds a value of `kind`: the command is then run again.
     /// Where waiting is not allowed (inside EXEC, without a connection) the time is up at once.
-    pub fn block_on(&mut self, keys: &[&[u8]], kind: Kind, deadline_ms: Option<i64>, on_timeout: OnTimeout) {
+    pub fn block_on(
+        &mut self,
+        keys: &[&[u8]],
+        kind: Kind,
+        deadline_ms: Option<i64>,
+        on_timeout: OnTimeout,
+    ) {
         if !self.retrying && (self.session.deny_blocking || self.host.waker().is_none()) {
             return timed_out(self.out, on_timeout);
         }
         let keys = keys.iter().map(|key| Box::from(*key)).collect();
-        self.block = Some(BlockRequest { keys, kind, deadline_ms, on_timeout });
+        self.block = Some(BlockRequest {
+            keys,
+            kind,
+            deadline_ms,
+            on_timeout,
+        });
     }
 
     /// Ends a command: works out what goes to the log.
@@ -85,7 +112,9 @@ impl<'a> Ctx<'a> {
         }
         match effect {
             Effect::Verbatim => self.effects.push((self.ks.db, OwnedArgs::new(args))),
-            Effect::Instead(list) => self.effects.extend(list.into_iter().map(|args| (self.ks.db, args))),
+            Effect::Instead(list) => self
+                .effects
+                .extend(list.into_iter().map(|args| (self.ks.db, args))),
         }
     }
 }

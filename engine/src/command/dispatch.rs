@@ -64,8 +64,16 @@ impl Engine {
     }
 
     /// Queues a command if a transaction is open and the command is one that waits for EXEC.
-    pub fn queue(&self, session: &mut Session, command: &'static Command, args: Args<'_>, out: &mut Reply) -> bool {
-        let Some(txn) = &mut session.txn else { return false };
+    pub fn queue(
+        &self,
+        session: &mut Session,
+        command: &'static Command,
+        args: Args<'_>,
+        out: &mut Reply,
+    ) -> bool {
+        let Some(txn) = &mut session.txn else {
+            return false;
+        };
         if UNQUEUED.contains(&command.spec.name) && command.parent.is_none() {
             return false;
         }
@@ -77,7 +85,15 @@ impl Engine {
     }
 
     /// Runs a resolved command under its locks and appends the reply to `out`.
-    pub fn call(&self, command: &'static Command, session: &mut Session, host: &mut dyn Host, args: Args<'_>, out: &mut Reply, now_ms: i64) -> Flow {
+    pub fn call(
+        &self,
+        command: &'static Command,
+        session: &mut Session,
+        host: &mut dyn Host,
+        args: Args<'_>,
+        out: &mut Reply,
+        now_ms: i64,
+    ) -> Flow {
         let mut ks = Keyspace::new(self, Held::Nothing, session.db, now_ms);
         ks.no_touch = session.no_touch;
         self.lock(&mut ks, command, session, args);
@@ -89,7 +105,14 @@ impl Engine {
         if let Some(request) = block
             && let Some(waker) = waker
         {
-            let waiter = Arc::new(Waiter::new(ctx.session, ctx.ks.db, command, OwnedArgs::new(args), request, waker));
+            let waiter = Arc::new(Waiter::new(
+                ctx.session,
+                ctx.ks.db,
+                command,
+                OwnedArgs::new(args),
+                request,
+                waker,
+            ));
             self.blocked.add(&waiter);
             flow = Flow::Blocked(waiter);
         }
@@ -106,7 +129,13 @@ impl Engine {
     }
 
     /// Takes the locks of a command, in ascending shard order.
-    fn lock<'e>(&'e self, ks: &mut Keyspace<'e>, command: &'static Command, session: &Session, args: Args<'_>) {
+    fn lock<'e>(
+        &'e self,
+        ks: &mut Keyspace<'e>,
+        command: &'static Command,
+        session: &Session,
+        args: Args<'_>,
+    ) {
         let shards = &self.shards;
         if command.single_key
             && let Some(key) = args.get(1)
@@ -120,13 +149,24 @@ impl Engine {
                 Locking::All => Held::all(shards),
                 Locking::Keys if !command.has_keys() => Held::Nothing,
                 Locking::Keys => match command.keys(args) {
-                    Some(keys) => Held::these(shards, &mut keys.iter().filter_map(|(at, _)| args.get(*at)).map(|key| Place::of(key).shard()).collect()),
+                    Some(keys) => Held::these(
+                        shards,
+                        &mut keys
+                            .iter()
+                            .filter_map(|(at, _)| args.get(*at))
+                            .map(|key| Place::of(key).shard())
+                            .collect(),
+                    ),
                     None => Held::all(shards),
                 },
                 Locking::Queued => self.lock_transaction(session),
             };
         }
-        if self.blocked.any() && command.flags.any(Flags::WRITE) && !ks.held.is_all() && self.wakes_beyond(ks, command, args) {
+        if self.blocked.any()
+            && command.flags.any(Flags::WRITE)
+            && !ks.held.is_all()
+            && self.wakes_beyond(ks, command, args)
+        {
             ks.held = Held::Nothing;
             ks.held = Held::all(shards);
         }
@@ -136,7 +176,10 @@ impl Engine {
     fn wakes_beyond(&self, ks: &Keyspace<'_>, command: &'static Command, args: Args<'_>) -> bool {
         let covers = |key: &[u8]| ks.held.has(Place::of(key).shard());
         match command.keys(args) {
-            Some(keys) => keys.iter().filter_map(|(at, _)| args.get(*at)).any(|key| self.blocked.needs_more(ks.db, key, &covers)),
+            Some(keys) => keys
+                .iter()
+                .filter_map(|(at, _)| args.get(*at))
+                .any(|key| self.blocked.needs_more(ks.db, key, &covers)),
             None => true,
         }
     }
@@ -146,7 +189,11 @@ impl Engine {
         if self.blocked.any() && !queue.is_empty() {
             return Held::all(&self.shards);
         }
-        let mut indexes: Vec<usize> = session.watched.iter().map(|watched| Place::of(&watched.key).shard()).collect();
+        let mut indexes: Vec<usize> = session
+            .watched
+            .iter()
+            .map(|watched| Place::of(&watched.key).shard())
+            .collect();
         for queued in queue {
             match queued.command.spec.locking {
                 Locking::None => {}
@@ -155,7 +202,11 @@ impl Engine {
                 Locking::Keys => {
                     let args = queued.args.slices();
                     match queued.command.keys(&args) {
-                        Some(keys) => indexes.extend(keys.iter().filter_map(|(at, _)| args.get(*at)).map(|key| Place::of(key).shard())),
+                        Some(keys) => indexes.extend(
+                            keys.iter()
+                                .filter_map(|(at, _)| args.get(*at))
+                                .map(|key| Place::of(key).shard()),
+                        ),
                         None => return Held::all(&self.shards),
                     }
                 }
@@ -187,7 +238,9 @@ impl Ctx<'_> {
             [(db, args)] => log.append(*db, &args.slices()),
             [(first, _), ..] => {
                 log.append(*first, &[b"MULTI"]);
-                self.effects.iter().for_each(|(db, args)| log.append(*db, &args.slices()));
+                self.effects
+                    .iter()
+                    .for_each(|(db, args)| log.append(*db, &args.slices()));
                 log.append(*first, &[b"EXEC"]);
             }
         }
@@ -204,7 +257,11 @@ impl Ctx<'_> {
             for (db, key) in std::mem::take(&mut self.ks.ready) {
                 for waiter in engine.blocked.waiting(db, &key) {
                     self.ks.db = db;
-                    if self.ks.look(&key, Look::SILENT).is_some_and(|found| found.header.kind == waiter.kind) {
+                    if self
+                        .ks
+                        .look(&key, Look::SILENT)
+                        .is_some_and(|found| found.header.kind == waiter.kind)
+                    {
                         self.serve_one(&waiter);
                     }
                 }

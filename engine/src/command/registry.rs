@@ -7,7 +7,9 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use super::spec::{Acl, Args, BeginSearch, CommandSpec, FindKeys, Flags, KeyFlags, KeyRef, Locking};
+use super::spec::{
+    Acl, Args, BeginSearch, CommandSpec, FindKeys, Flags, KeyFlags, KeyRef, Locking,
+};
 use crate::error::ReplyError;
 
 /// A command or subcommand with what its row implies.
@@ -41,7 +43,11 @@ impl Command {
     pub fn arity_fits(&self, count: usize) -> bool {
         let arity = self.spec.arity;
         let count = i64::try_from(count).unwrap_or(i64::MAX);
-        if arity >= 0 { count == i64::from(arity) } else { count >= -i64::from(arity) }
+        if arity >= 0 {
+            count == i64::from(arity)
+        } else {
+            count >= -i64::from(arity)
+        }
     }
 
     /// Whether requests can name keys at all.
@@ -71,14 +77,19 @@ impl Command {
                 BeginSearch::Unknown => return None,
             };
             match spec.find {
-                FindKeys::Range(last, step, limit) => range_keys(args, first, (last, step, limit), spec.flags, &mut found)?,
+                FindKeys::Range(last, step, limit) => {
+                    range_keys(args, first, (last, step, limit), spec.flags, &mut found)?
+                }
                 FindKeys::Keynum(count_at, first_key, step) => {
                     let count_at = first.checked_add(usize::try_from(count_at).ok()?)?;
                     let count = basalt_formats::num::parse_i64(args.get(count_at)?)?;
                     let count = usize::try_from(count).ok()?;
                     let start = first.checked_add(usize::try_from(first_key).ok()?)?;
                     let step = usize::try_from(step).ok()?.max(1);
-                    let last = count.checked_sub(1)?.checked_mul(step)?.checked_add(start)?;
+                    let last = count
+                        .checked_sub(1)?
+                        .checked_mul(step)?
+                        .checked_add(start)?;
                     if last >= args.len() {
                         return None;
                     }
@@ -96,24 +107,39 @@ fn find_keyword(args: Args<'_>, word: &str, from: i32) -> Option<usize> {
     if from >= 0 {
         (usize::try_from(from).ok()?..args.len()).find(|&i| matches(args[i]))
     } else {
-        let start = args.len().checked_sub(usize::try_from(from.unsigned_abs()).ok()?)?;
+        let start = args
+            .len()
+            .checked_sub(usize::try_from(from.unsigned_abs()).ok()?)?;
         (1..=start).rev().find(|&i| matches(args[i]))
     }
 }
 
-fn range_keys(args: Args<'_>, first: usize, (last, step, limit): (i32, i32, i32), flags: KeyFlags, found: &mut Vec<KeyRef>) -> Option<()> {
+fn range_keys(
+    args: Args<'_>,
+    first: usize,
+    (last, step, limit): (i32, i32, i32),
+    flags: KeyFlags,
+    found: &mut Vec<KeyRef>,
+) -> Option<()> {
     let end = if last >= 0 {
         first.checked_add(usize::try_from(last).ok()?)?
     } else if limit <= 1 {
-        args.len().checked_sub(usize::try_from(last.unsigned_abs()).ok()?)?
+        args.len()
+            .checked_sub(usize::try_from(last.unsigned_abs()).ok()?)?
     } else {
         let rest = args.len().checked_sub(first)?;
-        first + (rest / usize::try_from(limit).ok()?).checked_sub(usize::try_from(last.unsigned_abs()).ok()?)?
+        first
+            + (rest / usize::try_from(limit).ok()?)
+                .checked_sub(usize::try_from(last.unsigned_abs()).ok()?)?
     };
     if end >= args.len() || first > end {
         return None;
     }
-    found.extend((first..=end).step_by(usize::try_from(step).ok()?.max(1)).map(|at| (at, flags)));
+    found.extend(
+        (first..=end)
+            .step_by(usize::try_from(step).ok()?.max(1))
+            .map(|at| (at, flags)),
+    );
     Some(())
 }
 
@@ -168,11 +194,21 @@ impl Registry {
     /// Builds the table from groups of rows; `renames` maps lower-case names to
     /// new ones, empty to remove. Leaks its memory: one registry serves a process
     /// for its whole life, and commands are referred to from everywhere.
-    pub fn build(groups: &[&'static [CommandSpec]], renames: &[(String, String)]) -> &'static Registry {
-        let mut registry = Registry { by_name: HashMap::new(), table: vec![None; TABLE_SIZE].into(), all: Vec::new() };
+    pub fn build(
+        groups: &[&'static [CommandSpec]],
+        renames: &[(String, String)],
+    ) -> &'static Registry {
+        let mut registry = Registry {
+            by_name: HashMap::new(),
+            table: vec![None; TABLE_SIZE].into(),
+            all: Vec::new(),
+        };
         for spec in groups.iter().flat_map(|group| group.iter()) {
-            let renamed = renames.iter().find(|(from, _)| from.eq_ignore_ascii_case(spec.name));
-            let name = renamed.map_or_else(|| spec.name.to_string(), |(_, to)| to.to_ascii_lowercase());
+            let renamed = renames
+                .iter()
+                .find(|(from, _)| from.eq_ignore_ascii_case(spec.name));
+            let name =
+                renamed.map_or_else(|| spec.name.to_string(), |(_, to)| to.to_ascii_lowercase());
             if !name.is_empty() {
                 registry.add(spec, name);
             }
@@ -198,8 +234,20 @@ impl Registry {
         self.table[at] = Some(command);
     }
 
-    fn leak(&mut self, spec: &'static CommandSpec, name: String, subcommands: Vec<&'static Command>, parent: Option<&'static CommandSpec>) -> &'static Command {
-        let movable = spec.keys.iter().any(|key| key.flags.has(KeyFlags::INCOMPLETE) || !matches!((key.begin, key.find), (BeginSearch::Index(_), FindKeys::Range(..))));
+    fn leak(
+        &mut self,
+        spec: &'static CommandSpec,
+        name: String,
+        subcommands: Vec<&'static Command>,
+        parent: Option<&'static CommandSpec>,
+    ) -> &'static Command {
+        let movable = spec.keys.iter().any(|key| {
+            key.flags.has(KeyFlags::INCOMPLETE)
+                || !matches!(
+                    (key.begin, key.find),
+                    (BeginSearch::Index(_), FindKeys::Range(..))
+                )
+        });
         let single_key = spec.get_keys.is_none()
             && spec.locking == Locking::Keys
             && matches!(spec.keys, [k] if matches!((k.begin, k.find), (BeginSearch::Index(1), FindKeys::Range(0, _, _))));
@@ -207,7 +255,11 @@ impl Registry {
             spec,
             name,
             id: self.all.len(),
-            flags: if movable { spec.flags | Flags::MOVABLEKEYS } else { spec.flags },
+            flags: if movable {
+                spec.flags | Flags::MOVABLEKEYS
+            } else {
+                spec.flags
+            },
             acl: implied_acl(spec),
             subcommands,
             parent,
@@ -230,7 +282,10 @@ impl Registry {
     /// The top-level command with this name in any letter case. O(1).
     pub fn find(&self, name: &[u8]) -> Option<&'static Command> {
         if name.len() > MAX_NAME {
-            return self.by_name.get(String::from_utf8_lossy(name).to_ascii_lowercase().as_str()).copied();
+            return self
+                .by_name
+                .get(String::from_utf8_lossy(name).to_ascii_lowercase().as_str())
+                .copied();
         }
         let mut at = fold_hash(name);
         while let Some(command) = self.table[at] {
@@ -271,7 +326,10 @@ impl Registry {
 impl Command {
     /// The subcommand with this name in any letter case.
     pub fn sub(&self, name: &[u8]) -> Option<&'static Command> {
-        self.subcommands.iter().copied().find(|sub| sub.spec.name.as_bytes().eq_ignore_ascii_case(name))
+        self.subcommands
+            .iter()
+            .copied()
+            .find(|sub| sub.spec.name.as_bytes().eq_ignore_ascii_case(name))
     }
 }
 
@@ -288,5 +346,7 @@ fn unknown_command(args: Args<'_>) -> ReplyError {
         shown.push_str("' ");
     }
     let name = String::from_utf8_lossy(&name[..name.len().min(128)]).into_owned();
-    ReplyError::err(format_args!("unknown command '{name}', with args beginning with: {shown}"))
+    ReplyError::err(format_args!(
+        "unknown command '{name}', with args beginning with: {shown}"
+    ))
 }

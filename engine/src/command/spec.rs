@@ -136,8 +136,23 @@ bit_set! {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[allow(missing_docs, reason = "the groups are the field's own terms")]
 pub enum Group {
-    Generic, String, List, Set, SortedSet, Hash, Pubsub, Transactions, Connection,
-    Server, Scripting, Hyperloglog, Cluster, Sentinel, Geo, Stream, Bitmap,
+    Generic,
+    String,
+    List,
+    Set,
+    SortedSet,
+    Hash,
+    Pubsub,
+    Transactions,
+    Connection,
+    Server,
+    Scripting,
+    Hyperloglog,
+    Cluster,
+    Sentinel,
+    Geo,
+    Stream,
+    Bitmap,
 }
 
 impl Group {
@@ -203,26 +218,56 @@ pub struct KeySpec {
 impl KeySpec {
     /// Keys found from argument `index` on.
     pub const fn index(index: i32, find: FindKeys, flags: KeyFlags) -> KeySpec {
-        KeySpec { flags, begin: BeginSearch::Index(index), find, notes: "" }
+        KeySpec {
+            flags,
+            begin: BeginSearch::Index(index),
+            find,
+            notes: "",
+        }
     }
     /// One key at argument `index`.
     pub const fn one(index: i32, flags: KeyFlags) -> KeySpec {
         KeySpec::index(index, FindKeys::Range(0, 1, 0), flags)
     }
     /// Keys found after the word `keyword`.
-    pub const fn keyword(keyword: &'static str, from: i32, find: FindKeys, flags: KeyFlags) -> KeySpec {
-        KeySpec { flags, begin: BeginSearch::Keyword(keyword, from), find, notes: "" }
+    pub const fn keyword(
+        keyword: &'static str,
+        from: i32,
+        find: FindKeys,
+        flags: KeyFlags,
+    ) -> KeySpec {
+        KeySpec {
+            flags,
+            begin: BeginSearch::Keyword(keyword, from),
+            find,
+            notes: "",
+        }
     }
     /// Keys only `get_keys` can find.
     pub const fn unknown(flags: KeyFlags, notes: &'static str) -> KeySpec {
-        KeySpec { flags, begin: BeginSearch::Unknown, find: FindKeys::Unknown, notes }
+        KeySpec {
+            flags,
+            begin: BeginSearch::Unknown,
+            find: FindKeys::Unknown,
+            notes,
+        }
     }
 }
 
 /// Argument types of `COMMAND DOCS`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[allow(missing_docs, reason = "the types are the field's own terms")]
-pub enum ArgType { String, Integer, Double, Key, Pattern, UnixTime, PureToken, OneOf, Block }
+pub enum ArgType {
+    String,
+    Integer,
+    Double,
+    Key,
+    Pattern,
+    UnixTime,
+    PureToken,
+    OneOf,
+    Block,
+}
 
 impl ArgType {
     /// The wire name, e.g. `unix-time`.
@@ -272,8 +317,17 @@ impl ArgSpec {
     /// A plain required argument; refine with struct update or the methods.
     pub const fn new(name: &'static str, kind: ArgType) -> ArgSpec {
         ArgSpec {
-            name, kind, token: "", key_spec: -1, since: "", deprecated_since: "", display: "",
-            optional: false, multiple: false, multiple_token: false, args: &[],
+            name,
+            kind,
+            token: "",
+            key_spec: -1,
+            since: "",
+            deprecated_since: "",
+            display: "",
+            optional: false,
+            multiple: false,
+            multiple_token: false,
+            args: &[],
         }
     }
 }
@@ -371,7 +425,9 @@ impl CommandSpec {
 /// Handler of containers: they are never called without a subcommand, because the arity of
 /// a container is at least 2 and an unknown subcommand is refused at look-up.
 pub fn container(_ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
-    Err(ReplyError::wrong_arity(&String::from_utf8_lossy(args.first().copied().unwrap_or_default()).to_lowercase()))
+    Err(ReplyError::wrong_arity(
+        &String::from_utf8_lossy(args.first().copied().unwrap_or_default()).to_lowercase(),
+    ))
 }
 
 /// Joins the rows of a group's files into one constant table; `N` is their total number, and

@@ -48,21 +48,35 @@ impl Clock {
     /// The field of a new entry.
     #[inline]
     pub fn fresh(&self) -> u32 {
-        if self.lfu { self.minutes() << 8 | LFU_INIT } else { self.seconds() }
+        if self.lfu {
+            self.minutes() << 8 | LFU_INIT
+        } else {
+            self.seconds()
+        }
     }
 
     /// Seconds since the last access, under LRU.
     pub fn idle_seconds(&self, lru: u32) -> u64 {
         let now = self.seconds();
-        u64::from(if now >= lru { now - lru } else { now + (LRU_CLOCK_MAX - lru) })
+        u64::from(if now >= lru {
+            now - lru
+        } else {
+            now + (LRU_CLOCK_MAX - lru)
+        })
     }
 
     /// The field that says an entry was idle for so long.
     pub fn field_for_idle(&self, idle_seconds: u64) -> u32 {
         let now = i64::from(self.seconds());
-        let idle = i64::try_from(idle_seconds).unwrap_or(i64::MAX).min(i64::from(LRU_CLOCK_MAX));
+        let idle = i64::try_from(idle_seconds)
+            .unwrap_or(i64::MAX)
+            .min(i64::from(LRU_CLOCK_MAX));
         let at = now - idle;
-        (if at < 0 { (at + i64::from(LRU_CLOCK_MAX)).max(0) } else { at }) as u32
+        (if at < 0 {
+            (at + i64::from(LRU_CLOCK_MAX)).max(0)
+        } else {
+            at
+        }) as u32
     }
 
     /// The field that gives an entry this LFU counter now.
@@ -77,7 +91,11 @@ impl Clock {
             return counter;
         }
         let (then, now) = (lru >> 8, self.minutes());
-        let elapsed = if now >= then { now - then } else { 65535 - then + now };
+        let elapsed = if now >= then {
+            now - then
+        } else {
+            65535 - then + now
+        };
         counter.saturating_sub(elapsed / self.decay_minutes)
     }
 }
@@ -85,7 +103,11 @@ impl Clock {
 /// The field after an access, if it differs from what is stored.
 #[inline]
 pub fn touched(lru: u32, clock: &Clock) -> Option<u32> {
-    let new = if clock.lfu { touched_lfu(lru, clock) } else { clock.seconds() };
+    let new = if clock.lfu {
+        touched_lfu(lru, clock)
+    } else {
+        clock.seconds()
+    };
     (new != lru).then_some(new)
 }
 

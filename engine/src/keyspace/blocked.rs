@@ -78,7 +78,14 @@ pub struct BlockRequest {
 }
 
 impl Waiter {
-    pub(crate) fn new(session: &crate::Session, db: usize, command: &'static Command, args: OwnedArgs, request: BlockRequest, waker: Arc<dyn Wake>) -> Waiter {
+    pub(crate) fn new(
+        session: &crate::Session,
+        db: usize,
+        command: &'static Command,
+        args: OwnedArgs,
+        request: BlockRequest,
+        waker: Arc<dyn Wake>,
+    ) -> Waiter {
         Waiter {
             id: session.id,
             db,
@@ -183,25 +190,37 @@ impl Blocked {
     /// Waiters on a key, first come first.
     pub(crate) fn waiting(&self, db: usize, key: &[u8]) -> Vec<Arc<Waiter>> {
         let queues = self.queues.lock();
-        queues.get(&(db, key) as &dyn super::watch::WatchKey).map(|queue| queue.iter().cloned().collect()).unwrap_or_default()
+        queues
+            .get(&(db, key) as &dyn super::watch::WatchKey)
+            .map(|queue| queue.iter().cloned().collect())
+            .unwrap_or_default()
     }
 
     /// Whether a waiter on this key names keys that `covers` does not accept.
     pub(crate) fn needs_more(&self, db: usize, key: &[u8], covers: &dyn Fn(&[u8]) -> bool) -> bool {
         let queues = self.queues.lock();
-        queues.get(&(db, key) as &dyn super::watch::WatchKey).is_some_and(|queue| {
-            queue.iter().any(|waiter| {
-                let args = waiter.args.slices();
-                match waiter.command.keys(&args) {
-                    Some(keys) => keys.iter().any(|(at, _)| args.get(*at).is_none_or(|key| !covers(key))),
-                    None => true,
-                }
+        queues
+            .get(&(db, key) as &dyn super::watch::WatchKey)
+            .is_some_and(|queue| {
+                queue.iter().any(|waiter| {
+                    let args = waiter.args.slices();
+                    match waiter.command.keys(&args) {
+                        Some(keys) => keys
+                            .iter()
+                            .any(|(at, _)| args.get(*at).is_none_or(|key| !covers(key))),
+                        None => true,
+                    }
+                })
             })
-        })
     }
 
     /// Keys of a database that somebody waits for.
     pub(crate) fn keys_of(&self, db: usize) -> Vec<Box<[u8]>> {
-        self.queues.lock().keys().filter(|(at, _)| *at == db).map(|(_, key)| key.clone()).collect()
+        self.queues
+            .lock()
+            .keys()
+            .filter(|(at, _)| *at == db)
+            .map(|(_, key)| key.clone())
+            .collect()
     }
 }

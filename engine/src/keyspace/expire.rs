@@ -15,7 +15,9 @@ const PAGES_PER_TABLE: usize = 8;
 impl Engine {
     /// One pass of active expiry over every shard; returns the number of keys removed.
     pub fn expire_pass(&self, now_ms: i64) -> usize {
-        (0..SHARDS).map(|index| self.expire_shard(index, now_ms)).sum()
+        (0..SHARDS)
+            .map(|index| self.expire_shard(index, now_ms))
+            .sum()
     }
 
     fn expire_shard(&self, index: usize, now_ms: i64) -> usize {

@@ -16,7 +16,10 @@ pub const LRU_BITS: u32 = 24;
 /// Type and string encoding of an entry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
-#[allow(missing_docs, reason = "the types and encodings are the field's own terms")]
+#[allow(
+    missing_docs,
+    reason = "the types and encodings are the field's own terms"
+)]
 pub enum Kind {
     Int = 0,
     Embstr = 1,
@@ -81,16 +84,37 @@ impl Header {
     #[inline]
     pub fn decode(payload: &[u8]) -> (Header, &[u8]) {
         let Some((head, rest)) = payload.split_first_chunk::<SHORT>() else {
-            return (Header { kind: Kind::Embstr, expire_ms: None, lru: 0 }, &[]);
+            return (
+                Header {
+                    kind: Kind::Embstr,
+                    expire_ms: None,
+                    lru: 0,
+                },
+                &[],
+            );
         };
         let lru = u32::from_le_bytes([head[1], head[2], head[3], 0]);
         let kind = Kind::from_bits(head[0]);
         if head[0] & TTL_BIT != 0
             && let Some((expire, rest)) = rest.split_first_chunk::<8>()
         {
-            return (Header { kind, expire_ms: Some(i64::from_le_bytes(*expire)), lru }, rest);
+            return (
+                Header {
+                    kind,
+                    expire_ms: Some(i64::from_le_bytes(*expire)),
+                    lru,
+                },
+                rest,
+            );
         }
-        (Header { kind, expire_ms: None, lru }, rest)
+        (
+            Header {
+                kind,
+                expire_ms: None,
+                lru,
+            },
+            rest,
+        )
     }
 
     /// Writes the header into `buf` and returns the part used.
@@ -112,7 +136,11 @@ impl Header {
     /// Length of the encoded header.
     #[inline]
     pub fn encoded_len(&self) -> usize {
-        if self.expire_ms.is_some() { LONG } else { SHORT }
+        if self.expire_ms.is_some() {
+            LONG
+        } else {
+            SHORT
+        }
     }
 
     /// Overwrites kind and LRU field of a payload in place, keeping its length.
@@ -146,9 +174,22 @@ mod tests {
 
     #[test]
     fn round_trip() {
-        for kind in [Kind::Int, Kind::Embstr, Kind::Raw, Kind::List, Kind::Set, Kind::Hash, Kind::Zset, Kind::Stream] {
+        for kind in [
+            Kind::Int,
+            Kind::Embstr,
+            Kind::Raw,
+            Kind::List,
+            Kind::Set,
+            Kind::Hash,
+            Kind::Zset,
+            Kind::Stream,
+        ] {
             for expire_ms in [None, Some(0), Some(i64::MAX), Some(1_700_000_000_000)] {
-                let header = Header { kind, expire_ms, lru: 0xabcdef };
+                let header = Header {
+                    kind,
+                    expire_ms,
+                    lru: 0xabcdef,
+                };
                 let mut buf = [0; LONG];
                 let mut payload = header.encode(&mut buf).to_vec();
                 assert_eq!(payload.len(), header.encoded_len());
@@ -160,16 +201,31 @@ mod tests {
 
     #[test]
     fn patch_keeps_the_expiry() {
-        let header = Header { kind: Kind::Int, expire_ms: Some(7), lru: 1 };
+        let header = Header {
+            kind: Kind::Int,
+            expire_ms: Some(7),
+            lru: 1,
+        };
         let mut buf = [0; LONG];
         let mut payload = header.encode(&mut buf).to_vec();
         Header::patch(&mut payload, Kind::Raw, 2);
-        assert_eq!(Header::decode(&payload).0, Header { kind: Kind::Raw, expire_ms: Some(7), lru: 2 });
+        assert_eq!(
+            Header::decode(&payload).0,
+            Header {
+                kind: Kind::Raw,
+                expire_ms: Some(7),
+                lru: 2
+            }
+        );
     }
 
     #[test]
     fn expired_strictly_after_its_time() {
-        let header = Header { kind: Kind::Int, expire_ms: Some(100), lru: 0 };
+        let header = Header {
+            kind: Kind::Int,
+            expire_ms: Some(100),
+            lru: 0,
+        };
         assert!(!header.is_expired(100));
         assert!(header.is_expired(101));
     }

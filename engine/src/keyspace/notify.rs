@@ -60,9 +60,19 @@ pub fn format_classes(flags: u32) -> String {
     if flags & NotifyClass::ALL.0 == NotifyClass::ALL.0 {
         out.push('A');
     } else {
-        out.extend(CLASSES.iter().filter(|(_, class)| flags & class.0 != 0).map(|(letter, _)| char::from(*letter)));
+        out.extend(
+            CLASSES
+                .iter()
+                .filter(|(_, class)| flags & class.0 != 0)
+                .map(|(letter, _)| char::from(*letter)),
+        );
     }
-    out.extend(EXTRA.iter().filter(|(_, class)| flags & class.0 != 0).map(|(letter, _)| char::from(*letter)));
+    out.extend(
+        EXTRA
+            .iter()
+            .filter(|(_, class)| flags & class.0 != 0)
+            .map(|(letter, _)| char::from(*letter)),
+    );
     out
 }
 

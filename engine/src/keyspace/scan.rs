@@ -31,10 +31,15 @@ impl Keyspace<'_> {
             };
             let table = &db.slots[slot % SLOTS_PER_SHARD];
             if !table.is_empty() {
-                let next = table.scan(from, POSITION_BITS, count.saturating_sub(seen).max(1), &mut |_, entry| {
-                    seen += 1;
-                    visit(entry.key, Header::decode(entry.payload).0);
-                });
+                let next = table.scan(
+                    from,
+                    POSITION_BITS,
+                    count.saturating_sub(seen).max(1),
+                    &mut |_, entry| {
+                        seen += 1;
+                        visit(entry.key, Header::decode(entry.payload).0);
+                    },
+                );
                 if let Some(next) = next {
                     return (next >> (64 - POSITION_BITS)) << SLOT_BITS | slot as u64;
                 }
@@ -83,7 +88,9 @@ impl Keyspace<'_> {
     pub fn flush(&mut self, db: usize) -> usize {
         let keys = self.engine.key_count(db);
         self.raise_watchers(db, |_| true);
-        let tables = (0..SHARDS).filter_map(|index| self.held.shard_mut(index).take_db(db)).collect();
+        let tables = (0..SHARDS)
+            .filter_map(|index| self.held.shard_mut(index).take_db(db))
+            .collect();
         for cell in &self.engine.shards {
             cell.counts[db].clear();
         }
@@ -101,7 +108,13 @@ impl Keyspace<'_> {
             cell.counts[a].swap(&cell.counts[b]);
         }
         for db in [a, b] {
-            self.ready.extend(self.engine.blocked.keys_of(db).into_iter().map(|key| (db, key)));
+            self.ready.extend(
+                self.engine
+                    .blocked
+                    .keys_of(db)
+                    .into_iter()
+                    .map(|key| (db, key)),
+            );
         }
         // A key that exists in neither database was not changed by the exchange.
     }
@@ -109,7 +122,14 @@ impl Keyspace<'_> {
     /// Fails the transactions watching keys of a database that exist in it or its partner.
     fn raise_watchers(&mut self, db: usize, matches: impl Fn(&[u8]) -> bool) {
         for index in 0..SHARDS {
-            let watched: Vec<_> = self.held.shard(index).watched.iter().filter(|((at, key), _)| *at == db && matches(key)).map(|((_, key), flags)| (key.clone(), flags.clone())).collect();
+            let watched: Vec<_> = self
+                .held
+                .shard(index)
+                .watched
+                .iter()
+                .filter(|((at, key), _)| *at == db && matches(key))
+                .map(|((_, key), flags)| (key.clone(), flags.clone()))
+                .collect();
             for (_, flags) in watched {
                 flags.iter().for_each(|flag| flag.raise());
             }
@@ -119,7 +139,11 @@ impl Keyspace<'_> {
     /// Content of a slot of the selected database, for CLUSTER and DEBUG commands.
     pub fn slot_keys(&self, slot: usize, limit: usize) -> Vec<Vec<u8>> {
         match self.held.shard(slot / SLOTS_PER_SHARD).db(self.db) {
-            Some(db) => db.slots[slot % SLOTS_PER_SHARD].iter().take(limit).map(|entry| entry.key.to_vec()).collect(),
+            Some(db) => db.slots[slot % SLOTS_PER_SHARD]
+                .iter()
+                .take(limit)
+                .map(|entry| entry.key.to_vec())
+                .collect(),
             None => Vec::new(),
         }
     }

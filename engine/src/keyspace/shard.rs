@@ -43,7 +43,9 @@ pub struct ShardDb {
 
 impl ShardDb {
     fn new() -> Box<ShardDb> {
-        Box::new(ShardDb { slots: (0..SLOTS_PER_SHARD).map(|_| SlotTable::new()).collect() })
+        Box::new(ShardDb {
+            slots: (0..SLOTS_PER_SHARD).map(|_| SlotTable::new()).collect(),
+        })
     }
 }
 
@@ -127,10 +129,14 @@ impl Counts {
         self.volatile.load(Ordering::Relaxed)
     }
     pub(super) fn add_keys(&self, delta: isize) {
-        self.keys.store(self.keys().wrapping_add_signed(delta), Ordering::Relaxed);
+        self.keys
+            .store(self.keys().wrapping_add_signed(delta), Ordering::Relaxed);
     }
     pub(super) fn add_volatile(&self, delta: isize) {
-        self.volatile.store(self.volatile().wrapping_add_signed(delta), Ordering::Relaxed);
+        self.volatile.store(
+            self.volatile().wrapping_add_signed(delta),
+            Ordering::Relaxed,
+        );
     }
     pub(super) fn clear(&self) {
         self.keys.store(0, Ordering::Relaxed);
@@ -156,6 +162,9 @@ pub struct ShardCell {
 impl ShardCell {
     /// An empty shard for `databases` databases.
     pub fn new(databases: usize) -> ShardCell {
-        ShardCell { lock: Mutex::default(), counts: (0..databases).map(|_| Counts::default()).collect() }
+        ShardCell {
+            lock: Mutex::default(),
+            counts: (0..databases).map(|_| Counts::default()).collect(),
+        }
     }
 }

@@ -40,7 +40,10 @@ impl Place {
     /// The place of a key. O(length).
     #[inline]
     pub fn of(key: &[u8]) -> Place {
-        Place { slot: usize::from(key_slot(key)), hash: hash::hash(key) }
+        Place {
+            slot: usize::from(key_slot(key)),
+            hash: hash::hash(key),
+        }
     }
     /// Index of its shard.
     #[inline]
@@ -93,13 +96,25 @@ pub struct Look {
 
 impl Look {
     /// A read by a data command.
-    pub const READ: Look = Look { touch: true, count: true };
+    pub const READ: Look = Look {
+        touch: true,
+        count: true,
+    };
     /// A read that does not count as use of the value (`TTL`, `TYPE`, ...).
-    pub const PEEK: Look = Look { touch: false, count: true };
+    pub const PEEK: Look = Look {
+        touch: false,
+        count: true,
+    };
     /// The look-up of a write command.
-    pub const WRITE: Look = Look { touch: true, count: false };
+    pub const WRITE: Look = Look {
+        touch: true,
+        count: false,
+    };
     /// Leaves no trace.
-    pub const SILENT: Look = Look { touch: false, count: false };
+    pub const SILENT: Look = Look {
+        touch: false,
+        count: false,
+    };
 }
 
 /// The data, as seen by one running command.
@@ -243,11 +258,18 @@ impl<'e> Keyspace<'e> {
 
     #[inline]
     fn table_mut(&mut self, place: Place) -> Option<&mut SlotTable> {
-        Some(&mut self.held.shard_mut(place.shard()).db_mut(self.db)?.slots[place.slot % SLOTS_PER_SHARD])
+        Some(
+            &mut self.held.shard_mut(place.shard()).db_mut(self.db)?.slots
+                [place.slot % SLOTS_PER_SHARD],
+        )
     }
 
     fn table_or_create(&mut self, place: Place) -> &mut SlotTable {
-        &mut self.held.shard_mut(place.shard()).db_or_create(self.db).slots[place.slot % SLOTS_PER_SHARD]
+        &mut self
+            .held
+            .shard_mut(place.shard())
+            .db_or_create(self.db)
+            .slots[place.slot % SLOTS_PER_SHARD]
     }
 
     /// The entry of a key as it is, expired or not; no side effects.
@@ -259,7 +281,11 @@ impl<'e> Keyspace<'e> {
             Some(Value::Str(raw)) => raw.as_slice(),
             _ => inline,
         };
-        Some(Found { header, bytes, value: entry.obj })
+        Some(Found {
+            header,
+            bytes,
+            value: entry.obj,
+        })
     }
 
     /// The entry of a key as it is, expired or not; leaves no trace.
@@ -299,7 +325,9 @@ impl<'e> Keyspace<'e> {
         if look.touch
             && !self.no_touch
             && let Some(lru) = access::touched(header.lru, &self.clock)
-            && let Some(entry) = self.table_mut(place).and_then(|table| table.get_mut_hashed(place.hash, key))
+            && let Some(entry) = self
+                .table_mut(place)
+                .and_then(|table| table.get_mut_hashed(place.hash, key))
         {
             Header::patch(entry.payload, header.kind, lru);
         }
@@ -317,7 +345,8 @@ impl<'e> Keyspace<'e> {
     /// `WRONGTYPE` when the key holds another type.
     #[inline]
     pub fn string(&mut self, key: &[u8]) -> Result<Option<&[u8]>, ReplyError> {
-        self.string_as(key, Look::READ).map(|found| found.map(|f| f.bytes))
+        self.string_as(key, Look::READ)
+            .map(|found| found.map(|f| f.bytes))
     }
 
     /// A string value with its header.
@@ -348,17 +377,25 @@ impl<'e> Keyspace<'e> {
         let place = self.place(key);
         let kind = string_kind(bytes, encoding);
         let lru = self.clock.fresh();
-        let old = self.find(place, key).map(|found| (found.header, found.bytes.len(), found.value.is_some()));
+        let old = self
+            .find(place, key)
+            .map(|found| (found.header, found.bytes.len(), found.value.is_some()));
         let expire_ms = match (ttl, old) {
             (Ttl::Clear, _) | (Ttl::Keep, None) => None,
             (Ttl::Keep, Some((header, ..))) => header.expire_ms,
             (Ttl::At(at), _) => Some(at),
         };
-        let header = Header { kind, expire_ms, lru };
+        let header = Header {
+            kind,
+            expire_ms,
+            lru,
+        };
         if let Some((old_header, old_len, false)) = old
             && old_len == bytes.len()
             && old_header.expire_ms == expire_ms
-            && let Some(entry) = self.table_mut(place).and_then(|table| table.get_mut_hashed(place.hash, key))
+            && let Some(entry) = self
+                .table_mut(place)
+                .and_then(|table| table.get_mut_hashed(place.hash, key))
         {
             Header::patch(entry.payload, kind, lru);
             if let Some(inline) = entry.payload.get_mut(header.encoded_len()..) {
@@ -369,10 +406,24 @@ impl<'e> Keyspace<'e> {
         let mut buf = [0; 12];
         let head = header.encode(&mut buf);
         if bytes.len() <= INLINE_MAX {
-            self.write_entry(place, key, old.map(|(h, ..)| h), &header, &[head, bytes], None);
+            self.write_entry(
+                place,
+                key,
+                old.map(|(h, ..)| h),
+                &header,
+                &[head, bytes],
+                None,
+            );
         } else {
             let raw = Value::Str(Arc::new(bytes.to_vec()));
-            self.write_entry(place, key, old.map(|(h, ..)| h), &header, &[head], Some(raw));
+            self.write_entry(
+                place,
+                key,
+                old.map(|(h, ..)| h),
+                &header,
+                &[head],
+                Some(raw),
+            );
         }
     }
 
@@ -383,7 +434,10 @@ impl<'e> Keyspace<'e> {
         if let Some(Value::Str(raw)) = self.object_mut(place, key) {
             return edit(Arc::make_mut(raw));
         }
-        let mut bytes = self.find(place, key).map(|found| found.bytes.to_vec()).unwrap_or_default();
+        let mut bytes = self
+            .find(place, key)
+            .map(|found| found.bytes.to_vec())
+            .unwrap_or_default();
         let result = edit(&mut bytes);
         self.set_string(key, &bytes, StringEncoding::Raw, Ttl::Keep);
         result
@@ -401,23 +455,40 @@ impl<'e> Keyspace<'e> {
             let ttl = expire_ms.map_or(Ttl::Clear, Ttl::At);
             return self.set_string(key, &raw.clone(), StringEncoding::Length, ttl);
         }
-        let header = Header { kind: value.kind(), expire_ms, lru: self.clock.fresh() };
+        let header = Header {
+            kind: value.kind(),
+            expire_ms,
+            lru: self.clock.fresh(),
+        };
         let old = self.find(place, key).map(|found| found.header);
         let mut buf = [0; 12];
         let head = header.encode(&mut buf);
         self.write_entry(place, key, old, &header, &[head], Some(value));
     }
 
-    fn write_entry(&mut self, place: Place, key: &[u8], old: Option<Header>, new: &Header, payload: &[&[u8]], obj: Option<Value>) {
+    fn write_entry(
+        &mut self,
+        place: Place,
+        key: &[u8],
+        old: Option<Header>,
+        new: &Header,
+        payload: &[&[u8]],
+        obj: Option<Value>,
+    ) {
         let blocking_type = !new.kind.is_string();
-        let replaced = self.table_or_create(place).put_hashed(place.hash, key, payload, obj);
+        let replaced = self
+            .table_or_create(place)
+            .put_hashed(place.hash, key, payload, obj);
         if let Some(old) = replaced
             && let Some(obj) = old.obj
         {
             self.engine.lazy_free(obj);
         }
         let counts = self.counts(place);
-        counts.add_volatile(isize::from(new.expire_ms.is_some()) - isize::from(old.is_some_and(|h| h.expire_ms.is_some())));
+        counts.add_volatile(
+            isize::from(new.expire_ms.is_some())
+                - isize::from(old.is_some_and(|h| h.expire_ms.is_some())),
+        );
         if old.is_none() {
             counts.add_keys(1);
         }
@@ -435,7 +506,10 @@ impl<'e> Keyspace<'e> {
     }
 
     fn remove_at(&mut self, place: Place, key: &[u8]) -> bool {
-        let Some((payload, obj)) = self.table_mut(place).and_then(|table| table.remove_hashed(place.hash, key)) else {
+        let Some((payload, obj)) = self
+            .table_mut(place)
+            .and_then(|table| table.remove_hashed(place.hash, key))
+        else {
             return false;
         };
         let volatile = Header::decode(&payload).0.expire_ms.is_some();
@@ -484,21 +558,28 @@ impl<'e> Keyspace<'e> {
     /// Sets or removes the expiry of a live key; whether the key exists.
     pub fn set_expire(&mut self, key: &[u8], expire_ms: Option<i64>) -> bool {
         let place = self.place(key);
-        let Some(found) = self.look_at(place, key, Look::SILENT) else { return false };
+        let Some(found) = self.look_at(place, key, Look::SILENT) else {
+            return false;
+        };
         let old = found.header;
-        let inline: SmallVec<[u8; INLINE_MAX]> = if found.value.is_none() { SmallVec::from_slice(found.bytes) } else { SmallVec::new() };
-        let new = Header { expire_ms, ..old };
-        let mut buf = [0; 12];
-        let head = new.encode(&mut buf);
-        self.table_or_create(place).rewrite_payload_hashed(place.hash, key, &[head, &inline]);
-        self.counts(place).add_volatile(isize::from(expire_ms.is_some()) - isize::from(old.expire_ms.is_some()));
+        let table = self.table_or_create(place);
+        if let Some((payload, obj)) = table.remove_hashed(place.hash, key) {
+            let mut buf = [0; 12];
+            let head = Header { expire_ms, ..old }.encode(&mut buf);
+            table.put_hashed(place.hash, key, &[head, Header::decode(&payload).1], obj);
+        }
+        self.counts(place)
+            .add_volatile(isize::from(expire_ms.is_some()) - isize::from(old.expire_ms.is_some()));
         true
     }
 
     /// Overwrites the access clock of a key (`RESTORE ... IDLETIME/FREQ`, `OBJECT`).
     pub fn set_lru(&mut self, key: &[u8], lru: u32) {
         let place = self.place(key);
-        if let Some(entry) = self.table_mut(place).and_then(|table| table.get_mut_hashed(place.hash, key)) {
+        if let Some(entry) = self
+            .table_mut(place)
+            .and_then(|table| table.get_mut_hashed(place.hash, key))
+        {
             let kind = Header::decode(entry.payload).0.kind;
             Header::patch(entry.payload, kind, lru);
         }
@@ -532,7 +613,9 @@ impl<'e> Keyspace<'e> {
     pub fn modified(&mut self, key: &[u8]) {
         let shard = self.held.shard(self.place(key).shard());
         if !shard.watched.is_empty()
-            && let Some(flags) = shard.watched.get(&(self.db, key) as &dyn super::watch::WatchKey)
+            && let Some(flags) = shard
+                .watched
+                .get(&(self.db, key) as &dyn super::watch::WatchKey)
         {
             flags.iter().for_each(|flag| flag.raise());
         }
@@ -545,7 +628,9 @@ impl<'e> Keyspace<'e> {
     #[inline]
     pub fn notify(&self, class: NotifyClass, event: &'static str, key: &[u8]) {
         if self.engine.settings.notify_flags.load(Relaxed) & class.0 != 0 {
-            self.engine.events.keyspace_event(self.db, class, event, key);
+            self.engine
+                .events
+                .keyspace_event(self.db, class, event, key);
         }
     }
 

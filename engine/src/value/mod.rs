@@ -60,7 +60,10 @@ impl Value {
             Value::List(v) => v.free_effort(),
             Value::Set(v) => v.free_effort(),
             Value::Hash(v) => v.free_effort(),
-            Value::Zset(v) => v.free_effort(),
+            Value::Zset(v) => match **v {
+                Zset::Packed(_) => 1,
+                Zset::Tree(_) => v.len(),
+            },
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Redis prints with Grisu2 (Florian Loitsch, "Printing Floating-Point Numbers
 //! Quickly and Accurately with Integers", PLDI 2010). Its digits always read
-//! back to the same number, but for about one number in a thousand they are not
+//! back to the same number, but for a few numbers in a thousand they are not
 //! the shortest or nearest possible. They are visible to clients and compared
 //! by them, so this is the same algorithm with the same choice of powers rather
 //! than a better one.

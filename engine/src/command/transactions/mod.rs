@@ -4,64 +4,102 @@
 //! the check of the watches and all effects are one atomic step.
 
 use super::ctx::Ctx;
-use super::spec::{Acl, ArgSpec, ArgType, Args, CmdResult, CommandSpec, FindKeys, Flags, Group, KeyFlags, KeySpec, Locking};
+use super::spec::{
+    Acl, ArgSpec, ArgType, Args, CmdResult, CommandSpec, FindKeys, Flags, Group, KeyFlags, KeySpec,
+    Locking,
+};
 use crate::error::ReplyError;
-use crate::keyspace::{Look, Place};
+use crate::keyspace::Place;
 use crate::session::{Session, WatchedKey};
 
 /// The group's rows.
 pub(super) const SPECS: &[CommandSpec] = &[
-CommandSpec {
-    name: "multi", group: Group::Transactions, since: "1.2.0",
-    summary: "Opens a transaction: commands are queued from here on.",
-    complexity: "O(1)",
-    flags: Flags::NOSCRIPT.or(Flags::LOADING).or(Flags::STALE).or(Flags::FAST).or(Flags::NO_MULTI).or(Flags::ALLOW_BUSY),
-    acl: Acl::TRANSACTION,
-    handler: multi,
-    ..CommandSpec::BLANK
-},
-CommandSpec {
-    name: "exec", group: Group::Transactions, since: "1.2.0",
-    summary: "Runs the queued commands in one go, unless a watched key has changed.",
-    complexity: "That of the queued commands.",
-    flags: Flags::NOSCRIPT.or(Flags::LOADING).or(Flags::STALE).or(Flags::SKIP_SLOWLOG),
-    acl: Acl::TRANSACTION,
-    locking: Locking::Queued,
-    handler: exec,
-    ..CommandSpec::BLANK
-},
-CommandSpec {
-    name: "discard", group: Group::Transactions, since: "2.0.0",
-    summary: "Drops the queued commands and leaves the transaction.",
-    complexity: "O(N) for N queued commands.",
-    flags: Flags::NOSCRIPT.or(Flags::LOADING).or(Flags::STALE).or(Flags::FAST).or(Flags::ALLOW_BUSY),
-    acl: Acl::TRANSACTION,
-    locking: Locking::Queued,
-    handler: discard,
-    ..CommandSpec::BLANK
-},
-CommandSpec {
-    name: "watch", group: Group::Transactions, since: "2.2.0",
-    summary: "Makes the next `EXEC` conditional on keys staying unchanged.",
-    complexity: "O(1) a key.",
-    arity: -2,
-    flags: Flags::NOSCRIPT.or(Flags::LOADING).or(Flags::STALE).or(Flags::FAST).or(Flags::NO_MULTI).or(Flags::ALLOW_BUSY),
-    acl: Acl::TRANSACTION,
-    keys: &[KeySpec::index(1, FindKeys::Range(-1, 1, 0), KeyFlags::RO)],
-    args: &[ArgSpec { key_spec: 0, multiple: true, ..ArgSpec::new("key", ArgType::Key) }],
-    handler: watch,
-    ..CommandSpec::BLANK
-},
-CommandSpec {
-    name: "unwatch", group: Group::Transactions, since: "2.2.0",
-    summary: "Gives up every key this connection watches.",
-    complexity: "O(1)",
-    flags: Flags::NOSCRIPT.or(Flags::LOADING).or(Flags::STALE).or(Flags::FAST).or(Flags::ALLOW_BUSY),
-    acl: Acl::TRANSACTION,
-    locking: Locking::Queued,
-    handler: unwatch,
-    ..CommandSpec::BLANK
-},
+    CommandSpec {
+        name: "multi",
+        group: Group::Transactions,
+        since: "1.2.0",
+        summary: "Opens a transaction: commands are queued from here on.",
+        complexity: "O(1)",
+        flags: Flags::NOSCRIPT
+            .or(Flags::LOADING)
+            .or(Flags::STALE)
+            .or(Flags::FAST)
+            .or(Flags::NO_MULTI)
+            .or(Flags::ALLOW_BUSY),
+        acl: Acl::TRANSACTION,
+        handler: multi,
+        ..CommandSpec::BLANK
+    },
+    CommandSpec {
+        name: "exec",
+        group: Group::Transactions,
+        since: "1.2.0",
+        summary: "Runs the queued commands in one go, unless a watched key has changed.",
+        complexity: "That of the queued commands.",
+        flags: Flags::NOSCRIPT
+            .or(Flags::LOADING)
+            .or(Flags::STALE)
+            .or(Flags::SKIP_SLOWLOG),
+        acl: Acl::TRANSACTION,
+        locking: Locking::Queued,
+        handler: exec,
+        ..CommandSpec::BLANK
+    },
+    CommandSpec {
+        name: "discard",
+        group: Group::Transactions,
+        since: "2.0.0",
+        summary: "Drops the queued commands and leaves the transaction.",
+        complexity: "O(N) for N queued commands.",
+        flags: Flags::NOSCRIPT
+            .or(Flags::LOADING)
+            .or(Flags::STALE)
+            .or(Flags::FAST)
+            .or(Flags::ALLOW_BUSY),
+        acl: Acl::TRANSACTION,
+        locking: Locking::Queued,
+        handler: discard,
+        ..CommandSpec::BLANK
+    },
+    CommandSpec {
+        name: "watch",
+        group: Group::Transactions,
+        since: "2.2.0",
+        summary: "Makes the next `EXEC` conditional on keys staying unchanged.",
+        complexity: "O(1) a key.",
+        arity: -2,
+        flags: Flags::NOSCRIPT
+            .or(Flags::LOADING)
+            .or(Flags::STALE)
+            .or(Flags::FAST)
+            .or(Flags::NO_MULTI)
+            .or(Flags::ALLOW_BUSY),
+        acl: Acl::TRANSACTION,
+        keys: &[KeySpec::index(1, FindKeys::Range(-1, 1, 0), KeyFlags::RO)],
+        args: &[ArgSpec {
+            key_spec: 0,
+            multiple: true,
+            ..ArgSpec::new("key", ArgType::Key)
+        }],
+        handler: watch,
+        ..CommandSpec::BLANK
+    },
+    CommandSpec {
+        name: "unwatch",
+        group: Group::Transactions,
+        since: "2.2.0",
+        summary: "Gives up every key this connection watches.",
+        complexity: "O(1)",
+        flags: Flags::NOSCRIPT
+            .or(Flags::LOADING)
+            .or(Flags::STALE)
+            .or(Flags::FAST)
+            .or(Flags::ALLOW_BUSY),
+        acl: Acl::TRANSACTION,
+        locking: Locking::Queued,
+        handler: unwatch,
+        ..CommandSpec::BLANK
+    },
 ];
 
 fn multi(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
@@ -88,13 +126,26 @@ fn watch(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     }
     let db = ctx.ks.db;
     for key in &args[1..] {
-        if ctx.session.watched.iter().any(|watched| watched.db == db && *watched.key == **key) {
+        if ctx
+            .session
+            .watched
+            .iter()
+            .any(|watched| watched.db == db && *watched.key == **key)
+        {
             continue;
         }
         let was_expired = ctx.ks.is_past_expiry(key);
         let shard = ctx.ks.shard_mut(Place::of(key).shard());
-        shard.watched.entry((db, (*key).into())).or_default().push(ctx.session.watch.clone());
-        ctx.session.watched.push(WatchedKey { db, key: (*key).into(), was_expired });
+        shard
+            .watched
+            .entry((db, (*key).into()))
+            .or_default()
+            .push(ctx.session.watch.clone());
+        ctx.session.watched.push(WatchedKey {
+            db,
+            key: (*key).into(),
+            was_expired,
+        });
     }
     ctx.out.ok();
     Ok(())
@@ -174,7 +225,8 @@ fn exec(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
             Err(refused) => ctx.out.error(&refused),
             Ok(()) => {
                 let result = ctx.run(queued.command, &args);
-                ctx.host.after_queued(queued.command, &args, result.as_ref().err());
+                ctx.host
+                    .after_queued(queued.command, &args, result.as_ref().err());
             }
         }
     }
@@ -187,7 +239,8 @@ fn exec(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
 impl crate::keyspace::Keyspace<'_> {
     /// Whether a key is there but past its time. Leaves no trace.
     fn is_past_expiry(&self, key: &[u8]) -> bool {
-        self.glance(key).is_some_and(|found| found.header.is_expired(self.now_ms))
+        self.glance(key)
+            .is_some_and(|found| found.header.is_expired(self.now_ms))
     }
 }
 
@@ -209,8 +262,14 @@ mod tests {
     fn a_command_that_cannot_be_queued_fails_exec() {
         let mut c = Client::new();
         c.run("MULTI");
-        assert_eq!(c.run("GET"), "-ERR wrong number of arguments for 'get' command\r\n");
-        assert_eq!(c.run("EXEC"), "-EXECABORT Transaction discarded because of previous errors.\r\n");
+        assert_eq!(
+            c.run("GET"),
+            "-ERR wrong number of arguments for 'get' command\r\n"
+        );
+        assert_eq!(
+            c.run("EXEC"),
+            "-EXECABORT Transaction discarded because of previous errors.\r\n"
+        );
     }
 
     #[test]

@@ -15,7 +15,6 @@ mod range;
 mod sample;
 #[cfg(test)]
 mod tests;
-mod text;
 mod tree;
 
 use std::collections::BTreeSet;
@@ -25,7 +24,7 @@ use basalt_formats::packed::listpack::{Entry, Listpack, MAX_BYTES};
 
 use crate::structs::rank;
 pub use range::{LexBound, LexRange, ScoreRange, index_span, limit_span};
-use text::score_text;
+pub use sample::Below;
 pub use tree::Tree;
 
 /// The directives that bound the listpack encoding.
@@ -127,7 +126,8 @@ impl Zset {
     }
 
     /// Takes over a listpack from an RDB file or a `DUMP` payload. Pairs out of
-    /// order are put in order. O(n).
+    /// order are put in order. As in Redis only the limit on entries is looked
+    /// at, not that on lengths. O(n log n).
     ///
     /// # Errors
     /// [`ZsetError`] if it is not made of distinct members with a number each.
@@ -135,14 +135,12 @@ impl Zset {
         let ordered = packed::inspect(&list).ok_or(ZsetError::BrokenPair)?;
         let len = packed::len(&list);
         let mut seen = BTreeSet::new();
-        let mut longest = 0;
         for (member, _) in packed::pairs(&list) {
-            longest = longest.max(member.byte_len());
             if !seen.insert(member.to_vec()) {
                 return Err(ZsetError::DuplicateMember);
             }
         }
-        let small = len <= limits.max_listpack_entries && longest <= limits.max_listpack_value;
+        let small = len <= limits.max_listpack_entries;
         let mut set = Zset::Packed(list);
         if !ordered || !small {
             set.convert_to_tree();

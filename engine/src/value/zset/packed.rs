@@ -7,6 +7,7 @@
 use std::cmp::Ordering;
 use std::ops::Range;
 
+use basalt_formats::num::{MAX_F64_CHARS, format_f64, parse_f64};
 use basalt_formats::packed::listpack::{Entry, Iter, Listpack};
 
 /// The largest magnitude that Redis stores as an integer: half of 2^63.
@@ -21,18 +22,19 @@ fn whole(score: f64) -> Option<i64> {
     (int as f64 == score).then_some(int)
 }
 
+/// The text of a score that is no such integer.
+fn score_text(score: f64) -> Vec<u8> {
+    let mut text = Vec::with_capacity(MAX_F64_CHARS);
+    format_f64(score, &mut text);
+    text
+}
+
 /// The number a stored score stands for; text that is no number counts as 0.
 fn score_of(entry: Entry<'_>) -> f64 {
     match entry {
         Entry::Int(value) => value as f64,
-        Entry::Str(text) => parse_score(text).unwrap_or(0.0),
+        Entry::Str(text) => parse_f64(text).unwrap_or(0.0),
     }
-}
-
-/// Reads the text of a stored score.
-fn parse_score(text: &[u8]) -> Option<f64> {
-    let text = std::str::from_utf8(text).ok()?;
-    text.parse::<f64>().ok().filter(|x| !x.is_nan())
 }
 
 /// Members and scores in order, from either end.
@@ -113,7 +115,7 @@ pub(super) fn insert(list: &mut Listpack, score: f64, member: &[u8]) {
     let offset = at.unwrap_or(list.end());
     match whole(score) {
         Some(int) => list.insert_int_before(offset, int),
-        None => list.insert_before(offset, super::score_text(score).as_ref()),
+        None => list.insert_before(offset, &score_text(score)),
     }
     list.insert_before(offset, member);
 }
@@ -123,7 +125,7 @@ pub(super) fn push(list: &mut Listpack, score: f64, member: &[u8]) {
     list.push_back(member);
     match whole(score) {
         Some(int) => list.push_back_int(int),
-        None => list.push_back(super::score_text(score).as_ref()),
+        None => list.push_back(&score_text(score)),
     }
 }
 
@@ -179,7 +181,7 @@ pub(super) fn inspect(list: &Listpack) -> Option<bool> {
     while let Some(member) = entries.next() {
         let score = match entries.next()? {
             Entry::Int(value) => value as f64,
-            Entry::Str(text) => parse_score(text)?,
+            Entry::Str(text) => parse_f64(text)?,
         };
         if let Some((before, low)) = previous {
             let ties = || before.with_bytes(|b| cmp_member(&member, b)) == Ordering::Greater;

@@ -261,13 +261,6 @@ proptest! {
             prop_assert_eq!(collect(&set, span, false), inside.clone());
         }
     }
-
-    #[test]
-    fn score_text_reads_back(score in any::<f64>()) {
-        prop_assume!(!score.is_nan());
-        let text = String::from_utf8(score_text(score).to_vec()).expect("ASCII");
-        prop_assert_eq!(text.parse::<f64>().expect("a number"), score);
-    }
 }
 
 fn of(pairs: &[(f64, &str)]) -> Zset {
@@ -323,6 +316,48 @@ fn scores_are_stored_as_redis_stores_them() {
             text("inf"),
         ]
     );
+}
+
+/// The listpack that Redis 7.2.4 keeps after a `ZADD` of the scores below.
+const REDIS_LISTPACK: &[&str] = &[
+    "5a0100003400836d313104842d696e6605836d323504952d313233343536373839303132",
+    "333435363730303016f1691703f400000000000000c009836d313704d00002f1913a03df",
+    "fd02826d3203852d31652d3706f1d92e030001836d3133040001826d38038635652d3332",
+    "3407836d31390487302e303030303108836d32300488302e30303031323309dff9028330",
+    "2e3104836d3134040301f1b95d0391332e31343135393236353335383937393312836d31",
+    "3604cfff02f12123038d3132333435363738392e3132330e836d323304f4000000000000",
+    "200009836d323204f40000d9e9ac2d780309826d3503f400fcffffffffff3f09826d3403",
+    "f4000000000000004009cbb1028535652b313806f14946038531652b323106826d310385",
+    "31652b323206f10152038631652b31303007826d370397312e3739373639333133343836",
+    "3233313537652b33303818836d31300483696e6604ff",
+];
+
+#[test]
+fn the_listpack_is_byte_for_byte_that_of_redis() {
+    let scores = "0.1 1e22 -1e-7 5e18 4611686018427387904 4611686018427387000 \
+        -4611686018427387904 1.7976931348623157e308 5e-324 123456789.123 inf -inf -0 0 3 -3 \
+        4095 -4096 1e21 1e-5 0.000123 1e100 2.5e17 9007199254740993 3.141592653589793 \
+        -12345678901234567890";
+    let mut set = Zset::new();
+    for (i, text) in scores.split_whitespace().enumerate() {
+        let member = if i % 3 == 0 {
+            format!("{}", i as i64 * 1000 - 7)
+        } else {
+            format!("m{i}")
+        };
+        let score = text.parse().expect("a number");
+        set.add(
+            &ZsetLimits::default(),
+            score,
+            member.as_bytes(),
+            AddFlags::default(),
+        );
+    }
+    let Zset::Packed(list) = set else {
+        panic!("small sets are packed");
+    };
+    let hex: String = list.as_bytes().iter().map(|b| format!("{b:02x}")).collect();
+    assert_eq!(hex, REDIS_LISTPACK.concat());
 }
 
 #[test]
@@ -406,7 +441,14 @@ fn listpacks_from_outside_are_checked() {
     let names: Vec<_> = all(&set).into_iter().map(|(m, _)| m).collect();
     assert_eq!(names, [b"c", b"a", b"b"]);
     let long = [b'x'; 21];
-    assert_eq!(load(&[&long, b"1"]).expect("valid").encoding(), "skiplist");
+    assert_eq!(load(&[&long, b"1"]).expect("valid").encoding(), "listpack");
+    let many: Vec<String> = (0..17).map(|i| format!("m{i:02}")).collect();
+    let entries: Vec<&[u8]> = many
+        .iter()
+        .flat_map(|m| [m.as_bytes(), &b"7"[..]])
+        .collect();
+    let set = load(&entries).expect("valid");
+    assert_eq!((set.encoding(), set.len()), ("skiplist", 17));
 }
 
 #[test]
@@ -421,6 +463,74 @@ fn unequal_scores_answer_lex_ranges_as_redis_does_when_small() {
     // Forwards a run of b, a and c since all are at most c; backwards only c.
     assert_eq!(set.lex_span(&range, false), 0..3);
     assert_eq!(set.lex_span(&range, true), 2..3);
+}
+
+#[test]
+fn a_big_set_is_scanned_once_while_it_changes() {
+    let limits = ZsetLimits::default();
+    let mut set = Zset::new();
+    for i in 0..5000 {
+        set.add(
+            &limits,
+            f64::from(i),
+            format!("stay{i}").as_bytes(),
+            AddFlags::default(),
+        );
+        set.add(
+            &limits,
+            0.5,
+            format!("go{i}").as_bytes(),
+            AddFlags::default(),
+        );
+    }
+    let mut stayed = BTreeMap::new();
+    let mut cursor = 0;
+    let mut steps = 0;
+    loop {
+        let mut shown = 0;
+        cursor = set.scan(cursor, 10, &mut |m, s| {
+            shown += 1;
+            if m.starts_with(b"stay") {
+                *stayed.entry(m.to_vec()).or_insert(0) += 1;
+                assert_eq!(m, format!("stay{s}").as_bytes());
+            }
+        });
+        if cursor == 0 {
+            break;
+        }
+        assert!((10..20).contains(&shown) && cursor < 1 << 53);
+        set.remove(format!("go{steps}").as_bytes());
+        set.add(
+            &limits,
+            1.5,
+            format!("new{steps}").as_bytes(),
+            AddFlags::default(),
+        );
+        steps += 1;
+    }
+    assert!(stayed.len() == 5000 && stayed.values().all(|n| *n == 1));
+    set.check();
+}
+
+#[test]
+fn memory_of_a_big_set_stays_low() {
+    let mut set = Zset::new_tree();
+    let n = 100_000u64;
+    for i in 0..n {
+        // A permutation of 0..n: members and scores arrive in random order.
+        let i = (i * 61_803 + 7) % n;
+        let member = format!("member:{i:010}");
+        set.add(
+            &ZsetLimits::default(),
+            i as f64,
+            member.as_bytes(),
+            AddFlags::default(),
+        );
+    }
+    assert_eq!(set.len() as u64, n);
+    let each = set.heap_bytes() as f64 / n as f64;
+    println!("{each:.2} bytes per element");
+    assert!(each < 60.0, "{each:.2} bytes per element");
 }
 
 /// Draws in a fixed pattern that reaches every residue.

@@ -10,10 +10,16 @@ use crate::structs::rank::RankTree;
 
 /// Both sides of a big sorted set. Cloning is O(1); a writer copies only the
 /// pages it touches.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Tree {
     index: ScoreIndex,
     order: RankTree,
+}
+
+impl std::fmt::Debug for Tree {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.order.iter()).finish()
+    }
 }
 
 impl Tree {
