@@ -8,8 +8,8 @@
 //! Corners that are as in Redis 7.2: an empty text matches only the empty
 //! pattern, not `*`; a set without `]` ends with the pattern; `]` and `\` may be
 //! the end of a range; a backslash at the very end is itself; bytes in a range
-//! compare as signed; an escaped byte in a set is compared with its case even
-//! when case is ignored.
+//! compare as signed when case matters; an escaped byte in a set is compared
+//! with its case even when case is ignored.
 
 /// True if the whole of `text` matches `pattern`. With `nocase`, ASCII letters
 /// match in either case.
@@ -91,13 +91,14 @@ fn match_set(rest: &[u8], byte: u8, nocase: bool) -> (bool, &[u8]) {
     }
 }
 
-/// The bounds are put in order before case is dropped, as Redis does: `[Z-a]`
-/// without case holds nothing.
+/// The bounds are put in order as signed bytes and only then lose their case, so
+/// `[Z-a]` without case holds nothing. Losing case goes through C `tolower`,
+/// which also makes every negative byte but the last (EOF) positive.
 fn in_range(from: u8, to: u8, byte: u8, nocase: bool) -> bool {
     let (from, to) = (from.cast_signed(), to.cast_signed());
-    let fold = |b: i8| match nocase {
-        true => b.cast_unsigned().to_ascii_lowercase().cast_signed(),
-        false => b,
+    let fold = |b: i8| match (nocase, b) {
+        (false, _) | (true, -1) => i16::from(b),
+        (true, _) => i16::from(b.cast_unsigned().to_ascii_lowercase()),
     };
     (fold(from.min(to))..=fold(from.max(to))).contains(&fold(byte.cast_signed()))
 }
@@ -135,6 +136,7 @@ mod tests {
         assert!(!glob_match(b"[\\A]", b"a", true) && glob_match(b"\\A", b"a", true));
         // Signed: 0x80 is below zero.
         assert!(glob_match(b"[\x80-a]", b"\x01", false));
+        assert!(!glob_match(b"[\x80-a]", b"\x01", true));
         assert!(
             glob_match(b"[a-\xff]", b"\xff", false) && !glob_match(b"[\x80-\xfe]", b"\xff", false)
         );
@@ -193,10 +195,14 @@ mod tests {
                             break;
                         } else if left >= 3 && pattern[i + 1] == b'-' {
                             let (a, b) = (pattern[i] as i8, pattern[i + 2] as i8);
-                            let (low, high) =
-                                (lower(a.min(b) as u8) as i8, lower(a.max(b) as u8) as i8);
+                            let fold = |b: i8| match b {
+                                -1 => -1,
+                                b if nocase => i16::from(lower(b as u8)),
+                                b => i16::from(b),
+                            };
+                            let (low, high) = (fold(a.min(b)), fold(a.max(b)));
                             set.extend(all().into_iter().filter(|&c| {
-                                let c = lower(c) as i8;
+                                let c = fold(c as i8);
                                 low <= c && c <= high
                             }));
                             i += 3;
@@ -236,7 +242,7 @@ mod tests {
     proptest! {
         #[test]
         fn same_as_naive(
-            pattern in bytes(b"aAbz**?[]^-\\\x80", 12), text in bytes(b"aAbBz]-^\\\x80", 10), nocase: bool) {
+            pattern in bytes(b"aAbz**?[]^-\\\x80\xff", 12), text in bytes(b"aAbBz]-^\\\x80\xff", 10), nocase: bool) {
             let expected = if text.is_empty() {
                 pattern.is_empty()
             } else {
