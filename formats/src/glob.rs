@@ -107,7 +107,6 @@ fn in_range(from: u8, to: u8, byte: u8, nocase: bool) -> bool {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::time::Instant;
 
     fn matches(pattern: &str, text: &str) -> bool {
         glob_match(pattern.as_bytes(), text.as_bytes(), false)
@@ -144,15 +143,13 @@ mod tests {
 
     #[test]
     fn hostile_patterns_take_no_longer_than_the_product() {
+        // Exponential or cubic time would never come back from here.
         let pattern = b"a*".repeat(20_000);
         let mut pattern = [&pattern[..], b"b"].concat();
         let text = vec![b'a'; 40_000];
-        let start = Instant::now();
         assert!(!glob_match(&pattern, &text, false));
         pattern.splice(.., [&b"*"[..], &b"a".repeat(2000), b"b"].concat());
         assert!(!glob_match(&pattern, &text, true));
-        // Exponential or cubic time would be hours.
-        assert!(start.elapsed().as_secs() < 20);
     }
 
     /// One element of a pattern, and recursion over all ways to use it.
