@@ -7,7 +7,10 @@ pub mod dispatch;
 mod registry;
 pub mod spec;
 
+mod collection;
 mod generic;
+mod hash;
+mod set;
 mod string;
 mod transactions;
 
@@ -16,4 +19,10 @@ pub use registry::{Command, Registry};
 pub use spec::{Args, CmdResult, CommandSpec};
 
 /// The data command groups.
-pub const DATA_GROUPS: &[&[CommandSpec]] = &[string::SPECS, generic::SPECS, transactions::SPECS];
+pub const DATA_GROUPS: &[&[CommandSpec]] = &[
+    string::SPECS,
+    hash::SPECS,
+    set::SPECS,
+    generic::SPECS,
+    transactions::SPECS,
+];
