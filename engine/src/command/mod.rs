@@ -7,8 +7,11 @@ pub mod dispatch;
 mod registry;
 pub mod spec;
 
+mod collection;
 mod generic;
+mod hash;
 mod server;
+mod set;
 mod string;
 mod transactions;
 
@@ -19,6 +22,8 @@ pub use spec::{Args, CmdResult, CommandSpec};
 /// The data command groups.
 pub const DATA_GROUPS: &[&[CommandSpec]] = &[
     string::SPECS,
+    hash::SPECS,
+    set::SPECS,
     generic::SPECS,
     server::SPECS,
     transactions::SPECS,

@@ -3,6 +3,7 @@
 use basalt_formats::glob::glob_match;
 
 use crate::command::args::{self, Cursor};
+use crate::command::collection::scan_cursor;
 use crate::command::ctx::Ctx;
 use crate::command::spec::{Acl, ArgSpec, ArgType, Args, CmdResult, CommandSpec, Flags, Locking};
 use crate::error::ReplyError;
@@ -152,7 +153,7 @@ impl<'a> Wanted<'a> {
 /// A key of another type than asked for is left out; with a type that does not exist that is
 /// every key.
 fn scan(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
-    let cursor = parse_cursor(args[1])?;
+    let cursor = scan_cursor(args[1])?;
     let wanted = Wanted::parse(args)?;
     let now_ms = ctx.ks.now_ms;
     let mut found = Reply::default();
@@ -179,30 +180,8 @@ fn scan(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     Ok(())
 }
 
-/// A cursor as C's `strtoul` reads it: an optional sign (a minus wraps around), digits and
-/// nothing behind; an empty word is 0.
-fn parse_cursor(word: &[u8]) -> Result<u64, ReplyError> {
-    let (negative, digits) = match word {
-        [] => return Ok(0),
-        [b'-', digits @ ..] => (true, digits),
-        [b'+', digits @ ..] | digits => (false, digits),
-    };
-    let plain = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
-    let cursor: u64 = std::str::from_utf8(digits)
-        .ok()
-        .filter(|_| plain)
-        .and_then(|digits| digits.parse().ok())
-        .ok_or(ReplyError::INVALID_CURSOR)?;
-    Ok(if negative {
-        cursor.wrapping_neg()
-    } else {
-        cursor
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use super::parse_cursor;
     use crate::testing::Client;
 
     /// All keys that a whole walk returns, and the number of calls.
@@ -219,27 +198,6 @@ mod tests {
                 keys.sort();
                 return (keys, calls);
             }
-        }
-    }
-
-    #[test]
-    fn cursors_are_read_as_by_strtoul() {
-        let ok = |word: &str| parse_cursor(word.as_bytes()).ok();
-        assert_eq!(ok(""), Some(0));
-        assert_eq!(ok("18446744073709551615"), Some(u64::MAX));
-        assert_eq!(ok("-1"), Some(u64::MAX));
-        assert_eq!(ok("+7"), Some(7));
-        for bad in [
-            "18446744073709551616",
-            " 1",
-            "1 ",
-            "x",
-            "-",
-            "+",
-            "--1",
-            "+-1",
-        ] {
-            assert_eq!(ok(bad), None, "{bad}");
         }
     }
 

@@ -597,7 +597,10 @@ mod tests {
         assert_eq!(c.run("SORT none STORE d"), ":0\r\n");
         assert_eq!(c.run("EXISTS d"), ":0\r\n");
         let events = c.events();
-        let told: Vec<_> = events.iter().filter(|e| e.ends_with(" d") && !e.starts_with("keymiss")).collect();
+        let told: Vec<_> = events
+            .iter()
+            .filter(|e| e.ends_with(" d") && !e.starts_with("keymiss"))
+            .collect();
         assert_eq!(told, ["sortstore d", "del d"]);
     }
 
