@@ -10,6 +10,7 @@ pub mod spec;
 mod collection;
 mod generic;
 mod hash;
+mod server;
 mod set;
 mod string;
 mod transactions;
@@ -24,5 +25,6 @@ pub const DATA_GROUPS: &[&[CommandSpec]] = &[
     hash::SPECS,
     set::SPECS,
     generic::SPECS,
+    server::SPECS,
     transactions::SPECS,
 ];
