@@ -15,14 +15,21 @@ pub struct Histogram {
 
 impl Default for Histogram {
     fn default() -> Histogram {
-        Histogram { counts: [0; OCTAVES * SUBS], total: 0 }
+        Histogram {
+            counts: [0; OCTAVES * SUBS],
+            total: 0,
+        }
     }
 }
 
 fn bucket(nanos: u64) -> usize {
     let nanos = nanos.max(1);
     let octave = 63 - nanos.leading_zeros();
-    let sub = if octave >= SUB_BITS { (nanos >> (octave - SUB_BITS)) as usize & (SUBS - 1) } else { (nanos << (SUB_BITS - octave)) as usize & (SUBS - 1) };
+    let sub = if octave >= SUB_BITS {
+        (nanos >> (octave - SUB_BITS)) as usize & (SUBS - 1)
+    } else {
+        (nanos << (SUB_BITS - octave)) as usize & (SUBS - 1)
+    };
     ((octave as usize) * SUBS + sub).min(OCTAVES * SUBS - 1)
 }
 
@@ -53,7 +60,8 @@ impl Histogram {
 
     /// The duration below which `percent` percent lie, in nanoseconds.
     pub fn percentile(&self, percent: f64) -> u64 {
-        let wanted = ((percent / 100.0 * self.total as f64).ceil() as u64).clamp(1, self.total.max(1));
+        let wanted =
+            ((percent / 100.0 * self.total as f64).ceil() as u64).clamp(1, self.total.max(1));
         let mut seen = 0;
         for (index, count) in self.counts.iter().enumerate() {
             seen += count;
@@ -100,14 +108,19 @@ mod tests {
         (1..=100_000u64).for_each(|us| h.record(us * 1000));
         for (percent, us) in [(50.0, 50_000.0), (99.0, 99_000.0), (99.9, 99_900.0)] {
             let got = h.percentile(percent) as f64 / 1000.0;
-            assert!((got / us - 1.0).abs() < 1.0 / 16.0, "{percent}: {got} for {us}");
+            assert!(
+                (got / us - 1.0).abs() < 1.0 / 16.0,
+                "{percent}: {got} for {us}"
+            );
         }
     }
 
     #[test]
     fn cumulative_ends_with_everything() {
         let mut h = Histogram::default();
-        [1, 900, 3_000, 70_000, u64::MAX].into_iter().for_each(|n| h.record(n));
+        [1, 900, 3_000, 70_000, u64::MAX]
+            .into_iter()
+            .for_each(|n| h.record(n));
         let edges = h.cumulative_us();
         assert_eq!(edges.last().map(|e| e.1), Some(5));
         assert!(edges.windows(2).all(|w| w[0].0 < w[1].0 && w[0].1 < w[1].1));

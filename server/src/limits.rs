@@ -21,14 +21,21 @@ impl Server {
                 handle.soft_since_ms.store(now_ms, Relaxed);
             } else {
                 let seconds = self.hot.output_soft_seconds[class].load(Relaxed);
-                exceeded |= now_ms - since > i64::try_from(seconds.saturating_mul(1000)).unwrap_or(i64::MAX);
+                exceeded |= now_ms - since
+                    > i64::try_from(seconds.saturating_mul(1000)).unwrap_or(i64::MAX);
             }
         } else {
             handle.soft_since_ms.store(0, Relaxed);
         }
         if exceeded {
-            self.stats.output_buffer_disconnections.fetch_add(1, Relaxed);
-            tracing::warn!("Client id={} addr={} scheduled to be closed ASAP for overcoming of output buffer limits.", handle.id, handle.addr);
+            self.stats
+                .output_buffer_disconnections
+                .fetch_add(1, Relaxed);
+            tracing::warn!(
+                "Client id={} addr={} scheduled to be closed ASAP for overcoming of output buffer limits.",
+                handle.id,
+                handle.addr
+            );
         }
         exceeded
     }
@@ -38,12 +45,17 @@ impl Server {
         let timeout_s = i64::from(self.config.load().timeout);
         for handle in self.clients.all() {
             let pending = handle.pending_bytes.load(Relaxed);
-            if pending > 0 && handle.signals() & signal::KILL == 0 && self.output_limit_exceeded(&handle, pending, now_ms) {
+            if pending > 0
+                && handle.signals() & signal::KILL == 0
+                && self.output_limit_exceeded(&handle, pending, now_ms)
+            {
                 handle.raise(signal::KILL);
                 continue;
             }
             let idle = now_ms - handle.last_active_ms.load(Relaxed);
-            let exempt = handle.blocked.load(Relaxed) || handle.subscriptions() > 0 || handle.monitor.load(Relaxed);
+            let exempt = handle.blocked.load(Relaxed)
+                || handle.subscriptions() > 0
+                || handle.monitor.load(Relaxed);
             if timeout_s > 0 && !exempt && idle / 1000 > timeout_s {
                 tracing::debug!("Closing idle client id={}", handle.id);
                 handle.raise(signal::KILL);

@@ -33,13 +33,21 @@ impl Monitors {
     pub fn feed(&self, now_us: i64, db: usize, from: &str, args: &[&[u8]]) {
         let mut line = Vec::with_capacity(64);
         // Writing to a vector cannot fail.
-        let _ = write!(line, "+{}.{:06} [{db} {from}]", now_us / 1_000_000, now_us % 1_000_000);
+        let _ = write!(
+            line,
+            "+{}.{:06} [{db} {from}]",
+            now_us / 1_000_000,
+            now_us % 1_000_000
+        );
         for arg in args {
             line.push(b' ');
             quote(&mut line, arg);
         }
         line.extend_from_slice(b"\r\n");
-        self.list.read().iter().for_each(|handle| handle.push(&line));
+        self.list
+            .read()
+            .iter()
+            .for_each(|handle| handle.push(&line));
     }
 }
 

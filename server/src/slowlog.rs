@@ -39,18 +39,39 @@ pub struct SlowLog {
 
 impl SlowLog {
     /// Adds a command and drops the oldest beyond `max_len`.
-    pub fn push(&self, max_len: usize, time: i64, micros: u64, args: &[&[u8]], addr: &str, name: &[u8]) {
+    pub fn push(
+        &self,
+        max_len: usize,
+        time: i64,
+        micros: u64,
+        args: &[&[u8]],
+        addr: &str,
+        name: &[u8],
+    ) {
         let mut inner = self.inner.lock();
         let id = inner.next_id;
         inner.next_id += 1;
-        let entry = Entry { id, time, micros, words: shorten(args), addr: addr.into(), name: name.into() };
+        let entry = Entry {
+            id,
+            time,
+            micros,
+            words: shorten(args),
+            addr: addr.into(),
+            name: name.into(),
+        };
         inner.entries.push_front(entry);
         inner.entries.truncate(max_len);
     }
 
     /// The newest `count` entries.
     pub fn newest(&self, count: usize) -> Vec<Entry> {
-        self.inner.lock().entries.iter().take(count).cloned().collect()
+        self.inner
+            .lock()
+            .entries
+            .iter()
+            .take(count)
+            .cloned()
+            .collect()
     }
 
     /// Number of entries.
@@ -76,7 +97,9 @@ fn shorten(args: &[&[u8]]) -> Vec<Vec<u8>> {
         .map(|word| {
             if word.len() > MAX_WORD_BYTES {
                 let mut short = word[..MAX_WORD_BYTES].to_vec();
-                short.extend_from_slice(format!("... ({} more bytes)", word.len() - MAX_WORD_BYTES).as_bytes());
+                short.extend_from_slice(
+                    format!("... ({} more bytes)", word.len() - MAX_WORD_BYTES).as_bytes(),
+                );
                 short
             } else {
                 word.to_vec()
@@ -84,7 +107,8 @@ fn shorten(args: &[&[u8]]) -> Vec<Vec<u8>> {
         })
         .collect();
     if args.len() > MAX_WORDS {
-        words[MAX_WORDS - 1] = format!("... ({} more arguments)", args.len() - MAX_WORDS + 1).into_bytes();
+        words[MAX_WORDS - 1] =
+            format!("... ({} more arguments)", args.len() - MAX_WORDS + 1).into_bytes();
     }
     words
 }
@@ -107,7 +131,10 @@ mod tests {
     fn newest_first_and_bounded() {
         let log = SlowLog::default();
         (0..5).for_each(|i| log.push(3, i, 1, &[b"get"], "a", b""));
-        assert_eq!(log.newest(10).iter().map(|e| e.id).collect::<Vec<_>>(), [4, 3, 2]);
+        assert_eq!(
+            log.newest(10).iter().map(|e| e.id).collect::<Vec<_>>(),
+            [4, 3, 2]
+        );
         log.reset();
         log.push(3, 9, 1, &[b"get"], "a", b"");
         assert_eq!(log.newest(10)[0].id, 5);

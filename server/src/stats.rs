@@ -75,7 +75,9 @@ impl Rates {
     pub fn sample(&mut self, now_ms: i64, totals: [u64; 3]) {
         let elapsed = u64::try_from(now_ms - self.last_ms).unwrap_or(0).max(1);
         if self.last_ms != 0 {
-            self.samples[self.at] = std::array::from_fn(|i| totals[i].saturating_sub(self.last[i]).saturating_mul(1000) / elapsed);
+            self.samples[self.at] = std::array::from_fn(|i| {
+                totals[i].saturating_sub(self.last[i]).saturating_mul(1000) / elapsed
+            });
             self.at = (self.at + 1) % self.samples.len();
         }
         self.last = totals;
@@ -84,7 +86,9 @@ impl Rates {
 
     /// Averages per second: commands, bytes in, bytes out.
     pub fn per_second(&self) -> [u64; 3] {
-        std::array::from_fn(|i| self.samples.iter().map(|s| s[i]).sum::<u64>() / self.samples.len() as u64)
+        std::array::from_fn(|i| {
+            self.samples.iter().map(|s| s[i]).sum::<u64>() / self.samples.len() as u64
+        })
     }
 }
 
@@ -133,7 +137,11 @@ impl Stats {
 
     /// Sum of a counter over the workers.
     pub fn sum(&self, counter: impl Fn(&WorkerStats) -> &AtomicU64) -> u64 {
-        self.workers.read().iter().map(|worker| counter(worker).load(Relaxed)).sum()
+        self.workers
+            .read()
+            .iter()
+            .map(|worker| counter(worker).load(Relaxed))
+            .sum()
     }
 
     /// Runs `visit` on each worker's counters.
@@ -176,7 +184,13 @@ impl Stats {
         self.errors.lock().clear();
         *self.rates.lock() = Rates::default();
         self.each_worker(|worker| {
-            for counter in [&worker.processed, &worker.net_in, &worker.net_out, &worker.reads, &worker.writes] {
+            for counter in [
+                &worker.processed,
+                &worker.net_in,
+                &worker.net_out,
+                &worker.reads,
+                &worker.writes,
+            ] {
                 counter.store(0, Relaxed);
             }
             for stat in &worker.commands {

@@ -7,8 +7,11 @@ pub mod dispatch;
 mod registry;
 pub mod spec;
 
+mod collection;
 mod generic;
+mod hash;
 mod list;
+mod set;
 mod string;
 mod transactions;
 
@@ -20,6 +23,8 @@ pub use spec::{Args, CmdResult, CommandSpec};
 pub const DATA_GROUPS: &[&[CommandSpec]] = &[
     string::SPECS,
     list::SPECS,
+    hash::SPECS,
+    set::SPECS,
     generic::SPECS,
     transactions::SPECS,
 ];

@@ -117,12 +117,16 @@ impl Conn {
     /// # Panics
     /// When a host other than a connection runs a server command.
     pub fn from_host(host: &mut dyn Host) -> &mut Conn {
-        host.as_any().downcast_mut::<Conn>().expect("server commands run on connections only")
+        host.as_any()
+            .downcast_mut::<Conn>()
+            .expect("server commands run on connections only")
     }
 
     /// Whether the client is in RESP2 subscribe mode or similar: has any subscription.
     pub fn is_subscriber(&self) -> bool {
-        !self.subs.channels.is_empty() || !self.subs.patterns.is_empty() || !self.subs.shard.is_empty()
+        !self.subs.channels.is_empty()
+            || !self.subs.patterns.is_empty()
+            || !self.subs.shard.is_empty()
     }
 }
 
@@ -131,7 +135,11 @@ impl Host for Conn {
         self
     }
 
-    fn before_queued(&mut self, command: &'static Command, args: &[&[u8]]) -> Result<(), ReplyError> {
+    fn before_queued(
+        &mut self,
+        command: &'static Command,
+        args: &[&[u8]],
+    ) -> Result<(), ReplyError> {
         if self.server.hot.monitoring.load(Relaxed) {
             process::feed_monitors(self, command, args, self.handle.db.load(Relaxed));
         }
@@ -139,7 +147,12 @@ impl Host for Conn {
         Ok(())
     }
 
-    fn after_queued(&mut self, command: &'static Command, args: &[&[u8]], failed: Option<&ReplyError>) {
+    fn after_queued(
+        &mut self,
+        command: &'static Command,
+        args: &[&[u8]],
+        failed: Option<&ReplyError>,
+    ) {
         process::finished_queued(self, command, args, failed);
     }
 

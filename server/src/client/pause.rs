@@ -35,7 +35,9 @@ impl Server {
     pub fn pause_clients(&self, until_ms: i64, mode: Mode) {
         let mut current = self.pause.until.lock();
         *current = Some(match *current {
-            Some((until, old)) if until > crate::server::unix_ms() => (until.max(until_ms), old.max(mode)),
+            Some((until, old)) if until > crate::server::unix_ms() => {
+                (until.max(until_ms), old.max(mode))
+            }
             _ => (until_ms, mode),
         });
         self.hot.paused.store(true, Relaxed);
@@ -52,7 +54,13 @@ impl Server {
 
     /// Ends the pause if its time is over; called by the cron.
     pub fn end_pause_if_due(&self, now_ms: i64) {
-        if self.hot.paused.load(Relaxed) && self.pause.until.lock().is_none_or(|(until, _)| now_ms >= until) {
+        if self.hot.paused.load(Relaxed)
+            && self
+                .pause
+                .until
+                .lock()
+                .is_none_or(|(until, _)| now_ms >= until)
+        {
             self.unpause_clients();
         }
     }

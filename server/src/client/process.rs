@@ -22,7 +22,13 @@ pub struct BatchTime {
 }
 
 /// Processes one request; what the client now waits for, if anything.
-pub fn process(session: &mut Session, conn: &mut Conn, reply: &mut Reply, args: &[&[u8]], time: &mut BatchTime) -> Waiting {
+pub fn process(
+    session: &mut Session,
+    conn: &mut Conn,
+    reply: &mut Reply,
+    args: &[&[u8]],
+    time: &mut BatchTime,
+) -> Waiting {
     let before = reply.buf.len();
     let command = match conn.server.engine.resolve(args) {
         Ok(command) => command,
@@ -44,7 +50,9 @@ pub fn process(session: &mut Session, conn: &mut Conn, reply: &mut Reply, args: 
     {
         return Waiting::Pause(until);
     }
-    conn.handle.last_command.store(u32::try_from(command.id).unwrap_or(u32::MAX), Relaxed);
+    conn.handle
+        .last_command
+        .store(u32::try_from(command.id).unwrap_or(u32::MAX), Relaxed);
     let server = conn.server.clone();
     if server.engine.queue(session, command, args, reply) {
         return answered(conn, reply, before);
@@ -52,7 +60,9 @@ pub fn process(session: &mut Session, conn: &mut Conn, reply: &mut Reply, args: 
     if server.hot.monitoring.load(Relaxed) {
         feed_monitors(conn, command, args, session.db);
     }
-    let flow = server.engine.call(command, session, conn, args, reply, time.now_ms);
+    let flow = server
+        .engine
+        .call(command, session, conn, args, reply, time.now_ms);
     let ended = Instant::now();
     let nanos = u64::try_from((ended - time.instant).as_nanos()).unwrap_or(u64::MAX);
     time.instant = ended;
@@ -100,13 +110,23 @@ fn answered(conn: &mut Conn, reply: &mut Reply, before: usize) -> Waiting {
 }
 
 /// Answers a request that is not run.
-fn reject(session: &mut Session, conn: &mut Conn, reply: &mut Reply, args: &[&[u8]], error: &ReplyError) {
-    let is_exec = args.first().is_some_and(|name| name.eq_ignore_ascii_case(b"exec"));
+fn reject(
+    session: &mut Session,
+    conn: &mut Conn,
+    reply: &mut Reply,
+    args: &[&[u8]],
+    error: &ReplyError,
+) {
+    let is_exec = args
+        .first()
+        .is_some_and(|name| name.eq_ignore_ascii_case(b"exec"));
     if is_exec && session.txn.is_some() {
         session.txn = None;
         conn.server.engine.release_watches(session);
         let text = error.0.strip_prefix("ERR ").unwrap_or(&error.0);
-        reply.error(&ReplyError::raw(format!("EXECABORT Transaction discarded because of: {text}")));
+        reply.error(&ReplyError::raw(format!(
+            "EXECABORT Transaction discarded because of: {text}"
+        )));
     } else {
         fail_transaction(session);
         reply.error(error);
@@ -126,14 +146,31 @@ fn refusal(session: &Session, conn: &Conn, command: &'static Command) -> Option<
     if !conn.authenticated && !flags.has(Flags::NO_AUTH) && server.hot.auth_required.load(Relaxed) {
         return Some(ReplyError::NO_AUTH);
     }
-    if session.txn.is_some() && flags.has(Flags::NO_MULTI) && !matches!(command.spec.name, "multi" | "watch") {
+    if session.txn.is_some()
+        && flags.has(Flags::NO_MULTI)
+        && !matches!(command.spec.name, "multi" | "watch")
+    {
         return Some(ReplyError::NOT_IN_MULTI);
     }
     let maxmemory = server.hot.maxmemory.load(Relaxed);
     if maxmemory != 0 && flags.has(Flags::DENYOOM) && crate::memory::used() > maxmemory {
         return Some(ReplyError::OOM);
     }
-    if conn.is_subscriber() && session.resp == 2 && !matches!(command.spec.name, "ping" | "subscribe" | "ssubscribe" | "psubscribe" | "unsubscribe" | "sunsubscribe" | "punsubscribe" | "quit" | "reset") {
+    if conn.is_subscriber()
+        && session.resp == 2
+        && !matches!(
+            command.spec.name,
+            "ping"
+                | "subscribe"
+                | "ssubscribe"
+                | "psubscribe"
+                | "unsubscribe"
+                | "sunsubscribe"
+                | "punsubscribe"
+                | "quit"
+                | "reset"
+        )
+    {
         return Some(ReplyError::err(format_args!(
             "Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context",
             command.name
@@ -145,12 +182,24 @@ fn refusal(session: &Session, conn: &Conn, command: &'static Command) -> Option<
 /// DEBUG and MODULE are refused unless the configuration allows them to this client.
 fn protected(conn: &Conn, command: &'static Command) -> Option<ReplyError> {
     let config = conn.server.config.load();
-    let (allowed, name) = match command.parent.map_or(command.spec.name, |parent| parent.name) {
-        "debug" => (config.enable_debug_command.allows(conn.handle.local), "enable-debug-command"),
-        "module" => (config.enable_module_command.allows(conn.handle.local), "enable-module-command"),
+    let (allowed, name) = match command
+        .parent
+        .map_or(command.spec.name, |parent| parent.name)
+    {
+        "debug" => (
+            config.enable_debug_command.allows(conn.handle.local),
+            "enable-debug-command",
+        ),
+        "module" => (
+            config.enable_module_command.allows(conn.handle.local),
+            "enable-module-command",
+        ),
         _ => return None,
     };
-    let shown = command.parent.map_or(command.spec.name, |parent| parent.name).to_uppercase();
+    let shown = command
+        .parent
+        .map_or(command.spec.name, |parent| parent.name)
+        .to_uppercase();
     (!allowed).then(|| {
         ReplyError::err(format_args!(
             "{shown} command not allowed. If the {name} option is set to \"local\", you can run it from a local connection, otherwise you need to set this option in the configuration file, and then restart the server."
@@ -159,20 +208,32 @@ fn protected(conn: &Conn, command: &'static Command) -> Option<ReplyError> {
 }
 
 /// Until when CLIENT PAUSE holds this command back.
-fn held_back(session: &Session, conn: &Conn, command: &'static Command, now_ms: i64) -> Option<i64> {
+fn held_back(
+    session: &Session,
+    conn: &Conn,
+    command: &'static Command,
+    now_ms: i64,
+) -> Option<i64> {
     let is_write = |command: &Command| command.flags.any(Flags::WRITE.or(Flags::MAY_REPLICATE));
     let writes = match (&session.txn, command.spec.name) {
         (Some(txn), "exec") => txn.queue.iter().any(|queued| is_write(queued.command)),
         (Some(_), _) => return None,
         (None, _) => is_write(command),
     };
-    let exempt = matches!(command.parent.map_or("", |parent| parent.name), "client") && command.spec.name == "unpause";
-    if exempt { None } else { conn.server.pause.holds(writes, now_ms) }
+    let exempt = matches!(command.parent.map_or("", |parent| parent.name), "client")
+        && command.spec.name == "unpause";
+    if exempt {
+        None
+    } else {
+        conn.server.pause.holds(writes, now_ms)
+    }
 }
 
 /// Shows a command to MONITOR clients, unless it is one that must not be seen.
 pub fn feed_monitors(conn: &Conn, command: &'static Command, args: &[&[u8]], db: usize) {
-    if command.flags.has(Flags::SKIP_MONITOR) || command.flags.has(Flags::ADMIN) && command.spec.name != "exec" {
+    if command.flags.has(Flags::SKIP_MONITOR)
+        || command.flags.has(Flags::ADMIN) && command.spec.name != "exec"
+    {
         return;
     }
     let hidden: Vec<&[u8]>;
@@ -183,19 +244,36 @@ pub fn feed_monitors(conn: &Conn, command: &'static Command, args: &[&[u8]], db:
         }
         _ => args,
     };
-    let from = if conn.handle.unix { format!("unix:{}", conn.handle.laddr) } else { conn.handle.addr.clone() };
+    let from = if conn.handle.unix {
+        format!("unix:{}", conn.handle.laddr)
+    } else {
+        conn.handle.addr.clone()
+    };
     conn.server.monitors.feed(unix_us(), db, &from, shown);
 }
 
 /// The words of AUTH and HELLO without secrets.
 fn redacted<'a>(args: &[&'a [u8]]) -> Vec<&'a [u8]> {
-    let auth_at = if args.first().is_some_and(|name| name.eq_ignore_ascii_case(b"auth")) {
+    let auth_at = if args
+        .first()
+        .is_some_and(|name| name.eq_ignore_ascii_case(b"auth"))
+    {
         Some(0)
     } else {
-        args.iter().position(|word| word.eq_ignore_ascii_case(b"auth"))
+        args.iter()
+            .position(|word| word.eq_ignore_ascii_case(b"auth"))
     };
     let count = if auth_at == Some(0) { args.len() } else { 2 };
-    args.iter().enumerate().map(|(i, word)| if auth_at.is_some_and(|at| i > at && i <= at + count) { &b"(redacted)"[..] } else { *word }).collect()
+    args.iter()
+        .enumerate()
+        .map(|(i, word)| {
+            if auth_at.is_some_and(|at| i > at && i <= at + count) {
+                &b"(redacted)"[..]
+            } else {
+                *word
+            }
+        })
+        .collect()
 }
 
 /// Slow log, latency histogram and latency monitor of a command that ran.
@@ -219,12 +297,25 @@ fn observe(conn: &mut Conn, command: &'static Command, args: &[&[u8]], nanos: u6
             args
         };
         let max_len = usize::try_from(config.slowlog_max_len).unwrap_or(usize::MAX);
-        conn.server.slowlog.push(max_len, unix_us() / 1_000_000, micros, shown, &conn.handle.addr, &name);
+        conn.server.slowlog.push(
+            max_len,
+            unix_us() / 1_000_000,
+            micros,
+            shown,
+            &conn.handle.addr,
+            &name,
+        );
     }
     let threshold = hot.latency_ms.load(Relaxed);
     if threshold > 0 && micros / 1000 >= threshold as u64 {
-        let event = if command.flags.has(Flags::FAST) { "fast-command" } else { "command" };
-        conn.server.latency.add(event, unix_us() / 1_000_000, micros / 1000);
+        let event = if command.flags.has(Flags::FAST) {
+            "fast-command"
+        } else {
+            "command"
+        };
+        conn.server
+            .latency
+            .add(event, unix_us() / 1_000_000, micros / 1000);
     }
 }
 
@@ -238,8 +329,15 @@ pub(super) fn started(_conn: &mut Conn) {
 }
 
 /// Counters of a command that ran inside EXEC.
-pub(super) fn finished_queued(conn: &mut Conn, command: &'static Command, args: &[&[u8]], failed: Option<&ReplyError>) {
-    let nanos = QUEUED_START.take().map_or(0, |start| u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX));
+pub(super) fn finished_queued(
+    conn: &mut Conn,
+    command: &'static Command,
+    args: &[&[u8]],
+    failed: Option<&ReplyError>,
+) {
+    let nanos = QUEUED_START.take().map_or(0, |start| {
+        u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    });
     let stat = &conn.worker.commands[command.id];
     bump(&conn.worker.processed, 1);
     bump(&stat.calls, 1);

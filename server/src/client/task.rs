@@ -74,7 +74,12 @@ pub struct Client {
 
 impl Client {
     /// A client on a fresh socket.
-    pub fn new(stream: Stream, server: Arc<Server>, handle: Arc<Handle>, worker: Arc<WorkerStats>) -> Client {
+    pub fn new(
+        stream: Stream,
+        server: Arc<Server>,
+        handle: Arc<Handle>,
+        worker: Arc<WorkerStats>,
+    ) -> Client {
         Client {
             stream,
             session: Session::new(handle.id),
@@ -146,11 +151,22 @@ impl Client {
     /// Waits for the next thing that happens to this client.
     async fn next_event(&mut self) -> Event {
         let resume = std::mem::take(&mut self.resume);
-        let read = !self.closing && self.buf.len() <= usize::try_from(self.conn.server.hot.query_buffer_limit.load(Relaxed)).unwrap_or(usize::MAX);
+        let read = !self.closing
+            && self.buf.len()
+                <= usize::try_from(self.conn.server.hot.query_buffer_limit.load(Relaxed))
+                    .unwrap_or(usize::MAX);
         if read && self.buf.capacity() - self.buf.len() < READ_CHUNK / 4 {
             self.buf.reserve(READ_CHUNK);
         }
-        let Client { stream, conn, reply, written, buf, timer, .. } = self;
+        let Client {
+            stream,
+            conn,
+            reply,
+            written,
+            buf,
+            timer,
+            ..
+        } = self;
         let handle = &conn.handle;
         let mut armed = false;
         poll_fn(|cx| {
@@ -200,7 +216,10 @@ impl Client {
     fn received(&mut self, n: usize) {
         bump(&self.conn.worker.net_in, n as u64);
         bump(&self.conn.worker.reads, 1);
-        self.conn.handle.net_in.store(self.conn.handle.net_in.load(Relaxed) + n as u64, Relaxed);
+        self.conn
+            .handle
+            .net_in
+            .store(self.conn.handle.net_in.load(Relaxed) + n as u64, Relaxed);
         self.conn.handle.last_active_ms.store(unix_ms(), Relaxed);
     }
 
@@ -247,7 +266,9 @@ impl Client {
                 {
                     match how {
                         Unblock::Timeout => timed_out(&mut self.reply, waiter.on_timeout),
-                        Unblock::Error => self.reply.error(&ReplyError::raw("UNBLOCKED client unblocked via CLIENT UNBLOCK")),
+                        Unblock::Error => self.reply.error(&ReplyError::raw(
+                            "UNBLOCKED client unblocked via CLIENT UNBLOCK",
+                        )),
                     }
                 } else {
                     match waiter.take_outcome() {
@@ -263,7 +284,9 @@ impl Client {
             }
             Waiting::Until(until, bytes) => match forced {
                 Some(Unblock::Timeout) => self.reply.buf.extend_from_slice(&bytes),
-                Some(Unblock::Error) => self.reply.error(&ReplyError::raw("UNBLOCKED client unblocked via CLIENT UNBLOCK")),
+                Some(Unblock::Error) => self.reply.error(&ReplyError::raw(
+                    "UNBLOCKED client unblocked via CLIENT UNBLOCK",
+                )),
                 None => {
                     self.waiting = Waiting::Until(until, bytes);
                     return;
@@ -305,8 +328,12 @@ impl Client {
     }
 
     fn limits(&self) -> Limits {
-        let max_bulk = usize::try_from(self.conn.server.hot.max_bulk.load(Relaxed)).unwrap_or(usize::MAX);
-        Limits::new(max_bulk, self.conn.authenticated || !self.conn.server.hot.auth_required.load(Relaxed))
+        let max_bulk =
+            usize::try_from(self.conn.server.hot.max_bulk.load(Relaxed)).unwrap_or(usize::MAX);
+        Limits::new(
+            max_bulk,
+            self.conn.authenticated || !self.conn.server.hot.auth_required.load(Relaxed),
+        )
     }
 
     /// Processes the complete requests in the buffer.
@@ -317,8 +344,12 @@ impl Client {
         if self.buf.is_empty() {
             return Batch::Drained;
         }
-        let mut time = BatchTime { now_ms: unix_ms(), instant: Instant::now() };
+        let mut time = BatchTime {
+            now_ms: unix_ms(),
+            instant: Instant::now(),
+        };
         let mut consumed = 0;
+        let mut then = Waiting::No;
         let batch = loop {
             let limits = self.limits();
             let rest = &self.buf[consumed..];
@@ -328,14 +359,20 @@ impl Client {
             match self.decoder.decode(rest, &mut self.request, &limits) {
                 Ok(Progress::Complete { consumed: used }) => {
                     let args: SmallVec<[&[u8]; 16]> = self.request.iter(rest).collect();
-                    let waiting = process(&mut self.session, &mut self.conn, &mut self.reply, &args, &mut time);
+                    let waiting = process(
+                        &mut self.session,
+                        &mut self.conn,
+                        &mut self.reply,
+                        &args,
+                        &mut time,
+                    );
                     if self.conn.handle.signals() & signal::OUTBOX != 0 {
                         self.conn.handle.drain_outbox(&mut self.reply.buf);
                     }
                     if let Waiting::Pause(_) = waiting {
                         // The request stays in the buffer and is decoded again later.
                         self.decoder.reset();
-                        self.wait(waiting);
+                        then = waiting;
                         break Batch::Stalled;
                     }
                     consumed += used;
@@ -344,7 +381,7 @@ impl Client {
                         break Batch::Stalled;
                     }
                     if !matches!(waiting, Waiting::No) {
-                        self.wait(waiting);
+                        then = waiting;
                         break Batch::Stalled;
                     }
                     if self.reply.buf.len() - self.written > WRITE_CHUNK {
@@ -363,7 +400,8 @@ impl Client {
                     break Batch::Drained;
                 }
                 Err(error) => {
-                    self.reply.error(&ReplyError::err(format_args!("Protocol error: {error}")));
+                    self.reply
+                        .error(&ReplyError::err(format_args!("Protocol error: {error}")));
                     self.conn.server.stats.count_error("ERR");
                     self.closing = true;
                     consumed = self.buf.len();
@@ -375,6 +413,9 @@ impl Client {
             self.buf.clear();
         } else {
             self.buf.advance(consumed);
+        }
+        if !matches!(then, Waiting::No) {
+            self.wait(then);
         }
         batch
     }
@@ -389,7 +430,10 @@ impl Client {
             let left = u64::try_from(at.saturating_sub(unix_ms())).unwrap_or(0);
             Box::pin(tokio::time::sleep(Duration::from_millis(left.min(1 << 40))))
         });
-        self.conn.handle.blocked.store(!matches!(waiting, Waiting::Pause(_)), Relaxed);
+        self.conn
+            .handle
+            .blocked
+            .store(!matches!(waiting, Waiting::Pause(_)), Relaxed);
         self.waiting = waiting;
     }
 
@@ -402,7 +446,10 @@ impl Client {
                     self.written += n;
                     bump(&self.conn.worker.net_out, n as u64);
                     bump(&self.conn.worker.writes, 1);
-                    self.conn.handle.net_out.store(self.conn.handle.net_out.load(Relaxed) + n as u64, Relaxed);
+                    self.conn
+                        .handle
+                        .net_out
+                        .store(self.conn.handle.net_out.load(Relaxed) + n as u64, Relaxed);
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
@@ -431,14 +478,20 @@ impl Client {
         match &session.txn {
             None => handle.multi.store(-1, Relaxed),
             Some(txn) => {
-                handle.multi.store(i64::try_from(txn.queue.len()).unwrap_or(i64::MAX), Relaxed);
+                handle
+                    .multi
+                    .store(i64::try_from(txn.queue.len()).unwrap_or(i64::MAX), Relaxed);
                 handle.multi_bytes.store(txn.bytes, Relaxed);
             }
         }
         handle.watch.store(session.watched.len(), Relaxed);
         handle.query_bytes.store(self.buf.len(), Relaxed);
-        handle.query_free.store(self.buf.capacity() - self.buf.len(), Relaxed);
-        handle.reply_capacity.store(self.reply.buf.capacity(), Relaxed);
+        handle
+            .query_free
+            .store(self.buf.capacity() - self.buf.len(), Relaxed);
+        handle
+            .reply_capacity
+            .store(self.reply.buf.capacity(), Relaxed);
     }
 
     /// Checks the limits on buffers; true: close now.
@@ -447,15 +500,25 @@ impl Client {
         let pending = self.pending();
         self.conn.handle.pending_bytes.store(pending, Relaxed);
         if self.buf.len() as u64 > server.hot.query_buffer_limit.load(Relaxed) {
-            tracing::warn!("Closing client that reached max query buffer length: id={} addr={}", self.conn.handle.id, self.conn.handle.addr);
-            server.stats.query_buffer_disconnections.fetch_add(1, Relaxed);
+            tracing::warn!(
+                "Closing client that reached max query buffer length: id={} addr={}",
+                self.conn.handle.id,
+                self.conn.handle.addr
+            );
+            server
+                .stats
+                .query_buffer_disconnections
+                .fetch_add(1, Relaxed);
             return true;
         }
         if pending == 0 {
             self.conn.handle.soft_since_ms.store(0, Relaxed);
             return false;
         }
-        if !self.conn.authenticated && pending > UNAUTHENTICATED_OUTPUT && server.hot.auth_required.load(Relaxed) {
+        if !self.conn.authenticated
+            && pending > UNAUTHENTICATED_OUTPUT
+            && server.hot.auth_required.load(Relaxed)
+        {
             return true;
         }
         server.output_limit_exceeded(&self.conn.handle, pending, unix_ms())
