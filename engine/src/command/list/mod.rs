@@ -6,13 +6,10 @@ mod pop;
 mod push;
 mod read;
 
-use basalt_formats::packed::Entry;
-
 use super::args;
 use super::spec::{CommandSpec, concat};
 use crate::error::ReplyError;
 use crate::keyspace::{Keyspace, NotifyClass};
-use crate::reply::Reply;
 use crate::value::list::Side;
 
 /// The group's rows.
@@ -47,14 +44,6 @@ fn pop_event(side: Side) -> &'static str {
     }
 }
 
-/// Writes an element as a bulk string.
-fn write_entry(out: &mut Reply, entry: Entry<'_>) {
-    match entry {
-        Entry::Int(value) => out.bulk_int(value),
-        Entry::Str(bytes) => out.bulk(bytes),
-    }
-}
-
 /// What follows when elements went away: the event, and the end of the key if none is left.
 fn removed(ks: &mut Keyspace<'_>, key: &[u8], event: &'static str, empty: bool, count: usize) {
     ks.notify(NotifyClass::LIST, event, key);
@@ -64,3 +53,6 @@ fn removed(ks: &mut Keyspace<'_>, key: &[u8], event: &'static str, empty: bool, 
     }
     ks.dirty += count as u64;
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,8 +8,9 @@ use crate::command::spec::{
     Acl, ArgSpec, ArgType, Args, CmdResult, CommandSpec, FindKeys, Flags, Group, KeyFlags, KeySpec,
 };
 
-use super::{parse_side, removed, write_entry};
+use super::{parse_side, removed};
 use crate::command::args::{self, Cursor};
+use crate::command::collection::bulk_element;
 use crate::error::ReplyError;
 use crate::keyspace::Kind;
 use crate::keyspace::blocked::OnTimeout;
@@ -375,7 +376,7 @@ fn pop_many(
         ctx.out.bulk(key);
     }
     ctx.out.array(count);
-    list.pop_many(&limits, side, count, |entry| write_entry(ctx.out, entry));
+    list.pop_many(&limits, side, count, |entry| bulk_element(ctx.out, entry));
     let empty = list.is_empty();
     removed(&mut ctx.ks, key, super::pop_event(side), empty, count);
     ctx.ks.modified(key);

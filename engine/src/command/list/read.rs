@@ -5,8 +5,8 @@ use crate::command::spec::{
     Acl, ArgSpec, ArgType, Args, CmdResult, CommandSpec, Flags, Group, KeyFlags, KeySpec,
 };
 
-use super::write_entry;
 use crate::command::args::{self, Cursor};
+use crate::command::collection::bulk_element;
 use crate::error::ReplyError;
 use crate::value::List;
 
@@ -117,7 +117,7 @@ fn lindex(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
         return Ok(());
     };
     match list.get(args::int(args[2])?) {
-        Some(entry) => write_entry(ctx.out, entry),
+        Some(entry) => bulk_element(ctx.out, entry),
         None => ctx.out.null(),
     }
     Ok(())
@@ -131,7 +131,7 @@ fn lrange(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     };
     ctx.out.array(list.range_len(start, end));
     list.range(start, end)
-        .for_each(|entry| write_entry(ctx.out, entry));
+        .for_each(|entry| bulk_element(ctx.out, entry));
     Ok(())
 }
 
