@@ -13,10 +13,11 @@ pub fn int(word: &[u8]) -> Result<i64, ReplyError> {
     num::parse_i64(word).ok_or(ReplyError::NOT_INTEGER)
 }
 
-/// An integer within `min..=max`; out of range answers `message` (without `ERR`).
+/// An integer within `min..=max`; anything else answers `message` (without `ERR`), or Redis's
+/// general texts if it is empty.
 ///
 /// # Errors
-/// `value is not an integer or out of range`, or `message`.
+/// `message`; without one, not an integer or out of range.
 pub fn int_in(word: &[u8], min: i64, max: i64, message: &str) -> Result<i64, ReplyError> {
     let n = num::parse_i64(word).ok_or_else(|| {
         if message.is_empty() {
@@ -86,10 +87,7 @@ pub fn is(word: &[u8], option: &str) -> bool {
 /// # Errors
 /// Not a float, negative, or out of range.
 pub fn timeout_deadline(word: &[u8], now_ms: i64) -> Result<Option<i64>, ReplyError> {
-    let seconds = num::parse_f64(word)
-        .filter(|s| s.is_finite())
-        .ok_or(ReplyError::TIMEOUT_NOT_FLOAT)?;
-    let ms = (seconds * 1000.0).ceil();
+    let ms = (seconds(word).ok_or(ReplyError::TIMEOUT_NOT_FLOAT)? * 1000.0).ceil();
     if ms > i64::MAX as f64 {
         return Err(ReplyError::err("timeout is out of range"));
     }
@@ -104,6 +102,20 @@ pub fn timeout_deadline(word: &[u8], now_ms: i64) -> Result<Option<i64>, ReplyEr
         Some(deadline) => Ok(Some(deadline)),
         None => Err(ReplyError::err("timeout is out of range")),
     }
+}
+
+/// A number of seconds. Redis reads a long double here, so numbers beyond a double's range
+/// are numbers too: they come out infinite, or as the smallest there is.
+fn seconds(word: &[u8]) -> Option<f64> {
+    num::parse_f64(word).or_else(|| {
+        num::parse_long_double(word)?;
+        let value: f64 = std::str::from_utf8(word).ok()?.parse().ok()?;
+        Some(if value == 0.0 {
+            f64::MIN_POSITIVE.copysign(value)
+        } else {
+            value
+        })
+    })
 }
 
 /// A cursor over the words of a request.

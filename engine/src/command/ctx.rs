@@ -91,6 +91,11 @@ impl<'a> Ctx<'a> {
         self.effect = Effect::Instead(Vec::new());
     }
 
+    /// Whether the command may wait: not inside EXEC, and not without a connection.
+    pub fn may_block(&self) -> bool {
+        self.retrying || !self.session.deny_blocking && self.host.waker().is_some()
+    }
+
     /// Waits until one of the keys holds a value of `kind`: the command is then run again.
     /// Where waiting is not allowed (inside EXEC, without a connection) the time is up at once.
     pub fn block_on(
@@ -100,7 +105,7 @@ impl<'a> Ctx<'a> {
         deadline_ms: Option<i64>,
         on_timeout: OnTimeout,
     ) {
-        if !self.retrying && (self.session.deny_blocking || self.host.waker().is_none()) {
+        if !self.may_block() {
             return timed_out(self.out, on_timeout);
         }
         let keys = keys.iter().map(|key| Box::from(*key)).collect();

@@ -11,6 +11,7 @@ mod collection;
 mod generic;
 mod hash;
 mod server;
+mod list;
 mod set;
 mod string;
 mod transactions;
@@ -22,6 +23,7 @@ pub use spec::{Args, CmdResult, CommandSpec};
 /// The data command groups.
 pub const DATA_GROUPS: &[&[CommandSpec]] = &[
     string::SPECS,
+    list::SPECS,
     hash::SPECS,
     set::SPECS,
     generic::SPECS,
