@@ -8,6 +8,7 @@ mod registry;
 pub mod spec;
 
 mod generic;
+mod sorted_set;
 mod string;
 mod transactions;
 
@@ -16,4 +17,9 @@ pub use registry::{Command, Registry};
 pub use spec::{Args, CmdResult, CommandSpec};
 
 /// The data command groups.
-pub const DATA_GROUPS: &[&[CommandSpec]] = &[string::SPECS, generic::SPECS, transactions::SPECS];
+pub const DATA_GROUPS: &[&[CommandSpec]] = &[
+    string::SPECS,
+    generic::SPECS,
+    sorted_set::SPECS,
+    transactions::SPECS,
+];
