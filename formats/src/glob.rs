@@ -8,8 +8,8 @@
 //! Corners that are as in Redis 7.2: an empty text matches only the empty
 //! pattern, not `*`; a set without `]` ends with the pattern; `]` and `\` may be
 //! the end of a range; a backslash at the very end is itself; bytes in a range
-//! compare as signed; an escaped byte in a set is compared with its case even
-//! when case is ignored.
+//! compare as signed when case matters; an escaped byte in a set is compared
+//! with its case even when case is ignored.
 
 /// True if the whole of `text` matches `pattern`. With `nocase`, ASCII letters
 /// match in either case.
@@ -91,13 +91,14 @@ fn match_set(rest: &[u8], byte: u8, nocase: bool) -> (bool, &[u8]) {
     }
 }
 
-/// The bounds are put in order before case is dropped, as Redis does: `[Z-a]`
-/// without case holds nothing.
+/// The bounds are put in order as signed bytes and only then lose their case, so
+/// `[Z-a]` without case holds nothing. Losing case goes through C `tolower`,
+/// which also makes every negative byte but the last (EOF) positive.
 fn in_range(from: u8, to: u8, byte: u8, nocase: bool) -> bool {
     let (from, to) = (from.cast_signed(), to.cast_signed());
-    let fold = |b: i8| match nocase {
-        true => b.cast_unsigned().to_ascii_lowercase().cast_signed(),
-        false => b,
+    let fold = |b: i8| match (nocase, b) {
+        (false, _) | (true, -1) => i16::from(b),
+        (true, _) => i16::from(b.cast_unsigned().to_ascii_lowercase()),
     };
     (fold(from.min(to))..=fold(from.max(to))).contains(&fold(byte.cast_signed()))
 }
@@ -106,7 +107,6 @@ fn in_range(from: u8, to: u8, byte: u8, nocase: bool) -> bool {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::time::Instant;
 
     fn matches(pattern: &str, text: &str) -> bool {
         glob_match(pattern.as_bytes(), text.as_bytes(), false)
@@ -135,6 +135,7 @@ mod tests {
         assert!(!glob_match(b"[\\A]", b"a", true) && glob_match(b"\\A", b"a", true));
         // Signed: 0x80 is below zero.
         assert!(glob_match(b"[\x80-a]", b"\x01", false));
+        assert!(!glob_match(b"[\x80-a]", b"\x01", true));
         assert!(
             glob_match(b"[a-\xff]", b"\xff", false) && !glob_match(b"[\x80-\xfe]", b"\xff", false)
         );
@@ -142,15 +143,13 @@ mod tests {
 
     #[test]
     fn hostile_patterns_take_no_longer_than_the_product() {
+        // Exponential or cubic time would never come back from here.
         let pattern = b"a*".repeat(20_000);
         let mut pattern = [&pattern[..], b"b"].concat();
         let text = vec![b'a'; 40_000];
-        let start = Instant::now();
         assert!(!glob_match(&pattern, &text, false));
         pattern.splice(.., [&b"*"[..], &b"a".repeat(2000), b"b"].concat());
         assert!(!glob_match(&pattern, &text, true));
-        // Exponential or cubic time would be hours.
-        assert!(start.elapsed().as_secs() < 20);
     }
 
     /// One element of a pattern, and recursion over all ways to use it.
@@ -193,10 +192,14 @@ mod tests {
                             break;
                         } else if left >= 3 && pattern[i + 1] == b'-' {
                             let (a, b) = (pattern[i] as i8, pattern[i + 2] as i8);
-                            let (low, high) =
-                                (lower(a.min(b) as u8) as i8, lower(a.max(b) as u8) as i8);
+                            let fold = |b: i8| match b {
+                                -1 => -1,
+                                b if nocase => i16::from(lower(b as u8)),
+                                b => i16::from(b),
+                            };
+                            let (low, high) = (fold(a.min(b)), fold(a.max(b)));
                             set.extend(all().into_iter().filter(|&c| {
-                                let c = lower(c) as i8;
+                                let c = fold(c as i8);
                                 low <= c && c <= high
                             }));
                             i += 3;
@@ -236,7 +239,7 @@ mod tests {
     proptest! {
         #[test]
         fn same_as_naive(
-            pattern in bytes(b"aAbz**?[]^-\\\x80", 12), text in bytes(b"aAbBz]-^\\\x80", 10), nocase: bool) {
+            pattern in bytes(b"aAbz**?[]^-\\\x80\xff", 12), text in bytes(b"aAbBz]-^\\\x80\xff", 10), nocase: bool) {
             let expected = if text.is_empty() {
                 pattern.is_empty()
             } else {

@@ -91,17 +91,24 @@ pub struct Hot {
 
 /// Unix time in milliseconds.
 pub fn unix_ms() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX))
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// Unix time in microseconds.
 pub fn unix_us() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_micros()).unwrap_or(i64::MAX))
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |d| i64::try_from(d.as_micros()).unwrap_or(i64::MAX))
 }
 
 impl Server {
     /// Changes of the data set since the last save.
     pub fn changes_since_save(&self) -> u64 {
-        self.engine.stats().dirty.saturating_sub(self.dirty_at_save.load(Relaxed))
+        self.engine
+            .stats()
+            .dirty
+            .saturating_sub(self.dirty_at_save.load(Relaxed))
     }
 }

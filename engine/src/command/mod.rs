@@ -7,7 +7,10 @@ pub mod dispatch;
 mod registry;
 pub mod spec;
 
+mod collection;
 mod generic;
+mod hash;
+mod set;
 mod sorted_set;
 mod string;
 mod transactions;
@@ -19,7 +22,9 @@ pub use spec::{Args, CmdResult, CommandSpec};
 /// The data command groups.
 pub const DATA_GROUPS: &[&[CommandSpec]] = &[
     string::SPECS,
-    generic::SPECS,
+    hash::SPECS,
+    set::SPECS,
     sorted_set::SPECS,
+    generic::SPECS,
     transactions::SPECS,
 ];

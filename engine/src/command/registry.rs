@@ -248,7 +248,8 @@ impl Registry {
                     (BeginSearch::Index(_), FindKeys::Range(..))
                 )
         });
-        let single_key = spec.get_keys.is_none()
+        let only_flags_vary = matches!(spec.keys, [k] if k.flags.has(KeyFlags::VARIABLE_FLAGS));
+        let single_key = (spec.get_keys.is_none() || only_flags_vary)
             && spec.locking == Locking::Keys
             && matches!(spec.keys, [k] if matches!((k.begin, k.find), (BeginSearch::Index(1), FindKeys::Range(0, _, _))));
         let command: &'static Command = Box::leak(Box::new(Command {

@@ -372,14 +372,30 @@ impl<'e> Keyspace<'e> {
         self.table_mut(place)?.get_mut_hashed(place.hash, key)?.obj
     }
 
-    /// Writes a string, over whatever the key held.
+    /// The access field of a value that replaces one with this header: overwriting counts as
+    /// one more use of the key.
+    #[inline]
+    fn lru_of_new(&self, old: Option<Header>) -> u32 {
+        match old {
+            Some(old) if self.clock.is_lfu() => {
+                access::touched(old.lru, &self.clock).unwrap_or(old.lru)
+            }
+            _ => self.clock.fresh(),
+        }
+    }
+
+    /// Writes a string, over whatever the key held; the look-up of a write is part of it.
     pub fn set_string(&mut self, key: &[u8], bytes: &[u8], encoding: StringEncoding, ttl: Ttl) {
         let place = self.place(key);
         let kind = string_kind(bytes, encoding);
-        let lru = self.clock.fresh();
-        let old = self
+        let mut old = self
             .find(place, key)
             .map(|found| (found.header, found.bytes.len(), found.value.is_some()));
+        if old.is_some_and(|(header, ..)| header.is_expired(self.now_ms)) {
+            self.expire_now(place, key);
+            old = None;
+        }
+        let lru = self.lru_of_new(old.map(|(header, ..)| header));
         let expire_ms = match (ttl, old) {
             (Ttl::Clear, _) | (Ttl::Keep, None) => None,
             (Ttl::Keep, Some((header, ..))) => header.expire_ms,
@@ -455,12 +471,16 @@ impl<'e> Keyspace<'e> {
             let ttl = expire_ms.map_or(Ttl::Clear, Ttl::At);
             return self.set_string(key, &raw.clone(), StringEncoding::Length, ttl);
         }
+        let mut old = self.find(place, key).map(|found| found.header);
+        if old.is_some_and(|header| header.is_expired(self.now_ms)) {
+            self.expire_now(place, key);
+            old = None;
+        }
         let header = Header {
             kind: value.kind(),
             expire_ms,
-            lru: self.clock.fresh(),
+            lru: self.lru_of_new(old),
         };
-        let old = self.find(place, key).map(|found| found.header);
         let mut buf = [0; 12];
         let head = header.encode(&mut buf);
         self.write_entry(place, key, old, &header, &[head], Some(value));
@@ -542,7 +562,7 @@ impl<'e> Keyspace<'e> {
     /// Puts a value taken or cloned from another key, with the string encoding it had there.
     pub fn put_value(&mut self, key: &[u8], value: Value, kind: Kind, expire_ms: Option<i64>) {
         match (&value, kind) {
-            (Value::Str(raw), Kind::Int | Kind::Embstr | Kind::Raw) => {
+            (Value::Str(raw), _) if raw.len() <= INLINE_MAX => {
                 let encoding = match kind {
                     Kind::Int => StringEncoding::Auto,
                     Kind::Embstr => StringEncoding::Length,

@@ -11,7 +11,7 @@ pub mod intset;
 pub mod listpack;
 
 pub use intset::Intset;
-pub use listpack::{Entry, Listpack, Needle};
+pub use listpack::{Entry, Listpack, Needle, parse_int};
 
 use thiserror::Error;
 

@@ -355,45 +355,66 @@ impl Decoder {
         req: &mut Request,
         limits: &Limits,
     ) -> Result<Progress, ProtocolError> {
-        while self.remaining > 0 {
-            let len = match self.bulk {
-                Some(len) => len,
-                None => {
-                    let fast = match buf.get(self.pos) {
-                        Some(b'$') => fast_header(buf, self.pos),
-                        _ => None,
-                    };
-                    let Some((len, next)) = fast.or_else(|| self.slow_header(buf)) else {
-                        std::mem::swap(&mut req.args, &mut self.partial);
-                        return self.wait_line(buf, limits, ProtocolError::BulkHeaderTooBig);
-                    };
-                    match buf.get(self.pos) {
-                        Some(b'$') => {}
-                        other => {
-                            let found = other.copied().unwrap_or(0);
-                            return Err(ProtocolError::ExpectedBulk(found));
+        let (mut pos, mut remaining) = (self.pos, self.remaining);
+        let mut known = self.bulk.take();
+        while remaining > 0 {
+            let len = if let Some(len) = known.take() {
+                len
+            } else {
+                let fast = match buf.get(pos) {
+                    Some(b'$') => fast_header(buf, pos),
+                    _ => None,
+                };
+                let (len, next) = match fast {
+                    Some((Some(len), next)) => (len, next),
+                    _ => {
+                        (self.pos, self.remaining) = (pos, remaining);
+                        match self.slow_bulk_header(buf)? {
+                            Some(header) => header,
+                            None => {
+                                std::mem::swap(&mut req.args, &mut self.partial);
+                                return self.wait_line(
+                                    buf,
+                                    limits,
+                                    ProtocolError::BulkHeaderTooBig,
+                                );
+                            }
                         }
                     }
-                    let len = check_bulk(len.ok_or(ProtocolError::InvalidBulk)?, limits)?;
-                    self.pos = next;
-                    self.scanned = 0;
-                    len
-                }
+                };
+                pos = next;
+                check_bulk(len, limits)?
             };
             // Both terms are bounded by lengths held in memory or by i64::MAX.
-            let end = self.pos.saturating_add(len);
+            let end = pos.saturating_add(len);
             let next = end.saturating_add(2);
             if next > buf.len() {
+                (self.pos, self.remaining) = (pos, remaining);
                 self.bulk = Some(len);
+                self.scanned = 0;
                 std::mem::swap(&mut req.args, &mut self.partial);
                 return Ok(Progress::NeedMore { hint: next });
             }
-            req.args.push((self.pos, end));
-            self.bulk = None;
-            self.pos = next;
-            self.remaining -= 1;
+            req.args.push((pos, end));
+            pos = next;
+            remaining -= 1;
         }
-        Ok(Progress::Complete { consumed: self.pos })
+        Ok(Progress::Complete { consumed: pos })
+    }
+
+    /// As `slow_header` for the line of an argument, whose type is checked once
+    /// the line is whole.
+    #[cold]
+    fn slow_bulk_header(&mut self, buf: &[u8]) -> Result<Option<(i64, usize)>, ProtocolError> {
+        let Some((len, next)) = self.slow_header(buf) else {
+            return Ok(None);
+        };
+        self.scanned = 0;
+        match buf.get(self.pos) {
+            Some(b'$') => {}
+            other => return Err(ProtocolError::ExpectedBulk(other.copied().unwrap_or(0))),
+        }
+        Ok(Some((len.ok_or(ProtocolError::InvalidBulk)?, next)))
     }
 
     fn inline(
@@ -457,27 +478,29 @@ impl Decoder {
     }
 }
 
-/// Reads `<type>digits\r?` at `at` when it is all there, plain and short; any
+/// Reads the header line at `at` when it is all there, plain and short; any
 /// doubt is left to `Decoder::slow_header`.
 #[inline]
 fn fast_header(buf: &[u8], at: usize) -> Option<(Option<i64>, usize)> {
-    const MAX_DIGITS: usize = 9;
-    let rest = buf.get(at + 1..)?;
-    let mut value = 0i64;
-    for (i, &byte) in rest.iter().enumerate().take(MAX_DIGITS + 1) {
-        let digit = byte.wrapping_sub(b'0');
-        if digit <= 9 {
-            // At most ten digits: far from overflow.
-            value = value * 10 + i64::from(digit);
-            continue;
+    let digit = |byte: u8| i64::from(byte.wrapping_sub(b'0'));
+    match buf.get(at + 1..)? {
+        [a @ b'0'..=b'9', b'\r', _, ..] => Some((Some(digit(*a)), at + 4)),
+        [a @ b'1'..=b'9', b @ b'0'..=b'9', b'\r', _, ..] => {
+            Some((Some(digit(*a) * 10 + digit(*b)), at + 5))
         }
-        let leading_zero = i > 1 && rest.first() == Some(&b'0');
-        if byte == b'\r' && i > 0 && !leading_zero && i + 2 <= rest.len() {
-            return Some((Some(value), at + i + 3));
-        }
+        rest => longer_header(rest, at),
+    }
+}
+
+fn longer_header(rest: &[u8], at: usize) -> Option<(Option<i64>, usize)> {
+    const MAX_DIGITS: usize = 10;
+    let shown = rest.get(..MAX_DIGITS + 1).unwrap_or(rest);
+    let digits = shown.iter().position(|b| !b.is_ascii_digit())?;
+    if rest.get(digits) != Some(&b'\r') || rest.len() < digits + 2 {
         return None;
     }
-    None
+    let value = parse_i64(rest.get(..digits)?)?;
+    Some((Some(value), at + digits + 3))
 }
 
 fn check_count(count: i64, limits: &Limits) -> Result<usize, ProtocolError> {

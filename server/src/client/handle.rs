@@ -3,7 +3,9 @@
 //! The connection task owns the socket; others only append to the outbox, set a request flag
 //! and wake it. Facts for CLIENT LIST are atomics that the task stores once per batch.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering::*};
+use std::sync::atomic::{
+    AtomicBool, AtomicI64, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering::*,
+};
 use std::task::Waker;
 
 use parking_lot::Mutex;
@@ -132,7 +134,15 @@ pub struct Handle {
 
 impl Handle {
     /// A fresh handle.
-    pub fn new(id: u64, addr: String, laddr: String, fd: i32, unix: bool, local: bool, now_ms: i64) -> Handle {
+    pub fn new(
+        id: u64,
+        addr: String,
+        laddr: String,
+        fd: i32,
+        unix: bool,
+        local: bool,
+        now_ms: i64,
+    ) -> Handle {
         Handle {
             id,
             addr,
@@ -141,7 +151,10 @@ impl Handle {
             unix,
             local,
             created_ms: now_ms,
-            labels: Mutex::new(Labels { user: "default".into(), ..Labels::default() }),
+            labels: Mutex::new(Labels {
+                user: "default".into(),
+                ..Labels::default()
+            }),
             last_active_ms: AtomicI64::new(now_ms),
             db: AtomicUsize::new(0),
             resp: AtomicU8::new(2),
@@ -175,12 +188,18 @@ impl Handle {
 
     /// The class whose limits apply.
     pub fn class(&self) -> Class {
-        if self.subscriptions() > 0 { Class::Pubsub } else { Class::Normal }
+        if self.subscriptions() > 0 {
+            Class::Pubsub
+        } else {
+            Class::Normal
+        }
     }
 
     /// All subscriptions.
     pub fn subscriptions(&self) -> usize {
-        self.channels.load(Relaxed) + self.patterns.load(Relaxed) + self.shard_channels.load(Relaxed)
+        self.channels.load(Relaxed)
+            + self.patterns.load(Relaxed)
+            + self.shard_channels.load(Relaxed)
     }
 
     /// Appends bytes to what the client will be sent, and wakes it. Bytes for a client that is

@@ -8,11 +8,16 @@ use super::directive::{Directive, ParseState};
 use super::text::glob;
 use super::{Config, TABLE};
 
+/// The smallest replication backlog; a smaller value is raised to it.
+const MIN_BACKLOG_BYTES: u64 = 16 * 1024;
+
 /// Finds a directive by name or alias in any case; also returns the name that was used, in lower case.
 pub fn lookup(name: &[u8]) -> Option<(&'static Directive, &'static str)> {
     TABLE.iter().find_map(|row| {
         let names = std::iter::once(row.name).chain(row.alias);
-        let used = names.into_iter().find(|candidate| candidate.as_bytes().eq_ignore_ascii_case(name))?;
+        let used = names
+            .into_iter()
+            .find(|candidate| candidate.as_bytes().eq_ignore_ascii_case(name))?;
         Some((row, used))
     })
 }
@@ -78,7 +83,11 @@ pub enum SetError {
 impl SetError {
     /// The error reply without the leading `-` and the line end.
     pub fn reply(&self) -> String {
-        let prefix = if matches!(self, SetError::Loading) { "LOADING" } else { "ERR" };
+        let prefix = if matches!(self, SetError::Loading) {
+            "LOADING"
+        } else {
+            "ERR"
+        };
         format!("{prefix} {self}").replace(['\r', '\n'], " ")
     }
 }
@@ -103,7 +112,11 @@ impl Config {
             }
             let visible = TABLE.iter().filter(|row| !row.flags.hidden());
             let mut names: Vec<(&str, &Directive)> = visible
-                .flat_map(|row| std::iter::once(row.name).chain(row.alias).map(move |name| (name, row)))
+                .flat_map(|row| {
+                    std::iter::once(row.name)
+                        .chain(row.alias)
+                        .map(move |name| (name, row))
+                })
                 .filter(|(name, _)| glob(pattern, name.as_bytes(), true))
                 .collect();
             names.sort_unstable_by_key(|(name, _)| *name);
@@ -129,8 +142,12 @@ impl Config {
         let mut changed: Vec<&'static Directive> = Vec::new();
         for ((row, used), (_, value)) in rows.iter().zip(pairs) {
             let args = runtime_args(row, value);
-            (row.parse)(&mut new, row, &args, &mut ParseState::default())
-                .map_err(|reason| SetError::Failed { arg: (*used).to_owned(), reason: reason.into_owned() })?;
+            (row.parse)(&mut new, row, &args, &mut ParseState::default()).map_err(|reason| {
+                SetError::Failed {
+                    arg: (*used).to_owned(),
+                    reason: reason.into_owned(),
+                }
+            })?;
             if !changed.iter().any(|other| std::ptr::eq(*other, *row)) {
                 changed.push(row);
             }
@@ -140,14 +157,33 @@ impl Config {
         if changed.is_empty() {
             return Ok(new);
         }
-        let change = ChangeSet { old: self, new: &new, changed: &changed, rollback: false };
+        let change = ChangeSet {
+            old: self,
+            new: &new,
+            changed: &changed,
+            rollback: false,
+        };
         apply(&change).map_err(|error| {
-            let undo = ChangeSet { old: &new, new: self, changed: &changed, rollback: true };
+            let undo = ChangeSet {
+                old: &new,
+                new: self,
+                changed: &changed,
+                rollback: true,
+            };
             if let Err(again) = apply(&undo) {
-                tracing::warn!("Failed applying restored failed CONFIG SET command: {}", again.reason);
+                tracing::warn!(
+                    "Failed applying restored failed CONFIG SET command: {}",
+                    again.reason
+                );
             }
-            let used = rows.iter().find(|(row, _)| row.name == error.arg).map(|(_, used)| (*used).to_owned());
-            SetError::Failed { arg: used.unwrap_or(error.arg), reason: error.reason }
+            let used = rows
+                .iter()
+                .find(|(row, _)| row.name == error.arg)
+                .map(|(_, used)| (*used).to_owned());
+            SetError::Failed {
+                arg: used.unwrap_or(error.arg),
+                reason: error.reason,
+            }
         })?;
         Ok(new)
     }
@@ -161,11 +197,20 @@ impl Config {
         let mut rows: Vec<(&'static Directive, &'static str)> = Vec::with_capacity(pairs.len());
         for (name, _) in pairs {
             let (row, used) = lookup(name).ok_or_else(|| SetError::Unknown(printable(name)))?;
-            let refuse = |reason: &str| Err(SetError::Failed { arg: printable(name), reason: reason.to_owned() });
+            let refuse = |reason: &str| {
+                Err(SetError::Failed {
+                    arg: printable(name),
+                    reason: reason.to_owned(),
+                })
+            };
             if row.flags.immutable() {
                 return refuse("can't set immutable config");
             }
-            if row.flags.protected() && !self.enable_protected_configs.allows(context.client_is_local) {
+            if row.flags.protected()
+                && !self
+                    .enable_protected_configs
+                    .allows(context.client_is_local)
+            {
                 return refuse("can't set protected config");
             }
             if row.flags.deny_loading() && context.loading {
@@ -183,15 +228,21 @@ impl Config {
     /// Brings values that are accepted but out of range into it.
     pub(super) fn clamp(&mut self) {
         self.hz = self.hz.clamp(1, 500);
+        self.repl_backlog_size = self.repl_backlog_size.max(MIN_BACKLOG_BYTES);
     }
 
     /// Sets one directive from its arguments, as a line of a file would. For start-up code and tests.
     pub fn set_directive(&mut self, name: &str, args: &[&str]) -> Result<(), SetError> {
-        let (row, used) = lookup(name.as_bytes()).ok_or_else(|| SetError::Unknown(name.to_owned()))?;
+        let (row, used) =
+            lookup(name.as_bytes()).ok_or_else(|| SetError::Unknown(name.to_owned()))?;
         let args: Vec<Vec<u8>> = args.iter().map(|arg| arg.as_bytes().to_vec()).collect();
         let mut copy = self.clone();
-        (row.parse)(&mut copy, row, &args, &mut ParseState::default())
-            .map_err(|reason| SetError::Failed { arg: used.to_owned(), reason: reason.into_owned() })?;
+        (row.parse)(&mut copy, row, &args, &mut ParseState::default()).map_err(|reason| {
+            SetError::Failed {
+                arg: used.to_owned(),
+                reason: reason.into_owned(),
+            }
+        })?;
         copy.clamp();
         *self = copy;
         Ok(())
@@ -202,7 +253,9 @@ impl Config {
         match u64::try_from(self.maxmemory_clients) {
             Ok(bytes) => bytes,
             Err(_) => {
-                let share = u128::from(self.maxmemory) * u128::from(self.maxmemory_clients.unsigned_abs()) / 100;
+                let share = u128::from(self.maxmemory)
+                    * u128::from(self.maxmemory_clients.unsigned_abs())
+                    / 100;
                 u64::try_from(share).unwrap_or(u64::MAX)
             }
         }
@@ -219,7 +272,10 @@ fn runtime_args(row: &Directive, value: &[u8]) -> Vec<Vec<u8>> {
 }
 
 fn push_once(found: &mut Vec<(String, Vec<u8>)>, name: String, value: impl FnOnce() -> Vec<u8>) {
-    if !found.iter().any(|(seen, _)| seen.eq_ignore_ascii_case(&name)) {
+    if !found
+        .iter()
+        .any(|(seen, _)| seen.eq_ignore_ascii_case(&name))
+    {
         found.push((name, value()));
     }
 }

@@ -69,8 +69,13 @@ impl Invocation {
         let mut args = args.into_iter();
         let program = args.next().unwrap_or_default();
         let args: Vec<Vec<u8>> = args.map(OsString::into_vec).collect();
-        let base = program.as_bytes().rsplit(|&b| b == b'/').next().unwrap_or_default();
-        let sentinel = base.windows(8).any(|part| part == b"sentinel") || args.iter().any(|arg| arg == b"--sentinel");
+        let base = program
+            .as_bytes()
+            .rsplit(|&b| b == b'/')
+            .next()
+            .unwrap_or_default();
+        let sentinel = base.windows(8).any(|part| part == b"sentinel")
+            || args.iter().any(|arg| arg == b"--sentinel");
         match args.first().map(Vec::as_slice) {
             Some(b"-v" | b"--version") => return Invocation::Version,
             Some(b"-h" | b"--help") => return Invocation::Help,
@@ -78,7 +83,10 @@ impl Invocation {
             Some(b"--test-memory") => {
                 return match args.as_slice() {
                     [_, size] => Invocation::TestMemory(
-                        std::str::from_utf8(size).ok().and_then(|text| text.parse().ok()).unwrap_or(0),
+                        std::str::from_utf8(size)
+                            .ok()
+                            .and_then(|text| text.parse().ok())
+                            .unwrap_or(0),
                     ),
                     _ => Invocation::TestMemoryUsage,
                 };
@@ -94,7 +102,10 @@ impl StartPlan {
     fn from_args(args: Vec<Vec<u8>>) -> StartPlan {
         let mut plan = StartPlan::default();
         let mut rest = args.as_slice();
-        if let Some((file, tail)) = args.split_first().filter(|(first, _)| !first.starts_with(b"-")) {
+        if let Some((file, tail)) = args
+            .split_first()
+            .filter(|(first, _)| !first.starts_with(b"-"))
+        {
             let path = PathBuf::from(OsString::from_vec(file.clone()));
             plan.config_file = Some(std::path::absolute(&path).unwrap_or(path));
             rest = tail;
@@ -117,7 +128,10 @@ impl StartPlan {
                 let next_is_option = next.is_some_and(|next| next.starts_with(b"--"));
                 wants_arg = alone;
                 // `--save` without an argument means no save points; scripts that build command lines rely on it.
-                if alone && arg.eq_ignore_ascii_case(b"--save") && (next.is_none() || next_is_option) {
+                if alone
+                    && arg.eq_ignore_ascii_case(b"--save")
+                    && (next.is_none() || next_is_option)
+                {
                     plan.options.extend_from_slice(b"\"\"");
                     wants_arg = false;
                 }
@@ -136,12 +150,20 @@ mod tests {
     use super::*;
 
     fn invoke(args: &[&str]) -> Invocation {
-        Invocation::from_args(std::iter::once("basalt-server").chain(args.iter().copied()).map(OsString::from))
+        Invocation::from_args(
+            std::iter::once("basalt-server")
+                .chain(args.iter().copied())
+                .map(OsString::from),
+        )
     }
 
     fn plan(args: &[&str]) -> (Option<PathBuf>, bool, String) {
         match invoke(args) {
-            Invocation::Start(plan) => (plan.config_file, plan.from_stdin, String::from_utf8(plan.options).unwrap()),
+            Invocation::Start(plan) => (
+                plan.config_file,
+                plan.from_stdin,
+                String::from_utf8(plan.options).unwrap(),
+            ),
             other => panic!("{other:?}"),
         }
     }
@@ -163,8 +185,14 @@ mod tests {
         let (_, _, options) = plan(&["--port", "7000", "--save", "", "--bind", "a", "b"]);
         assert_eq!(options, "port \"7000\" \nsave \"\" \nbind \"a\" \"b\" ");
         // A value in the same word, and a value that begins with dashes.
-        assert_eq!(plan(&["--port 7000", "--hz", "5"]).2, "port 7000 \nhz \"5\" ");
-        assert_eq!(plan(&["--requirepass", "--secret", "--port", "1"]).2, "requirepass \"--secret\" \nport \"1\" ");
+        assert_eq!(
+            plan(&["--port 7000", "--hz", "5"]).2,
+            "port 7000 \nhz \"5\" "
+        );
+        assert_eq!(
+            plan(&["--requirepass", "--secret", "--port", "1"]).2,
+            "requirepass \"--secret\" \nport \"1\" "
+        );
     }
 
     #[test]
@@ -182,6 +210,9 @@ mod tests {
         assert!(plan(&["-", "--port", "1"]).1);
         assert!(plan(&["x.conf"]).0.unwrap().is_absolute());
         // In the middle a dash is an argument.
-        assert_eq!(plan(&["--logfile", "-", "--port", "1"]).2, "logfile \"-\" \nport \"1\" ");
+        assert_eq!(
+            plan(&["--logfile", "-", "--port", "1"]).2,
+            "logfile \"-\" \nport \"1\" "
+        );
     }
 }

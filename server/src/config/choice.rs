@@ -51,7 +51,11 @@ macro_rules! choices {
 }
 
 fn one_of(names: &[&str]) -> Reason {
-    format!("argument(s) must be one of the following: {}", names.join(", ")).into()
+    format!(
+        "argument(s) must be one of the following: {}",
+        names.join(", ")
+    )
+    .into()
 }
 
 choices! {
@@ -131,14 +135,27 @@ impl ShutdownFlags {
 
     /// The default behaviour.
     pub const fn empty() -> Self {
-        ShutdownFlags { save: false, nosave: false, now: false, force: false }
+        ShutdownFlags {
+            save: false,
+            nosave: false,
+            now: false,
+            force: false,
+        }
     }
 
     fn text(self) -> String {
         let set = [self.save, self.nosave, self.now, self.force];
-        let names: Vec<&str> =
-            Self::NAMES.iter().skip(1).zip(set).filter_map(|(name, on)| on.then_some(*name)).collect();
-        if names.is_empty() { "default".to_owned() } else { names.join(" ") }
+        let names: Vec<&str> = Self::NAMES
+            .iter()
+            .skip(1)
+            .zip(set)
+            .filter_map(|(name, on)| on.then_some(*name))
+            .collect();
+        if names.is_empty() {
+            "default".to_owned()
+        } else {
+            names.join(" ")
+        }
     }
 }
 

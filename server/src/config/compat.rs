@@ -17,9 +17,16 @@ pub fn compatibility_page() -> String {
          | directive | also | default |\n|---|---|---|\n",
     );
     for row in TABLE.iter().filter(|row| row.flags.inert()) {
-        let alias = row.alias.map(|name| format!("`{name}`")).unwrap_or_default();
+        let alias = row
+            .alias
+            .map(|name| format!("`{name}`"))
+            .unwrap_or_default();
         let value = String::from_utf8_lossy(&row.default_value()).into_owned();
-        let value = if value.is_empty() { value } else { format!("`{value}`") };
+        let value = if value.is_empty() {
+            value
+        } else {
+            format!("`{value}`")
+        };
         // Writing to a string cannot fail.
         let _ = writeln!(page, "| `{}` | {alias} | {value} |", row.name);
     }
@@ -39,6 +46,9 @@ pub fn compatibility_page() -> String {
          - Text values, other than passwords, have to be UTF-8 without NUL bytes.\n\
          - `CONFIG REWRITE` keeps the permissions of the file, and the letter `n` of `notify-keyspace-events`.\n\
          - A wrong line in an included file is reported with the name of that file.\n\
+         - `repl-backlog-size` below 16 kb is raised to it also when it comes from a file.\n\
+         - `repl-diskless-load` also takes Valkey's `flush-before-load`, so the error for a wrong word lists it.\n\
+         - Where Redis and Valkey disagree on a default, it is that of Redis.\n\
          - Files may include each other 64 levels deep, and a configuration may have 64 MiB.\n",
     );
     page

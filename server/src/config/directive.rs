@@ -111,6 +111,9 @@ impl Flags {
     }
 }
 
+/// Sets a directive's field from its arguments.
+type Parse = fn(&mut Config, &Directive, &[Vec<u8>], &mut ParseState) -> Result<(), Reason>;
+
 /// One row of the table.
 pub struct Directive {
     /// The name, in lower case.
@@ -121,7 +124,7 @@ pub struct Directive {
     pub kind: Kind,
     /// What may be done with it.
     pub flags: Flags,
-    pub(super) parse: fn(&mut Config, &Directive, &[Vec<u8>], &mut ParseState) -> Result<(), Reason>,
+    pub(super) parse: Parse,
     pub(super) show: fn(&Config, &Directive) -> Vec<u8>,
     pub(super) same: fn(&Config, &Config) -> bool,
     pub(super) lines: fn(&Config, &Directive, &Config) -> Lines,
@@ -146,7 +149,9 @@ impl Directive {
 
 impl std::fmt::Debug for Directive {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Directive").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("Directive")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 
@@ -182,7 +187,12 @@ pub(super) fn line(row: &Directive, value: impl AsRef<[u8]>) -> Vec<u8> {
 /// A type that a directive's value can have.
 pub(super) trait Field: Clone + PartialEq {
     /// Sets the value from the directive's arguments. On an error the value may be half changed: callers work on a copy.
-    fn parse(&mut self, row: &Directive, args: &[Vec<u8>], state: &mut ParseState) -> Result<(), Reason>;
+    fn parse(
+        &mut self,
+        row: &Directive,
+        args: &[Vec<u8>],
+        state: &mut ParseState,
+    ) -> Result<(), Reason>;
     /// The text for `CONFIG GET`.
     fn show(&self, row: &Directive) -> Vec<u8>;
     /// The lines for `CONFIG REWRITE`.

@@ -21,7 +21,11 @@ const MAX_TEXT_BYTES: u64 = 64 << 20;
 /// How deep files may include files; a file that includes itself ends here.
 const MAX_INCLUDE_DEPTH: u32 = 64;
 /// Old directives without a meaning since Redis 7; with one argument they are skipped.
-const SKIPPED: [&[u8]; 3] = [b"list-max-ziplist-entries", b"list-max-ziplist-value", b"lua-replicate-commands"];
+const SKIPPED: [&[u8]; 3] = [
+    b"list-max-ziplist-entries",
+    b"list-max-ziplist-value",
+    b"lua-replicate-commands",
+];
 
 /// Directives that other parts of the server can judge while the configuration is being read.
 pub trait LoadHooks {
@@ -85,16 +89,32 @@ pub enum LoadError {
 
 impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let header = format_args!("\n*** FATAL CONFIG FILE ERROR (Redis {COMPAT_VERSION}) ***\n").to_string();
+        let header = format_args!("\n*** FATAL CONFIG FILE ERROR (Redis {COMPAT_VERSION}) ***\n")
+            .to_string();
         match self {
-            LoadError::Line { file, line, text, reason } => {
+            LoadError::Line {
+                file,
+                line,
+                text,
+                reason,
+            } => {
                 let text = String::from_utf8_lossy(text);
-                let name = file.as_ref().map(|path| format!(" '{}'", path.display())).unwrap_or_default();
-                write!(f, "{header}Reading the configuration file{name}, at line {line}\n>>> '{text}'\n{reason}")
+                let name = file
+                    .as_ref()
+                    .map(|path| format!(" '{}'", path.display()))
+                    .unwrap_or_default();
+                write!(
+                    f,
+                    "{header}Reading the configuration file{name}, at line {line}\n>>> '{text}'\n{reason}"
+                )
             }
             LoadError::Whole { reason } => write!(f, "{header}{reason}"),
             LoadError::Open { path, reason } => {
-                write!(f, "Fatal error, can't open config file '{}': {reason}", path.display())
+                write!(
+                    f,
+                    "Fatal error, can't open config file '{}': {reason}",
+                    path.display()
+                )
             }
         }
     }
@@ -106,7 +126,11 @@ impl Config {
     /// Reads the configuration that the command line asks for.
     ///
     /// `stdin` is only read when the plan says so.
-    pub fn load(plan: &StartPlan, stdin: &mut dyn Read, hooks: &mut dyn LoadHooks) -> Result<Loaded, LoadError> {
+    pub fn load(
+        plan: &StartPlan,
+        stdin: &mut dyn Read,
+        hooks: &mut dyn LoadHooks,
+    ) -> Result<Loaded, LoadError> {
         let mut text = Vec::new();
         if let Some(path) = &plan.config_file {
             read_file(path, &mut text)?;
@@ -121,7 +145,11 @@ impl Config {
         text.push(b'\n');
         text.extend_from_slice(&plan.options);
         let mut reader = Reader::new(hooks);
-        reader.loaded.config.config_file.clone_from(&plan.config_file);
+        reader
+            .loaded
+            .config
+            .config_file
+            .clone_from(&plan.config_file);
         reader.text(&text, None)?;
         Ok(reader.loaded)
     }
@@ -136,13 +164,22 @@ impl Config {
 }
 
 fn read_file(path: &Path, text: &mut Vec<u8>) -> Result<(), LoadError> {
-    let open = |error: io::Error| LoadError::Open { path: path.to_owned(), reason: os_reason(&error) };
+    let open = |error: io::Error| LoadError::Open {
+        path: path.to_owned(),
+        reason: os_reason(&error),
+    };
     read_text(&mut File::open(path).map_err(open)?, path, text)
 }
 
 fn read_text(source: &mut dyn Read, path: &Path, text: &mut Vec<u8>) -> Result<(), LoadError> {
-    let fail = |reason: String| LoadError::Open { path: path.to_owned(), reason };
-    source.take(MAX_TEXT_BYTES + 1).read_to_end(text).map_err(|error| fail(os_reason(&error)))?;
+    let fail = |reason: String| LoadError::Open {
+        path: path.to_owned(),
+        reason,
+    };
+    source
+        .take(MAX_TEXT_BYTES + 1)
+        .read_to_end(text)
+        .map_err(|error| fail(os_reason(&error)))?;
     if text.len() as u64 > MAX_TEXT_BYTES {
         return Err(fail("File too large".to_owned()));
     }
@@ -171,8 +208,19 @@ impl<T: Into<Reason>> From<T> for LineError {
 
 impl<'a> Reader<'a> {
     fn new(hooks: &'a mut dyn LoadHooks) -> Self {
-        let loaded = Loaded { config: Config::default(), warnings: Vec::new() };
-        Reader { loaded, state: ParseState { from_file: true, save_seen: false }, depth: 0, hooks }
+        let loaded = Loaded {
+            config: Config::default(),
+            warnings: Vec::new(),
+        };
+        Reader {
+            loaded,
+            state: ParseState {
+                from_file: true,
+                save_seen: false,
+            },
+            depth: 0,
+            hooks,
+        }
     }
 
     fn text(&mut self, text: &[u8], file: Option<&Path>) -> Result<(), LoadError> {
@@ -188,7 +236,8 @@ impl<'a> Reader<'a> {
                 },
             })?;
         }
-        self.check_whole().map_err(|reason| LoadError::Whole { reason })
+        self.check_whole()
+            .map_err(|reason| LoadError::Whole { reason })
     }
 
     fn line(&mut self, line: &[u8]) -> Result<(), LineError> {
@@ -209,21 +258,32 @@ impl<'a> Reader<'a> {
             (b"include", [path]) => self.include(path)?,
             (b"rename-command", [command, new_name]) => {
                 self.hooks.rename_command(command, new_name)?;
-                config.renamed_commands.push((command.clone(), new_name.clone()));
+                config
+                    .renamed_commands
+                    .push((command.clone(), new_name.clone()));
             }
             (b"user", [_, ..]) => {
                 self.hooks.user(args).map_err(|(word, reason)| {
-                    format!("Error in user declaration '{}': {reason}", String::from_utf8_lossy(&word))
+                    format!(
+                        "Error in user declaration '{}': {reason}",
+                        String::from_utf8_lossy(&word)
+                    )
                 })?;
                 config.users.push(args.to_vec());
             }
             (b"loadmodule", [_, ..]) => config.modules.push(args.to_vec()),
-            (b"sentinel", [_, ..]) => return Err("sentinel directive while not in sentinel mode".into()),
+            (b"sentinel", [_, ..]) => {
+                return Err("sentinel directive while not in sentinel mode".into());
+            }
             (b"sentinel", []) => {}
-            (option, []) if option.contains(&b'.') => return Err("Module config specified without value".into()),
+            (option, []) if option.contains(&b'.') => {
+                return Err("Module config specified without value".into());
+            }
             (option, values) if option.contains(&b'.') => {
                 config.module_options.retain(|(known, _)| known != option);
-                config.module_options.push((option.to_vec(), values.join(&b' ')));
+                config
+                    .module_options
+                    .push((option.to_vec(), values.join(&b' ')));
             }
             _ => return Err("Bad directive or wrong number of arguments".into()),
         }
@@ -254,7 +314,11 @@ impl<'a> Reader<'a> {
         // Redis changes its directory as soon as it reads `dir`, so relative names count from there.
         let full = self.loaded.config.dir.join(OsStr::from_bytes(path));
         let wild = path.iter().any(|b| b"*?[".contains(b));
-        let files = if wild { expand_pattern(&full) } else { vec![full] };
+        let files = if wild {
+            expand_pattern(&full)
+        } else {
+            vec![full]
+        };
         self.depth += 1;
         for file in files {
             let mut text = Vec::new();
@@ -295,7 +359,10 @@ impl<'a> Reader<'a> {
 fn trim(line: &[u8]) -> &[u8] {
     let blank = |b: &u8| b" \t\r\n".contains(b);
     let start = line.iter().position(|b| !blank(b)).unwrap_or(line.len());
-    let end = line.iter().rposition(|b| !blank(b)).map_or(start, |last| last.saturating_add(1));
+    let end = line
+        .iter()
+        .rposition(|b| !blank(b))
+        .map_or(start, |last| last.saturating_add(1));
     line.get(start..end).unwrap_or_default()
 }
 
@@ -308,7 +375,10 @@ fn expand_pattern(pattern: &Path) -> Vec<PathBuf> {
             found.iter_mut().for_each(|path| path.push(part));
             continue;
         }
-        found = found.iter().flat_map(|dir| matches_in(dir, bytes)).collect();
+        found = found
+            .iter()
+            .flat_map(|dir| matches_in(dir, bytes))
+            .collect();
     }
     found.retain(|path| path.exists());
     found.sort();
@@ -321,9 +391,16 @@ fn matches_in(dir: &Path, pattern: &[u8]) -> Vec<PathBuf> {
     };
     let names = entries.flatten().map(|entry| entry.file_name());
     let hidden = pattern.first() == Some(&b'.');
+    // File patterns may also negate with `!`.
+    let mut pattern = pattern.to_vec();
+    for at in 1..pattern.len() {
+        if let Some([b'[', mark @ b'!']) = pattern.get_mut(at - 1..=at) {
+            *mark = b'^';
+        }
+    }
     names
         .filter(|name| hidden || name.as_bytes().first() != Some(&b'.'))
-        .filter(|name| glob(pattern, name.as_bytes(), false))
+        .filter(|name| glob(&pattern, name.as_bytes(), false))
         .map(|name| dir.join(name))
         .collect()
 }

@@ -15,7 +15,11 @@ impl Field for bool {
     }
 
     fn show(&self, _: &Directive) -> Vec<u8> {
-        if *self { b"yes".to_vec() } else { b"no".to_vec() }
+        if *self {
+            b"yes".to_vec()
+        } else {
+            b"no".to_vec()
+        }
     }
 
     fn lines(&self, row: &Directive, default: &Self) -> Lines {
@@ -30,7 +34,11 @@ fn parse_number(kind: Kind, text: &[u8]) -> Result<i128, Reason> {
             let value = strict_int(text).ok_or("argument couldn't be parsed into an integer")?;
             (i128::from(value), min, max)
         }
-        Kind::Memory(min, max) => (i128::from(parse_memory(text).ok_or("argument must be a memory value")?), min, max),
+        Kind::Memory(min, max) => (
+            i128::from(parse_memory(text).ok_or("argument must be a memory value")?),
+            min,
+            max,
+        ),
         Kind::Octal(min, max) => match loose_int_exact(text, 8) {
             Some((value, true)) => (i128::from(value), min, max),
             _ => return Err("argument couldn't be parsed as an octal number".into()),
@@ -38,9 +46,15 @@ fn parse_number(kind: Kind, text: &[u8]) -> Result<i128, Reason> {
         Kind::MemoryOrPercent(min, max) => {
             if let Some(bytes) = parse_memory(text) {
                 (i128::from(bytes), 0, max)
-            } else if let Some(percent) = text.strip_suffix(b"%").and_then(strict_int).filter(|&p| p >= 0) {
+            } else if let Some(percent) = text
+                .strip_suffix(b"%")
+                .and_then(strict_int)
+                .filter(|&p| p >= 0)
+            {
                 if -i128::from(percent) < min {
-                    return Err(format!("percentage argument must be less or equal to {}", -min).into());
+                    return Err(
+                        format!("percentage argument must be less or equal to {}", -min).into(),
+                    );
                 }
                 return Ok(-i128::from(percent));
             } else {
@@ -112,7 +126,12 @@ fn text_of(row: &Directive, bytes: &[u8]) -> Result<String, Reason> {
 }
 
 impl Field for String {
-    fn parse(&mut self, row: &Directive, args: &[Vec<u8>], _: &mut ParseState) -> Result<(), Reason> {
+    fn parse(
+        &mut self,
+        row: &Directive,
+        args: &[Vec<u8>],
+        _: &mut ParseState,
+    ) -> Result<(), Reason> {
         *self = text_of(row, single(args)?)?;
         Ok(())
     }
@@ -127,7 +146,12 @@ impl Field for String {
 }
 
 impl Field for Option<String> {
-    fn parse(&mut self, row: &Directive, args: &[Vec<u8>], _: &mut ParseState) -> Result<(), Reason> {
+    fn parse(
+        &mut self,
+        row: &Directive,
+        args: &[Vec<u8>],
+        _: &mut ParseState,
+    ) -> Result<(), Reason> {
         *self = Some(text_of(row, single(args)?)?).filter(|text| !text.is_empty());
         Ok(())
     }

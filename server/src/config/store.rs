@@ -49,7 +49,10 @@ impl ConfigStore {
     ///
     /// It is called before the new configuration is visible, and again with `rollback` set when it or a later one
     /// fails. It must not change the configuration itself.
-    pub fn on_apply(&self, apply: impl Fn(&ChangeSet<'_>) -> Result<(), ApplyError> + Send + Sync + 'static) {
+    pub fn on_apply(
+        &self,
+        apply: impl Fn(&ChangeSet<'_>) -> Result<(), ApplyError> + Send + Sync + 'static,
+    ) {
         self.apply.write().push(Box::new(apply));
     }
 
@@ -68,8 +71,13 @@ impl ConfigStore {
         let mut called = 0;
         let new = old.set(pairs, context, &mut |change| {
             if change.rollback {
-                let results = appliers.iter().take(called).map(|apply| apply(change));
-                return results.fold(Ok(()), |all, one| all.and(one));
+                // Everyone is told, even after one has failed.
+                let results: Vec<_> = appliers
+                    .iter()
+                    .take(called)
+                    .map(|apply| apply(change))
+                    .collect();
+                return results.into_iter().collect();
             }
             appliers.iter().try_for_each(|apply| {
                 called += 1;
@@ -99,7 +107,9 @@ impl ConfigStore {
 
 impl std::fmt::Debug for ConfigStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ConfigStore").field("directives", &TABLE.len()).finish_non_exhaustive()
+        f.debug_struct("ConfigStore")
+            .field("directives", &TABLE.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -110,7 +120,10 @@ mod tests {
     use super::*;
 
     fn error(arg: &str) -> Result<(), ApplyError> {
-        Err(ApplyError { arg: arg.to_owned(), reason: "Unable to listen on this port. Check server logs.".to_owned() })
+        Err(ApplyError {
+            arg: arg.to_owned(),
+            reason: "Unable to listen on this port. Check server logs.".to_owned(),
+        })
     }
 
     #[test]
@@ -119,10 +132,18 @@ mod tests {
         let hot = Arc::new(AtomicU64::new(0));
         let copy = Arc::clone(&hot);
         store.on_published(move |config| copy.store(config.maxmemory, Ordering::Relaxed));
-        store.set(&[(b"maxmemory", b"1kb")], SetContext::default()).unwrap();
-        assert_eq!((hot.load(Ordering::Relaxed), store.load().maxmemory), (1024, 1024));
+        store
+            .set(&[(b"maxmemory", b"1kb")], SetContext::default())
+            .unwrap();
+        assert_eq!(
+            (hot.load(Ordering::Relaxed), store.load().maxmemory),
+            (1024, 1024)
+        );
         store.update(|config| config.maxmemory = 7);
-        assert_eq!((hot.load(Ordering::Relaxed), store.snapshot().maxmemory), (7, 7));
+        assert_eq!(
+            (hot.load(Ordering::Relaxed), store.snapshot().maxmemory),
+            (7, 7)
+        );
     }
 
     #[test]
@@ -134,7 +155,13 @@ mod tests {
             listener.store(change.new.port.into(), Ordering::Relaxed);
             Ok(())
         });
-        store.on_apply(|change| if change.rollback { Ok(()) } else { error("port") });
+        store.on_apply(|change| {
+            if change.rollback {
+                Ok(())
+            } else {
+                error("port")
+            }
+        });
         store.on_apply(|_| panic!("comes after the one that failed"));
         let result = store.set(&[(b"PORT", b"7000"), (b"hz", b"50")], SetContext::default());
         assert_eq!(

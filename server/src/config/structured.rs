@@ -20,22 +20,37 @@ pub struct SavePoints(pub Vec<SavePoint>);
 
 impl Default for SavePoints {
     fn default() -> Self {
-        SavePoints([(3600, 1), (300, 100), (60, 10_000)].map(|(seconds, changes)| SavePoint { seconds, changes }).into())
+        SavePoints(
+            [(3600, 1), (300, 100), (60, 10_000)]
+                .map(|(seconds, changes)| SavePoint { seconds, changes })
+                .into(),
+        )
     }
 }
 
 impl Field for SavePoints {
-    fn parse(&mut self, _: &Directive, args: &[Vec<u8>], state: &mut ParseState) -> Result<(), Reason> {
+    fn parse(
+        &mut self,
+        _: &Directive,
+        args: &[Vec<u8>],
+        state: &mut ParseState,
+    ) -> Result<(), Reason> {
         let empty = args.iter().all(Vec::is_empty) && args.len() < 2;
         let args = if empty { &[] } else { args };
         let (pairs, odd) = args.as_chunks::<2>();
         let mut points = Vec::with_capacity(pairs.len());
         for [seconds, changes] in pairs {
-            let point = (loose_int(seconds, 10).filter(|&s| s >= 1), loose_int(changes, 10).filter(|&c| c >= 0));
+            let point = (
+                loose_int(seconds, 10).filter(|&s| s >= 1),
+                loose_int(changes, 10).filter(|&c| c >= 0),
+            );
             let (Some(seconds), Some(changes)) = point else {
                 return Err("Invalid save parameters".into());
             };
-            points.push(SavePoint { seconds: seconds.unsigned_abs(), changes: changes.unsigned_abs() });
+            points.push(SavePoint {
+                seconds: seconds.unsigned_abs(),
+                changes: changes.unsigned_abs(),
+            });
         }
         if !odd.is_empty() {
             return Err("Invalid save parameters".into());
@@ -49,7 +64,11 @@ impl Field for SavePoints {
     }
 
     fn show(&self, _: &Directive) -> Vec<u8> {
-        let points: Vec<String> = self.0.iter().map(|p| format!("{} {}", p.seconds, p.changes)).collect();
+        let points: Vec<String> = self
+            .0
+            .iter()
+            .map(|p| format!("{} {}", p.seconds, p.changes))
+            .collect();
         points.join(" ").into_bytes()
     }
 
@@ -57,7 +76,12 @@ impl Field for SavePoints {
         if self.0.is_empty() {
             return Lines::one(row, "\"\"", true);
         }
-        Lines::Write(self.0.iter().map(|p| (line(row, format!("{} {}", p.seconds, p.changes)), true)).collect())
+        Lines::Write(
+            self.0
+                .iter()
+                .map(|p| (line(row, format!("{} {}", p.seconds, p.changes)), true))
+                .collect(),
+        )
     }
 }
 
@@ -90,7 +114,11 @@ impl Default for OutputBufferLimits {
             soft_bytes: soft_mb << 20,
             soft_seconds,
         };
-        OutputBufferLimits { normal: limit(0, 0, 0), replica: limit(256, 64, 60), pubsub: limit(32, 8, 60) }
+        OutputBufferLimits {
+            normal: limit(0, 0, 0),
+            replica: limit(256, 64, 60),
+            pubsub: limit(32, 8, 60),
+        }
     }
 }
 
@@ -112,24 +140,42 @@ impl Field for OutputBufferLimits {
             return Err("Wrong number of arguments in buffer limit configuration.".into());
         }
         for [class, hard, soft, seconds] in groups {
-            let limit = self.class(class).ok_or("Invalid client class specified in buffer limit configuration.")?;
+            let limit = self
+                .class(class)
+                .ok_or("Invalid client class specified in buffer limit configuration.")?;
             let seconds = loose_int(seconds, 10).and_then(|s| u64::try_from(s).ok());
             let (Some(hard_bytes), Some(soft_bytes), Some(soft_seconds)) =
                 (parse_memory(hard), parse_memory(soft), seconds)
             else {
-                return Err("Error in hard, soft or soft_seconds setting in buffer limit configuration.".into());
+                return Err(
+                    "Error in hard, soft or soft_seconds setting in buffer limit configuration."
+                        .into(),
+                );
             };
-            *limit = OutputBufferLimit { hard_bytes, soft_bytes, soft_seconds };
+            *limit = OutputBufferLimit {
+                hard_bytes,
+                soft_bytes,
+                soft_seconds,
+            };
         }
         Ok(())
     }
 
     fn show(&self, _: &Directive) -> Vec<u8> {
         // The old name of the replica class is what clients have always read here.
-        [("normal", self.normal), ("slave", self.replica), ("pubsub", self.pubsub)]
-            .map(|(class, l)| format!("{class} {} {} {}", l.hard_bytes, l.soft_bytes, l.soft_seconds))
-            .join(" ")
-            .into_bytes()
+        [
+            ("normal", self.normal),
+            ("slave", self.replica),
+            ("pubsub", self.pubsub),
+        ]
+        .map(|(class, l)| {
+            format!(
+                "{class} {} {} {}",
+                l.hard_bytes, l.soft_bytes, l.soft_seconds
+            )
+        })
+        .join(" ")
+        .into_bytes()
     }
 
     fn lines(&self, row: &Directive, default: &Self) -> Lines {
@@ -139,10 +185,17 @@ impl Field for OutputBufferLimits {
             ("pubsub", self.pubsub, default.pubsub),
         ];
         let text = |class, l: OutputBufferLimit| {
-            let (hard, soft) = (format_memory(l.hard_bytes.into()), format_memory(l.soft_bytes.into()));
+            let (hard, soft) = (
+                format_memory(l.hard_bytes.into()),
+                format_memory(l.soft_bytes.into()),
+            );
             line(row, format!("{class} {hard} {soft} {}", l.soft_seconds))
         };
-        Lines::Write(classes.map(|(class, now, default)| (text(class, now), now != default)).into())
+        Lines::Write(
+            classes
+                .map(|(class, now, default)| (text(class, now), now != default))
+                .into(),
+        )
     }
 }
 
@@ -217,7 +270,10 @@ impl KeyspaceEvents {
         let mut bits = 0;
         for &letter in letters {
             let letter = char::from(letter);
-            let known = EVENT_CLASSES.iter().chain(&EVENT_CHANNELS).find(|(l, _)| *l == letter);
+            let known = EVENT_CLASSES
+                .iter()
+                .chain(&EVENT_CHANNELS)
+                .find(|(l, _)| *l == letter);
             bits |= if letter == 'A' { Self::ALL } else { known?.1 };
         }
         Some(KeyspaceEvents(bits))
@@ -227,7 +283,9 @@ impl KeyspaceEvents {
     pub fn letters(self) -> String {
         let all = self.0 & Self::ALL == Self::ALL;
         let classes = EVENT_CLASSES.iter().filter(|_| !all);
-        let set = classes.chain(&EVENT_CHANNELS).filter(|(_, bit)| self.0 & bit != 0);
+        let set = classes
+            .chain(&EVENT_CHANNELS)
+            .filter(|(_, bit)| self.0 & bit != 0);
         let letters: String = set.map(|(letter, _)| letter).collect();
         if all { format!("A{letters}") } else { letters }
     }
@@ -252,7 +310,11 @@ impl Field for KeyspaceEvents {
     }
 
     fn lines(&self, row: &Directive, default: &Self) -> Lines {
-        Lines::one(row, quote(self.letters_for_file().as_bytes()), self != default)
+        Lines::one(
+            row,
+            quote(self.letters_for_file().as_bytes()),
+            self != default,
+        )
     }
 }
 
@@ -268,7 +330,9 @@ fn parse_addrs(args: &[Vec<u8>]) -> Result<Vec<String>, Reason> {
     {
         return Ok(Vec::new());
     }
-    let text = |arg: &Vec<u8>| String::from_utf8(arg.clone()).map_err(|_| "argument must be valid UTF-8".into());
+    let text = |arg: &Vec<u8>| {
+        String::from_utf8(arg.clone()).map_err(|_| "argument must be valid UTF-8".into())
+    };
     args.iter().map(text).collect()
 }
 
@@ -316,7 +380,11 @@ impl Field for RdmaBind {
     }
 
     fn lines(&self, row: &Directive, _: &Self) -> Lines {
-        if self.0.is_empty() { Lines::Remove } else { Lines::one(row, self.0.join(" "), true) }
+        if self.0.is_empty() {
+            Lines::Remove
+        } else {
+            Lines::one(row, self.0.join(" "), true)
+        }
     }
 }
 
@@ -333,18 +401,28 @@ impl Field for ReplicaOf {
             self.0 = None;
             return Ok(());
         }
-        let port = loose_int(port, 10).and_then(|p| u16::try_from(p).ok()).ok_or("Invalid master port")?;
+        let port = loose_int(port, 10)
+            .and_then(|p| u16::try_from(p).ok())
+            .ok_or("Invalid master port")?;
         let host = String::from_utf8(host.clone()).map_err(|_| "argument must be valid UTF-8")?;
         self.0 = Some((host, port));
         Ok(())
     }
 
     fn show(&self, _: &Directive) -> Vec<u8> {
-        self.0.as_ref().map(|(host, port)| format!("{host} {port}")).unwrap_or_default().into_bytes()
+        self.0
+            .as_ref()
+            .map(|(host, port)| format!("{host} {port}"))
+            .unwrap_or_default()
+            .into_bytes()
     }
 
     fn lines(&self, row: &Directive, _: &Self) -> Lines {
-        if self.0.is_none() { Lines::Remove } else { Lines::one(row, self.show(row), true) }
+        if self.0.is_none() {
+            Lines::Remove
+        } else {
+            Lines::one(row, self.show(row), true)
+        }
     }
 }
 
@@ -363,12 +441,17 @@ impl Field for Percentiles {
         let empty = args.iter().all(Vec::is_empty) && args.len() < 2;
         let mut percentiles = Vec::new();
         for arg in args.iter().filter(|_| !empty) {
-            let number = std::str::from_utf8(arg).ok().and_then(|text| text.parse::<f64>().ok());
+            let number = std::str::from_utf8(arg)
+                .ok()
+                .and_then(|text| text.parse::<f64>().ok());
             let number = number
                 .filter(|value| !value.is_nan())
                 .ok_or("Invalid latency-tracking-info-percentiles parameters")?;
             if !(0.0..=100.0).contains(&number) {
-                return Err("latency-tracking-info-percentiles parameters should sit between [0.0,100.0]".into());
+                return Err(
+                    "latency-tracking-info-percentiles parameters should sit between [0.0,100.0]"
+                        .into(),
+                );
             }
             percentiles.push(number);
         }
@@ -377,13 +460,31 @@ impl Field for Percentiles {
     }
 
     fn show(&self, _: &Directive) -> Vec<u8> {
-        let text = |value: &f64| format!("{value:.6}").trim_end_matches('0').trim_end_matches('.').to_owned();
-        self.0.iter().map(text).collect::<Vec<_>>().join(" ").into_bytes()
+        let text = |value: &f64| {
+            format!("{value:.6}")
+                .trim_end_matches('0')
+                .trim_end_matches('.')
+                .to_owned()
+        };
+        self.0
+            .iter()
+            .map(text)
+            .collect::<Vec<_>>()
+            .join(" ")
+            .into_bytes()
     }
 
     fn lines(&self, row: &Directive, _: &Self) -> Lines {
         let text = self.show(row);
-        Lines::one(row, if text.is_empty() { b"\"\"".to_vec() } else { text }, true)
+        Lines::one(
+            row,
+            if text.is_empty() {
+                b"\"\"".to_vec()
+            } else {
+                text
+            },
+            true,
+        )
     }
 }
 
@@ -399,13 +500,18 @@ impl Field for PathBuf {
         let wanted = self.join(Path::new(std::ffi::OsStr::from_bytes(single(args)?)));
         let fail = |error: std::io::Error| Reason::from(os_reason(&error));
         if single(args)?.is_empty() {
-            return Err(fail(std::io::Error::from_raw_os_error(rustix::io::Errno::NOENT.raw_os_error())));
+            return Err(fail(std::io::Error::from_raw_os_error(
+                rustix::io::Errno::NOENT.raw_os_error(),
+            )));
         }
         let path = wanted.canonicalize().map_err(fail)?;
         if !path.is_dir() {
-            return Err(fail(std::io::Error::from_raw_os_error(rustix::io::Errno::NOTDIR.raw_os_error())));
+            return Err(fail(std::io::Error::from_raw_os_error(
+                rustix::io::Errno::NOTDIR.raw_os_error(),
+            )));
         }
-        rustix::fs::access(&path, rustix::fs::Access::EXEC_OK).map_err(|errno| fail(errno.into()))?;
+        rustix::fs::access(&path, rustix::fs::Access::EXEC_OK)
+            .map_err(|errno| fail(errno.into()))?;
         *self = path;
         Ok(())
     }

@@ -61,8 +61,12 @@ macro_rules! directives {
 }
 
 macro_rules! alias {
-    () => { None };
-    ($alias:literal) => { Some($alias) };
+    () => {
+        None
+    };
+    ($alias:literal) => {
+        Some($alias)
+    };
 }
 
 directives! {

@@ -1,11 +1,13 @@
-//! Tests of the configuration as a whole: defaults, files, GET, SET, REWRITE.
+//! Tests of the configuration as a whole: defaults, the table, files, the command line.
 
 use std::ffi::OsString;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use super::*;
+
+mod access;
+mod rewrite;
 
 fn one(config: &Config, name: &str) -> String {
     let found = config.get(&[name.as_bytes()]);
@@ -14,7 +16,9 @@ fn one(config: &Config, name: &str) -> String {
 }
 
 fn read(text: &str) -> Result<Config, String> {
-    Config::from_text(text.as_bytes()).map(|loaded| loaded.config).map_err(|error| error.to_string())
+    Config::from_text(text.as_bytes())
+        .map(|loaded| loaded.config)
+        .map_err(|error| error.to_string())
 }
 
 /// The reason of the error that this text gives.
@@ -23,13 +27,22 @@ fn reason(text: &str) -> String {
 }
 
 fn set(config: &Config, pairs: &[(&str, &str)]) -> Result<Config, String> {
-    let pairs: Vec<(&[u8], &[u8])> = pairs.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
-    config.set(&pairs, SetContext::default(), &mut |_| Ok(())).map_err(|error| error.reply())
+    let pairs: Vec<(&[u8], &[u8])> = pairs
+        .iter()
+        .map(|(n, v)| (n.as_bytes(), v.as_bytes()))
+        .collect();
+    config
+        .set(&pairs, SetContext::default(), &mut |_| Ok(()))
+        .map_err(|error| error.reply())
 }
 
 fn load(args: &[&str], stdin: &str) -> Result<Loaded, LoadError> {
-    let args = std::iter::once("basalt-server").chain(args.iter().copied()).map(OsString::from);
-    let Invocation::Start(plan) = Invocation::from_args(args) else { panic!("not a start") };
+    let args = std::iter::once("basalt-server")
+        .chain(args.iter().copied())
+        .map(OsString::from);
+    let Invocation::Start(plan) = Invocation::from_args(args) else {
+        panic!("not a start")
+    };
     Config::load(&plan, &mut stdin.as_bytes(), &mut NoHooks)
 }
 
@@ -44,7 +57,10 @@ fn names_and_defaults_are_those_of_redis() {
     let config = Config::default();
     let shown = config.get(&[b"*"]);
     for (name, default) in expected {
-        let (_, value) = shown.iter().find(|(shown, _)| shown == name).unwrap_or_else(|| panic!("no {name}"));
+        let (_, value) = shown
+            .iter()
+            .find(|(shown, _)| shown == name)
+            .unwrap_or_else(|| panic!("no {name}"));
         assert_eq!(String::from_utf8_lossy(value), default, "{name}");
     }
 }
@@ -62,16 +78,29 @@ fn every_row_is_sound() {
         };
         // Both bounds fit the field: they are read back as they were set.
         for bound in kind_min_max.into_iter().flat_map(|(a, b)| [a, b]) {
-            let text = if matches!(row.kind, Kind::Octal(..)) { format!("{bound:o}") } else { bound.to_string() };
+            let text = if matches!(row.kind, Kind::Octal(..)) {
+                format!("{bound:o}")
+            } else {
+                bound.to_string()
+            };
             let mut copy = config.clone();
-            copy.set_directive(row.name, &[&text]).unwrap_or_else(|e| panic!("{}: {e}", row.name));
-            let clamped = if row.name == "hz" { bound.clamp(1, 500).to_string() } else { text };
+            copy.set_directive(row.name, &[&text])
+                .unwrap_or_else(|e| panic!("{}: {e}", row.name));
+            let clamped = match row.name {
+                "hz" => bound.clamp(1, 500).to_string(),
+                "repl-backlog-size" => bound.max(16 * 1024).to_string(),
+                _ => text,
+            };
             assert_eq!(one(&copy, row.name), clamped, "{}", row.name);
         }
         // What GET shows is what the parser takes.
         let value = one(&config, row.name);
         if row.name != "replicaof" {
-            let line = format!("{} {}", row.name, String::from_utf8(text::quote(value.as_bytes())).unwrap());
+            let line = format!(
+                "{} {}",
+                row.name,
+                String::from_utf8(text::quote(value.as_bytes())).unwrap()
+            );
             let again = read(&line).unwrap_or_else(|e| panic!("{line}: {e}"));
             assert_eq!(one(&again, row.name), value, "{}", row.name);
         }
@@ -87,7 +116,10 @@ fn the_shipped_file_spells_out_the_defaults() {
     let text = include_str!("../../../basalt.conf");
     assert_eq!(read(text).unwrap(), Config::default());
     let mut lines = 0;
-    for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with("# ") && *line != "#") {
+    for line in text
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with("# ") && *line != "#")
+    {
         // A directive whose default is "not set" stands there as `#name value`.
         let line = line.trim_start_matches('#');
         read(line).unwrap_or_else(|error| panic!("{line}: {error}"));
@@ -102,7 +134,11 @@ fn the_page_on_compatibility_is_up_to_date() {
     if std::env::var_os("UPDATE_DOCS").is_some() {
         fs::write(&path, compatibility_page()).unwrap();
     }
-    assert_eq!(fs::read_to_string(path).unwrap(), compatibility_page(), "run this test with UPDATE_DOCS=1");
+    assert_eq!(
+        fs::read_to_string(path).unwrap(),
+        compatibility_page(),
+        "run this test with UPDATE_DOCS=1"
+    );
 }
 
 #[test]
@@ -116,36 +152,63 @@ fn a_file_is_read_line_by_line() {
          oom-score-adj relative\nloglevel VERBOSE\n",
     )
     .unwrap();
-    assert_eq!((config.port, config.bind.0.len(), config.maxmemory), (7000, 2, 1 << 30));
+    assert_eq!(
+        (config.port, config.bind.0.len(), config.maxmemory),
+        (7000, 2, 1 << 30)
+    );
     assert_eq!(config.requirepass.as_deref(), Some(&b"a b\x00\xff"[..]));
-    assert_eq!((config.maxmemory_clients, config.maxmemory_clients_bytes()), (-5, (1 << 30) / 20));
+    assert_eq!(
+        (config.maxmemory_clients, config.maxmemory_clients_bytes()),
+        (-5, (1 << 30) / 20)
+    );
     assert_eq!((config.unixsocketperm, config.replica_priority), (0o700, 7));
     assert_eq!(one(&config, "maxmemory-clients"), "5%");
     assert_eq!(one(&config, "unixsocketperm"), "700");
-    assert_eq!(one(&config, "client-output-buffer-limit"), "normal 0 0 0 slave 1048576 1024 5 pubsub 1 2 3");
+    assert_eq!(
+        one(&config, "client-output-buffer-limit"),
+        "normal 0 0 0 slave 1048576 1024 5 pubsub 1 2 3"
+    );
     assert_eq!(one(&config, "notify-keyspace-events"), "AKE");
     assert_eq!(one(&config, "slaveof"), "10.0.0.1 6380");
-    assert_eq!(one(&config, "latency-tracking-info-percentiles"), "50 99.95");
+    assert_eq!(
+        one(&config, "latency-tracking-info-percentiles"),
+        "50 99.95"
+    );
     assert_eq!(one(&config, "shutdown-on-sigterm"), "nosave now");
     assert_eq!(one(&config, "oom-score-adj"), "yes");
     assert_eq!(config.loglevel, LogLevel::Verbose);
     assert_eq!(config.users[0][0], b"alice");
-    assert_eq!(config.renamed_commands, [(b"FLUSHALL".to_vec(), Vec::new())]);
+    assert_eq!(
+        config.renamed_commands,
+        [(b"FLUSHALL".to_vec(), Vec::new())]
+    );
     assert_eq!(config.modules, [[b"/m.so".to_vec(), b"a".to_vec()]]);
-    assert_eq!(config.module_options, [(b"mod.opt".to_vec(), b"1 2".to_vec())]);
+    assert_eq!(
+        config.module_options,
+        [(b"mod.opt".to_vec(), b"1 2".to_vec())]
+    );
 }
 
 #[test]
 fn save_lines_add_up_after_the_first() {
-    assert_eq!(one(&read("save 900 1\nsave 60 5").unwrap(), "save"), "900 1 60 5");
+    assert_eq!(
+        one(&read("save 900 1\nsave 60 5").unwrap(), "save"),
+        "900 1 60 5"
+    );
     assert_eq!(one(&read("save 900 1 60 5").unwrap(), "save"), "900 1 60 5");
     assert_eq!(one(&read("save \"900 1\"").unwrap(), "save"), "900 1");
     assert_eq!(one(&read("save \"\"").unwrap(), "save"), "");
-    assert_eq!(one(&read("save 900 1\nsave \"\"\nsave 60 5").unwrap(), "save"), "60 5");
+    assert_eq!(
+        one(&read("save 900 1\nsave \"\"\nsave 60 5").unwrap(), "save"),
+        "60 5"
+    );
     assert_eq!(one(&read("").unwrap(), "save"), "3600 1 300 100 60 10000");
     let config = set(&Config::default(), &[("save", "1 1 2 2")]).unwrap();
     assert_eq!(one(&config, "save"), "1 1 2 2");
-    assert_eq!(one(&set(&config, &[("save", "3 3")]).unwrap(), "save"), "3 3");
+    assert_eq!(
+        one(&set(&config, &[("save", "3 3")]).unwrap(), "save"),
+        "3 3"
+    );
     assert_eq!(one(&set(&config, &[("save", "")]).unwrap(), "save"), "");
 }
 
@@ -159,20 +222,47 @@ fn errors_have_the_form_of_redis() {
     for (line, expected) in [
         ("nonsense 1", "Bad directive or wrong number of arguments"),
         ("include", "Bad directive or wrong number of arguments"),
-        ("rename-command a", "Bad directive or wrong number of arguments"),
+        (
+            "rename-command a",
+            "Bad directive or wrong number of arguments",
+        ),
         ("port 1 2", "wrong number of arguments"),
         ("port", "wrong number of arguments"),
-        ("port 65536", "argument must be between 0 and 65535 inclusive"),
+        (
+            "port 65536",
+            "argument must be between 0 and 65535 inclusive",
+        ),
         ("port 010", "argument couldn't be parsed into an integer"),
-        ("maxclients -1", "argument must be between 1 and 4294967295 inclusive"),
-        ("hash-max-listpack-entries -1", "argument must be between 0 and 9223372036854775807 inclusive"),
-        ("proto-max-bulk-len 1kb", "argument must be between 1048576 and 9223372036854775807 inclusive"),
+        (
+            "maxclients -1",
+            "argument must be between 1 and 4294967295 inclusive",
+        ),
+        (
+            "hash-max-listpack-entries -1",
+            "argument must be between 0 and 9223372036854775807 inclusive",
+        ),
+        (
+            "proto-max-bulk-len 1kb",
+            "argument must be between 1048576 and 9223372036854775807 inclusive",
+        ),
         ("maxmemory x", "argument must be a memory value"),
         ("maxmemory -1", "argument must be a memory value"),
-        ("maxmemory-clients 101%", "percentage argument must be less or equal to 100"),
-        ("maxmemory-clients x", "argument must be a memory or percent value"),
-        ("unixsocketperm 888", "argument couldn't be parsed as an octal number"),
-        ("unixsocketperm 1000", "argument must be between 0 and 777 inclusive"),
+        (
+            "maxmemory-clients 101%",
+            "percentage argument must be less or equal to 100",
+        ),
+        (
+            "maxmemory-clients x",
+            "argument must be a memory or percent value",
+        ),
+        (
+            "unixsocketperm 888",
+            "argument couldn't be parsed as an octal number",
+        ),
+        (
+            "unixsocketperm 1000",
+            "argument must be between 0 and 777 inclusive",
+        ),
         ("appendonly maybe", "argument must be 'yes' or 'no'"),
         (
             "maxmemory-policy x",
@@ -183,12 +273,24 @@ fn errors_have_the_form_of_redis() {
             "shutdown-on-sigint save x",
             "argument(s) must be one of the following: default, save, nosave, now, force",
         ),
-        ("oom-score-adj x", "argument(s) must be one of the following: no, yes, relative, absolute"),
-        ("shutdown-on-sigint save nosave", "shutdown options SAVE and NOSAVE can't be used simultaneously"),
+        (
+            "oom-score-adj x",
+            "argument(s) must be one of the following: no, yes, relative, absolute",
+        ),
+        (
+            "shutdown-on-sigint save nosave",
+            "shutdown options SAVE and NOSAVE can't be used simultaneously",
+        ),
         ("save 900", "Invalid save parameters"),
         ("save 0 1", "Invalid save parameters"),
-        ("client-output-buffer-limit normal 1 2", "Wrong number of arguments in buffer limit configuration."),
-        ("client-output-buffer-limit master 1 2 3", "Invalid client class specified in buffer limit configuration."),
+        (
+            "client-output-buffer-limit normal 1 2",
+            "Wrong number of arguments in buffer limit configuration.",
+        ),
+        (
+            "client-output-buffer-limit master 1 2 3",
+            "Invalid client class specified in buffer limit configuration.",
+        ),
         (
             "client-output-buffer-limit normal 1 2 x",
             "Error in hard, soft or soft_seconds setting in buffer limit configuration.",
@@ -198,28 +300,61 @@ fn errors_have_the_form_of_redis() {
             "oom-score-adj-values 1 2 2001",
             "Invalid oom-score-adj-values, elements must be between -2000 and 2000.",
         ),
-        ("notify-keyspace-events Q", "Invalid event class character. Use 'Ag$lshzxeKEtmdn'."),
-        ("bind 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17", "Too many bind addresses specified."),
+        (
+            "notify-keyspace-events Q",
+            "Invalid event class character. Use 'Ag$lshzxeKEtmdn'.",
+        ),
+        (
+            "bind 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17",
+            "Too many bind addresses specified.",
+        ),
         ("replicaof a", "wrong number of arguments"),
         ("replicaof a 65536", "Invalid master port"),
-        ("latency-tracking-info-percentiles x", "Invalid latency-tracking-info-percentiles parameters"),
+        (
+            "latency-tracking-info-percentiles x",
+            "Invalid latency-tracking-info-percentiles parameters",
+        ),
         (
             "latency-tracking-info-percentiles 101",
             "latency-tracking-info-percentiles parameters should sit between [0.0,100.0]",
         ),
-        ("dbfilename a/b", "dbfilename can't be a path, just a filename"),
+        (
+            "dbfilename a/b",
+            "dbfilename can't be a path, just a filename",
+        ),
         ("appendfilename \"\"", "appendfilename can't be empty"),
-        ("appenddirname a/b", "appenddirname can't be a path, just a dirname"),
-        ("cluster-announce-hostname a_b", "Hostnames may only contain alphanumeric characters, hyphens or dots"),
-        ("cluster-announce-human-nodename a*b", "Announced human node name contained invalid character"),
-        ("proc-title-template {x}", "template format is invalid or contains unknown variables"),
+        (
+            "appenddirname a/b",
+            "appenddirname can't be a path, just a dirname",
+        ),
+        (
+            "cluster-announce-hostname a_b",
+            "Hostnames may only contain alphanumeric characters, hyphens or dots",
+        ),
+        (
+            "cluster-announce-human-nodename a*b",
+            "Announced human node name contained invalid character",
+        ),
+        (
+            "proc-title-template {x}",
+            "template format is invalid or contains unknown variables",
+        ),
         ("dir /no/such/dir", "No such file or directory"),
         ("dir /etc/passwd", "Not a directory"),
         ("save \"900", "Unbalanced quotes in configuration line"),
-        ("sentinel monitor a", "sentinel directive while not in sentinel mode"),
+        (
+            "sentinel monitor a",
+            "sentinel directive while not in sentinel mode",
+        ),
         ("mod.opt", "Module config specified without value"),
-        ("cluster-enabled yes\nreplicaof a 1", "replicaof directive not allowed in cluster mode"),
-        ("logfile /no/such/dir/x", "Can't open the log file: No such file or directory"),
+        (
+            "cluster-enabled yes\nreplicaof a 1",
+            "replicaof directive not allowed in cluster mode",
+        ),
+        (
+            "logfile /no/such/dir/x",
+            "Can't open the log file: No such file or directory",
+        ),
     ] {
         assert_eq!(reason(line), expected, "{line}");
     }
@@ -234,6 +369,10 @@ fn errors_have_the_form_of_redis() {
 fn values_out_of_range_are_brought_into_it() {
     assert_eq!(read("hz 100000").unwrap().hz, 500);
     assert_eq!(set(&Config::default(), &[("hz", "0")]).unwrap().hz, 1);
+    assert_eq!(
+        read("repl-backlog-size 1").unwrap().repl_backlog_size,
+        16 * 1024
+    );
     let loaded = Config::from_text(b"cluster-enabled yes").unwrap();
     assert_eq!((loaded.config.databases, loaded.warnings.len()), (1, 1));
 }
@@ -244,7 +383,9 @@ fn file_then_standard_input_then_options() {
     let path = dir.path().join("a.conf");
     fs::write(&path, "port 1\ntimeout 1\nhz 20").unwrap();
     let file = path.to_str().unwrap();
-    let config = load(&[file, "--port", "3", "-"], "port 2\ntimeout 2\n").unwrap().config;
+    let config = load(&[file, "--port", "3", "-"], "port 2\ntimeout 2\n")
+        .unwrap()
+        .config;
     assert_eq!((config.port, config.timeout, config.hz), (3, 2, 20));
     assert_eq!(config.config_file.as_deref(), Some(path.as_path()));
     assert_eq!(load(&[file], "port 9").unwrap().config.port, 1);
@@ -252,8 +393,22 @@ fn file_then_standard_input_then_options() {
     let error = load(&["--port", "x"], "").unwrap_err().to_string();
     assert!(error.contains("at line 2\n>>> 'port \"x\"'\n"), "{error}");
     let error = load(&["/no/such.conf"], "").unwrap_err().to_string();
-    assert_eq!(error, "Fatal error, can't open config file '/no/such.conf': No such file or directory");
-    assert!(load(&["--bind", "127.0.0.1", "::1", "--save", "900 1", "--hz 5"], "").unwrap().config.bind.0.len() == 2);
+    assert_eq!(
+        error,
+        "Fatal error, can't open config file '/no/such.conf': No such file or directory"
+    );
+    assert!(
+        load(
+            &["--bind", "127.0.0.1", "::1", "--save", "900 1", "--hz 5"],
+            ""
+        )
+        .unwrap()
+        .config
+        .bind
+        .0
+        .len()
+            == 2
+    );
 }
 
 #[test]
@@ -264,14 +419,28 @@ fn includes_follow_names_and_patterns() {
     fs::write(at("20.conf"), "port 20").unwrap();
     fs::write(at(".hidden.conf"), "port 30").unwrap();
     fs::write(at("bad.txt"), "\nhz x").unwrap();
-    fs::write(at("loop.txt"), format!("include {}", at("loop.txt").display())).unwrap();
+    fs::write(
+        at("loop.txt"),
+        format!("include {}", at("loop.txt").display()),
+    )
+    .unwrap();
     let dir = dir.path().display();
     let config = read(&format!("dir {dir}\ninclude *.conf\ninclude none*.conf")).unwrap();
     assert_eq!((config.port, config.timeout), (20, 7));
     assert_eq!(read(&format!("include {dir}/1?.conf")).unwrap().port, 10);
+    assert_eq!(read(&format!("include {dir}/[!1]0.conf")).unwrap().port, 20);
     let error = read(&format!("include {dir}/bad.txt")).unwrap_err();
-    assert!(error.contains(&format!("Reading the configuration file '{dir}/bad.txt', at line 2\n>>> 'hz x'")), "{error}");
-    assert!(read(&format!("include {dir}/none.conf")).unwrap_err().starts_with("Fatal error, can't open config file"));
+    assert!(
+        error.contains(&format!(
+            "Reading the configuration file '{dir}/bad.txt', at line 2\n>>> 'hz x'"
+        )),
+        "{error}"
+    );
+    assert!(
+        read(&format!("include {dir}/none.conf"))
+            .unwrap_err()
+            .starts_with("Fatal error, can't open config file")
+    );
     assert!(reason(&format!("include {dir}/loop.txt")).starts_with("Too many nested include"));
 }
 
@@ -287,175 +456,19 @@ fn hooks_can_refuse_lines() {
         }
     }
     for (line, expected) in [
-        ("user a bad", "Error in user declaration 'bad': Syntax error"),
+        (
+            "user a bad",
+            "Error in user declaration 'bad': Syntax error",
+        ),
         ("rename-command a b", "No such command in rename-command"),
     ] {
-        let plan = StartPlan { options: line.as_bytes().to_vec(), ..StartPlan::default() };
-        let error = Config::load(&plan, &mut std::io::empty(), &mut Refuse).unwrap_err().to_string();
+        let plan = StartPlan {
+            options: line.as_bytes().to_vec(),
+            ..StartPlan::default()
+        };
+        let error = Config::load(&plan, &mut std::io::empty(), &mut Refuse)
+            .unwrap_err()
+            .to_string();
         assert_eq!(error.lines().last().unwrap(), expected);
     }
-}
-
-#[test]
-fn get_matches_names_and_patterns_once() {
-    let config = Config::default();
-    let names = |patterns: &[&str]| -> Vec<String> {
-        let patterns: Vec<&[u8]> = patterns.iter().map(|p| p.as_bytes()).collect();
-        config.get(&patterns).into_iter().map(|(name, _)| name).collect()
-    };
-    assert_eq!(names(&["maxmemory", "MAXMEMORY"]), ["maxmemory"]);
-    assert_eq!(names(&["MaxMemory"]), ["MaxMemory"]);
-    assert_eq!(names(&["save", "s?ve", "nonsense"]), ["save"]);
-    assert_eq!(names(&["lfu-*", "hz"]), ["lfu-decay-time", "lfu-log-factor", "hz"]);
-    // Both names of a directive, since both match.
-    assert_eq!(names(&["*-priority"]), ["replica-priority", "slave-priority"]);
-    assert_eq!(names(&["watchdog-*"]), Vec::<String>::new());
-    assert_eq!(names(&["watchdog-period"]), ["watchdog-period"]);
-    let all = names(&["*"]);
-    assert!(all.is_sorted() && all.len() > 200, "{}", all.len());
-}
-
-#[test]
-fn set_refuses_in_the_words_of_redis() {
-    let config = Config::default();
-    let failed = |arg: &str, reason: &str| {
-        Err::<Config, _>(format!("ERR CONFIG SET failed (possibly related to argument '{arg}') - {reason}"))
-    };
-    let refused = |pairs: &[(&str, &str)], expected: Result<Config, String>| {
-        assert_eq!(set(&config, pairs), expected, "{pairs:?}");
-    };
-    refused(
-        &[("hz", "5"), ("non\r\nsense", "1")],
-        Err("ERR Unknown option or number of arguments for CONFIG SET - 'non  sense'".to_owned()),
-    );
-    refused(&[("DATABASES", "5")], failed("DATABASES", "can't set immutable config"));
-    refused(&[("dir", "/")], failed("dir", "can't set protected config"));
-    refused(&[("hz", "5"), ("HZ", "6")], failed("HZ", "duplicate parameter"));
-    refused(&[("hz", "5"), ("PORT", "x")], failed("port", "argument couldn't be parsed into an integer"));
-    refused(&[("slave-priority", "-1")], failed("slave-priority", "argument must be between 0 and 2147483647 inclusive"));
-    refused(&[("save", "900  1")], failed("save", "Invalid save parameters"));
-    // The first problem is the one that is told.
-    refused(&[("databases", "1"), ("x", "1")], failed("databases", "can't set immutable config"));
-
-    let loading = SetContext { loading: true, ..SetContext::default() };
-    let result = config.set(&[(b"appendonly", b"yes")], loading, &mut |_| panic!("not applied"));
-    assert_eq!(result.unwrap_err().reply(), "LOADING Redis is loading the dataset in memory");
-    let result = config.set(&[(b"maxmemory", b"1")], SetContext::default(), &mut |_| {
-        Err(ApplyError { arg: "maxmemory".to_owned(), reason: String::new() })
-    });
-    assert_eq!(result.unwrap_err().reply(), "ERR CONFIG SET failed (possibly related to argument 'maxmemory')");
-}
-
-#[test]
-fn protected_directives_follow_their_switch() {
-    for (switch, local, allowed) in
-        [("no", true, false), ("local", false, false), ("local", true, true), ("yes", false, true)]
-    {
-        let config = read(&format!("enable-protected-configs {switch}")).unwrap();
-        let context = SetContext { client_is_local: local, loading: false };
-        let result = config.set(&[(b"dbfilename", b"x.rdb")], context, &mut |_| Ok(()));
-        assert_eq!(result.is_ok(), allowed, "{switch} {local}");
-    }
-}
-
-#[test]
-fn set_applies_what_changed() {
-    let config = Config::default();
-    let mut seen = Vec::new();
-    let pairs: &[(&[u8], &[u8])] =
-        &[(b"slave-priority", b"7"), (b"hz", b"10"), (b"replica-priority", b"8"), (b"tls-ca-cert-dir", b"")];
-    let new = config.set(pairs, SetContext::default(), &mut |change| {
-        seen.extend(change.changed.iter().map(|row| row.name));
-        assert!(change.contains("replica-priority") && !change.contains("hz") && !change.rollback);
-        Ok(())
-    });
-    // Both names may be set at once, the last one wins; a file name counts as changed even when it is the same.
-    assert_eq!(new.unwrap().replica_priority, 8);
-    assert_eq!(seen, ["replica-priority", "tls-ca-cert-dir"]);
-    let mut directions = Vec::new();
-    let result = config.set(&[(b"slave-priority", b"7")], SetContext::default(), &mut |change| {
-        directions.push((change.old.replica_priority, change.new.replica_priority, change.rollback));
-        Err(ApplyError { arg: "replica-priority".to_owned(), reason: "no".to_owned() })
-    });
-    assert_eq!(directions, [(100, 7, false), (7, 100, true)]);
-    assert!(matches!(result, Err(SetError::Failed { arg, .. }) if arg == "slave-priority"));
-    config.set(&[(b"hz", b"10")], SetContext::default(), &mut |_| panic!("nothing changed")).unwrap();
-}
-
-#[test]
-fn rewrite_keeps_the_file_and_changes_the_values() {
-    let old = "# my server\nport 6379\n\n\n  slave-priority 100 \nport 1\nsave 900 1\nsave 60 5\nsave 1 1\nnonsense 1\n\
-               include x.conf\nuser old on\nbind 127.0.0.1\nmaxmemory-policy noeviction\n# end";
-    let mut config = read("port 7000\nmaxmemory 2gb\nsave 5 5\nreplica-priority 9\nmaxmemory-clients 5%\ndir /").unwrap();
-    config.requirepass = Some(b"a\"\xff".to_vec());
-    config.notify_keyspace_events = KeyspaceEvents::from_letters(b"AKn").unwrap();
-    let users = [b"default on".to_vec(), b"alice off".to_vec()];
-    let text = config.rewrite_text(old.as_bytes(), Some(&users));
-    let text = String::from_utf8(text).unwrap();
-    assert_eq!(
-        text,
-        "# my server\nport 7000\n\nreplica-priority 9\n\nsave 5 5\n\n# ??? nonsense 1\ninclude x.conf\nuser default on\n\n\
-         maxmemory-policy noeviction\n# end\n# Generated by CONFIG REWRITE\nrequirepass \"a\\\"\\xff\"\nmaxmemory 2gb\n\
-         maxmemory-clients 5%\ndir \"/\"\nnotify-keyspace-events \"AKn\"\nlatency-tracking-info-percentiles 50 99 99.9\n\
-         user alice off\n"
-    );
-    // The result reads back as the same configuration, and a second rewrite changes nothing more.
-    let again = read(&text.replace("include x.conf\n", "")).unwrap();
-    assert_eq!(Config { users: Vec::new(), ..again }, config);
-    assert_eq!(config.rewrite_text(text.as_bytes(), Some(&users)), text.as_bytes());
-}
-
-#[test]
-fn rewrite_of_every_changed_directive_reads_back() {
-    let mut config = Config::default();
-    for row in TABLE {
-        let value = match row.kind {
-            Kind::Bool => if row.default_value() == b"yes" { "no" } else { "yes" }.to_owned(),
-            Kind::Int(_, max) | Kind::Memory(_, max) => max.to_string(),
-            Kind::Octal(..) => "640".to_owned(),
-            Kind::MemoryOrPercent(..) => "7%".to_owned(),
-            Kind::Enum(names) | Kind::EnumSet(names) => names[1].to_owned(),
-            Kind::Bytes | Kind::Text => "it's \"quoted\" \\ ".to_owned(),
-            Kind::Checked(_) => match row.name {
-                "cluster-announce-client-ipv4" => "10.0.0.1".to_owned(),
-                "cluster-announce-client-ipv6" => "fd00::1".to_owned(),
-                "proc-title-template" => "{title} {port}".to_owned(),
-                _ => "plain-name".to_owned(),
-            },
-            Kind::Special(_) => continue,
-        };
-        // A log file would be created, and cluster mode changes another directive.
-        if !["logfile", "cluster-enabled"].contains(&row.name) {
-            config.set_directive(row.name, &[&value]).unwrap_or_else(|e| panic!("{} {value}: {e}", row.name));
-        }
-    }
-    config.set_directive("save", &[]).unwrap();
-    config.set_directive("bind", &[""]).unwrap();
-    config.set_directive("client-output-buffer-limit", &["normal", "1mb", "3", "4"]).unwrap();
-    config.set_directive("oom-score-adj-values", &["1", "2", "3"]).unwrap();
-    config.set_directive("replicaof", &["host", "1"]).unwrap();
-    config.set_directive("latency-tracking-info-percentiles", &[""]).unwrap();
-    let text = config.rewrite_text(b"", None);
-    assert_eq!(Config::from_text(&text).unwrap().config, config);
-    // And back to the defaults: every line goes or takes the default.
-    let text = Config::default().rewrite_text(&text, None);
-    assert_eq!(Config::from_text(&text).unwrap().config, Config::default());
-}
-
-#[test]
-fn rewrite_replaces_the_file_in_one_step() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("a.conf");
-    let config = read("port 7000").unwrap();
-    config.rewrite(&path, None).unwrap();
-    assert!(fs::read_to_string(&path).unwrap().starts_with("# Generated by CONFIG REWRITE\nport 7000\n"));
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-    config.rewrite(&path, None).unwrap();
-    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "no temporary file stays");
-    let error = config.rewrite(Path::new("/no/such/a.conf"), None).unwrap_err();
-    assert_eq!(text::os_reason(&error), "No such file or directory");
-    // An ACL file owns the users.
-    let config = read("aclfile /users.acl").unwrap();
-    assert_eq!(config.rewrite_text(b"user a on", Some(&[])), config.rewrite_text(b"\n", Some(&[])));
 }

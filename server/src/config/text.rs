@@ -28,7 +28,10 @@ fn is_space(byte: u8) -> bool {
 }
 
 fn skip_blanks(line: &[u8]) -> &[u8] {
-    let start = line.iter().position(|&b| !is_space(b)).unwrap_or(line.len());
+    let start = line
+        .iter()
+        .position(|&b| !is_space(b))
+        .unwrap_or(line.len());
     line.get(start..).unwrap_or_default()
 }
 
@@ -36,7 +39,9 @@ fn skip_blanks(line: &[u8]) -> &[u8] {
 fn take_word<'a>(mut rest: &'a [u8], word: &mut Vec<u8>) -> Option<&'a [u8]> {
     loop {
         match rest {
-            [] | [b' ' | b'\n' | b'\r' | b'\t' | 0, ..] => return Some(rest.get(1..).unwrap_or_default()),
+            [] | [b' ' | b'\n' | b'\r' | b'\t' | 0, ..] => {
+                return Some(rest.get(1..).unwrap_or_default());
+            }
             [b'"', tail @ ..] => return double_quoted(tail, word),
             [b'\'', tail @ ..] => return single_quoted(tail, word),
             [byte, tail @ ..] => {
@@ -50,7 +55,9 @@ fn take_word<'a>(mut rest: &'a [u8], word: &mut Vec<u8>) -> Option<&'a [u8]> {
 fn double_quoted<'a>(mut rest: &'a [u8], word: &mut Vec<u8>) -> Option<&'a [u8]> {
     loop {
         match rest {
-            [b'\\', b'x', hi, lo, tail @ ..] if hi.is_ascii_hexdigit() && lo.is_ascii_hexdigit() => {
+            [b'\\', b'x', hi, lo, tail @ ..]
+                if hi.is_ascii_hexdigit() && lo.is_ascii_hexdigit() =>
+            {
                 word.push(hex(*hi) << 4 | hex(*lo));
                 rest = tail;
             }
@@ -164,7 +171,9 @@ pub(super) fn loose_int_exact(text: &[u8], radix: u32) -> Option<(i64, bool)> {
     let mut value: i128 = 0;
     for &byte in digits {
         let digit = char::from(byte).to_digit(radix)?;
-        value = value.saturating_mul(i128::from(radix)).saturating_add(i128::from(digit));
+        value = value
+            .saturating_mul(i128::from(radix))
+            .saturating_add(i128::from(digit));
     }
     let value = if negative { -value } else { value };
     let clamped = value.clamp(i128::from(i64::MIN), i128::from(i64::MAX));
@@ -173,7 +182,10 @@ pub(super) fn loose_int_exact(text: &[u8], radix: u32) -> Option<(i64, bool)> {
 
 /// A number of bytes: digits and one of the units `b k kb m mb g gb` in any case. An absent number is 0.
 pub fn parse_memory(text: &[u8]) -> Option<u64> {
-    let end = text.iter().position(|b| !b.is_ascii_digit()).unwrap_or(text.len());
+    let end = text
+        .iter()
+        .position(|b| !b.is_ascii_digit())
+        .unwrap_or(text.len());
     let (digits, unit) = text.split_at(end);
     let factor: u64 = match unit.to_ascii_lowercase().as_slice() {
         b"" | b"b" => 1,
@@ -190,7 +202,9 @@ pub fn parse_memory(text: &[u8]) -> Option<u64> {
     }
     let mut value: u64 = 0;
     for &byte in digits {
-        value = value.saturating_mul(10).saturating_add(u64::from(byte - b'0'));
+        value = value
+            .saturating_mul(10)
+            .saturating_add(u64::from(byte - b'0'));
     }
     // A product that does not fit wraps around in Redis; a limit that silently became a small number helps nobody.
     value.checked_mul(factor)
@@ -210,7 +224,13 @@ pub fn format_memory(bytes: i128) -> String {
 ///
 /// The time is bounded by the product of the two lengths: only the last `*` is ever tried again.
 pub fn glob(pattern: &[u8], name: &[u8], ignore_case: bool) -> bool {
-    let fold = |b: u8| if ignore_case { b.to_ascii_lowercase() } else { b };
+    let fold = |b: u8| {
+        if ignore_case {
+            b.to_ascii_lowercase()
+        } else {
+            b
+        }
+    };
     let (mut pattern, mut name) = (pattern, name);
     let mut retry: Option<(&[u8], &[u8])> = None;
     loop {
@@ -225,8 +245,9 @@ pub fn glob(pattern: &[u8], name: &[u8], ignore_case: bool) -> bool {
                 let (hit, tail) = char_class(tail, *byte, &fold);
                 hit.then_some((tail, left))
             }
-            ([b'\\', wanted, tail @ ..] | [wanted, tail @ ..], [byte, left @ ..]) if fold(*wanted) == fold(*byte) => {
-                Some((tail, left))
+            ([b'\\', wanted, tail @ ..], [byte, left @ ..])
+            | ([wanted, tail @ ..], [byte, left @ ..]) => {
+                (fold(*wanted) == fold(*byte)).then_some((tail, left))
             }
             _ => None,
         };
@@ -284,13 +305,21 @@ mod tests {
     use super::*;
 
     fn words(line: &str) -> Option<Vec<String>> {
-        Some(split_args(line.as_bytes())?.iter().map(|w| String::from_utf8_lossy(w).into_owned()).collect())
+        Some(
+            split_args(line.as_bytes())?
+                .iter()
+                .map(|w| String::from_utf8_lossy(w).into_owned())
+                .collect(),
+        )
     }
 
     #[test]
     fn words_and_quotes() {
         assert_eq!(words("  save 900  1\t").unwrap(), ["save", "900", "1"]);
-        assert_eq!(words(r#"a "b \"c\" \x41\n" 'd \' e'"#).unwrap(), ["a", "b \"c\" A\n", "d ' e"]);
+        assert_eq!(
+            words(r#"a "b \"c\" \x41\n" 'd \' e'"#).unwrap(),
+            ["a", "b \"c\" A\n", "d ' e"]
+        );
         assert_eq!(words(r#"pre"fix""#).unwrap(), ["prefix"]);
         assert_eq!(words("\"\"").unwrap(), [""]);
         assert_eq!(words("").unwrap(), Vec::<String>::new());
@@ -309,7 +338,17 @@ mod tests {
     #[test]
     fn integers() {
         assert_eq!(strict_int(b"-9223372036854775808"), Some(i64::MIN));
-        for bad in ["", "-", "+1", "01", "-0", " 1", "1 ", "9223372036854775808", "1k"] {
+        for bad in [
+            "",
+            "-",
+            "+1",
+            "01",
+            "-0",
+            " 1",
+            "1 ",
+            "9223372036854775808",
+            "1k",
+        ] {
             assert_eq!(strict_int(bad.as_bytes()), None, "{bad}");
         }
         assert_eq!(loose_int(b"", 10), Some(0));
@@ -321,9 +360,14 @@ mod tests {
 
     #[test]
     fn memory_units() {
-        for (text, bytes) in
-            [("1k", 1000), ("1kb", 1024), ("2M", 2_000_000), ("2Mb", 2 << 20), ("3g", 3_000_000_000), ("3GB", 3 << 30)]
-        {
+        for (text, bytes) in [
+            ("1k", 1000),
+            ("1kb", 1024),
+            ("2M", 2_000_000),
+            ("2Mb", 2 << 20),
+            ("3g", 3_000_000_000),
+            ("3GB", 3 << 30),
+        ] {
             assert_eq!(parse_memory(text.as_bytes()), Some(bytes), "{text}");
         }
         assert_eq!(parse_memory(b"12b"), Some(12));
@@ -349,10 +393,16 @@ mod tests {
             ("[^a-c]b", "bb", false),
             ("\\*", "*", true),
             ("\\*", "x", false),
+            ("\\*", "\\x", false),
+            ("a\\", "a\\", true),
             ("a*a*a*b", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", false),
             ("[", "a", false),
         ] {
-            assert_eq!(glob(pattern.as_bytes(), name.as_bytes(), true), hit, "{pattern} {name}");
+            assert_eq!(
+                glob(pattern.as_bytes(), name.as_bytes(), true),
+                hit,
+                "{pattern} {name}"
+            );
         }
         assert!(!glob(b"A", b"a", false));
     }

@@ -264,6 +264,29 @@ impl Listpack {
         }
     }
 
+    /// Ascending offsets of up to `limit` matches: the first ones, or the last
+    /// ones when not `forward`.
+    pub fn match_offsets(&self, needle: &Needle<'_>, limit: usize, forward: bool) -> Vec<usize> {
+        let mut offsets = Vec::new();
+        let mut entries = self.iter();
+        while offsets.len() < limit {
+            let next = if forward {
+                entries.next_at()
+            } else {
+                entries.next_back_at()
+            };
+            match next {
+                Some((offset, entry)) if needle.matches(entry) => offsets.push(offset),
+                Some(_) => {}
+                None => break,
+            }
+        }
+        if !forward {
+            offsets.reverse();
+        }
+        offsets
+    }
+
     /// The elements; also backwards.
     pub fn iter(&self) -> Iter<'_> {
         Iter {
@@ -359,25 +382,38 @@ pub struct Iter<'a> {
     back: usize,
 }
 
+impl<'a> Iter<'a> {
+    /// The next element and its offset.
+    pub fn next_at(&mut self) -> Option<(usize, Entry<'a>)> {
+        if self.front >= self.back {
+            return None;
+        }
+        let offset = self.front;
+        let (entry, len) = encoding::decode(&self.list.buf[offset..]);
+        self.front += len + encoding::backlen_size(len);
+        Some((offset, entry))
+    }
+
+    /// The next element from the back, and its offset.
+    pub fn next_back_at(&mut self) -> Option<(usize, Entry<'a>)> {
+        if self.front >= self.back {
+            return None;
+        }
+        self.back = self.list.prev(self.back)?;
+        Some((self.back, self.list.entry(self.back)))
+    }
+}
+
 impl<'a> Iterator for Iter<'a> {
     type Item = Entry<'a>;
 
     fn next(&mut self) -> Option<Entry<'a>> {
-        if self.front >= self.back {
-            return None;
-        }
-        let (entry, len) = encoding::decode(&self.list.buf[self.front..]);
-        self.front += len + encoding::backlen_size(len);
-        Some(entry)
+        self.next_at().map(|(_, entry)| entry)
     }
 }
 
 impl DoubleEndedIterator for Iter<'_> {
     fn next_back(&mut self) -> Option<Self::Item> {
-        if self.front >= self.back {
-            return None;
-        }
-        self.back = self.list.prev(self.back)?;
-        Some(self.list.entry(self.back))
+        self.next_back_at().map(|(_, entry)| entry)
     }
 }
