@@ -13,6 +13,7 @@ mod hash;
 mod server;
 mod list;
 mod set;
+mod sorted_set;
 mod string;
 mod transactions;
 
@@ -26,6 +27,7 @@ pub const DATA_GROUPS: &[&[CommandSpec]] = &[
     list::SPECS,
     hash::SPECS,
     set::SPECS,
+    sorted_set::SPECS,
     generic::SPECS,
     server::SPECS,
     transactions::SPECS,
