@@ -223,13 +223,13 @@ impl<S: Schema> Leaf<S> {
             pos += 1;
         }
         self.make_room(1, shape.len(), None);
-        let at = self.view().used();
         let mut edit = Edit(own(&mut self.bytes));
+        let at = edit.view().used();
         edit.set_used(at + shape.len());
         edit.insert_index(pos, tag, at);
-        self.write(at, &shape, put);
-        put.hint = self.hint().min(S::hint(self.entry(pos).payload));
-        Edit(own(&mut self.bytes)).set_hint(put.hint);
+        let hint = write::<S>(edit.0, &mut self.side, at, &shape, put);
+        put.hint = edit.view().hint().min(hint);
+        edit.set_hint(put.hint);
         Done::Put(None)
     }
 
@@ -238,13 +238,10 @@ impl<S: Schema> Leaf<S> {
         let shape = Shape::of(put.key.len(), put.pay_len, put.obj.is_some());
         let old_hint = S::hint(self.payload_of(&rec));
         if rec.flags == 0 && shape.flags == 0 && rec.pay_len == shape.pay_len {
-            let mut at = rec.pay_at();
-            let bytes = own(&mut self.bytes);
-            for part in put.parts {
-                bytes[at..at + part.len()].copy_from_slice(part);
-                at += part.len();
-            }
-            self.settle_hint(i, old_hint, put);
+            let payload = &mut own(&mut self.bytes)[rec.pay_at()..rec.end()];
+            copy_parts(payload, put.parts);
+            let new_hint = S::hint(payload);
+            self.settle_hint(old_hint, new_hint, put);
             return Done::Put(Some(Old { obj: None }));
         }
         let live = self.view().live() - rec.len() + shape.len();
@@ -252,21 +249,22 @@ impl<S: Schema> Leaf<S> {
             return Done::Full;
         }
         let obj = self.release(&rec).1;
-        let at = if shape.len() <= rec.len() {
-            Edit(own(&mut self.bytes)).free(rec.start + shape.len(), rec.end());
-            rec.start
-        } else {
-            if !self.make_room(0, shape.len(), Some(i)) {
-                Edit(own(&mut self.bytes)).free(rec.start, rec.end());
+        let grown = shape.len() > rec.len();
+        let repacked = grown && self.make_room(0, shape.len(), Some(i));
+        let mut edit = Edit(own(&mut self.bytes));
+        let mut at = rec.start;
+        if grown {
+            if !repacked {
+                edit.free(rec.start, rec.end());
             }
-            let at = self.view().used();
-            let mut edit = Edit(own(&mut self.bytes));
+            at = edit.view().used();
             edit.set_used(at + shape.len());
             edit.set_offset(i, at);
-            at
-        };
-        self.write(at, &shape, put);
-        self.settle_hint(i, old_hint, put);
+        } else {
+            edit.free(rec.start + shape.len(), rec.end());
+        }
+        let new_hint = write::<S>(edit.0, &mut self.side, at, &shape, put);
+        self.settle_hint(old_hint, new_hint, put);
         Done::Put(Some(Old { obj }))
     }
 
@@ -278,35 +276,6 @@ impl<S: Schema> Leaf<S> {
     fn splittable(&self) -> bool {
         let n = self.len();
         n > 1 && self.hash_at(0) != self.hash_at(n - 1)
-    }
-
-    /// Writes a record into the bytes reserved at `at`.
-    fn write(&mut self, at: usize, shape: &Shape, put: &mut Put<'_, S>) {
-        let bytes = own(&mut self.bytes);
-        let rec = shape.write_head(bytes, at);
-        if shape.flags == 0 {
-            bytes[rec.key_at..rec.pay_at()].copy_from_slice(put.key);
-            copy_parts(&mut bytes[rec.pay_at()..rec.end()], put.parts);
-            return;
-        }
-        let side = Arc::make_mut(self.side.get_or_insert_with(|| Arc::new(Side::new())));
-        if let Some(obj) = put.obj.take() {
-            set_index(bytes, rec.obj_at, side.add_obj(obj));
-        }
-        if shape.flags & KEY_BLOB != 0 {
-            set_index(bytes, rec.key_at, side.add_blob(put.key.into()));
-        } else {
-            bytes[rec.key_at..rec.pay_at()].copy_from_slice(put.key);
-        }
-        if shape.flags & PAY_BLOB != 0 {
-            set_index(
-                bytes,
-                rec.pay_at(),
-                side.add_blob(put.parts.concat().into()),
-            );
-        } else {
-            copy_parts(&mut bytes[rec.pay_at()..rec.end()], put.parts);
-        }
     }
 
     /// Takes what a record keeps out of line: its payload and its object.
@@ -349,9 +318,7 @@ impl<S: Schema> Leaf<S> {
         let mut edit = Edit(own(&mut self.bytes));
         edit.remove_index(i);
         edit.free(rec.start, rec.end());
-        if old_hint != u64::MAX && old_hint == self.hint() {
-            self.recompute_hint();
-        }
+        self.retire_hint(old_hint);
         self.give_back();
         Some(Removed { payload, obj })
     }
@@ -415,25 +382,39 @@ impl<S: Schema> Leaf<S> {
         bytes
     }
 
-    /// Brings the page's hint up to date after entry `i` was written anew.
-    fn settle_hint(&mut self, i: usize, old_hint: u64, put: &mut Put<'_, S>) {
-        let new_hint = S::hint(self.entry(i).payload);
-        let page_hint = self.hint();
-        if new_hint < page_hint {
-            Edit(own(&mut self.bytes)).set_hint(new_hint);
-        } else if old_hint == page_hint && new_hint > old_hint {
-            self.recompute_hint();
-            put.hint_raised = true;
+    /// Brings the page's hint up to date after an entry was written anew.
+    fn settle_hint(&mut self, old_hint: u64, new_hint: u64, put: &mut Put<'_, S>) {
+        if new_hint < old_hint {
+            self.lower_hint(new_hint);
+        } else if new_hint > old_hint {
+            put.hint_raised = self.retire_hint(old_hint);
         }
         put.hint = self.hint();
     }
 
+    /// Raises the page's hint if it was that of an entry now gone and of no other.
+    fn retire_hint(&mut self, gone: u64) -> bool {
+        let bound = self.hint();
+        if gone > bound || bound == u64::MAX {
+            return false;
+        }
+        let mut hints = (0..self.len()).map(|i| self.hint_at(i));
+        if hints.any(|hint| hint <= bound) {
+            return false;
+        }
+        self.recompute_hint();
+        true
+    }
+
+    #[inline]
+    fn hint_at(&self, i: usize) -> u64 {
+        S::hint(self.payload_of(&self.view().rec(i)))
+    }
+
     /// Sets the page's hint to the least of its entries.
     pub fn recompute_hint(&mut self) {
-        let hint = (0..self.len())
-            .map(|i| S::hint(self.entry(i).payload))
-            .min()
-            .unwrap_or(u64::MAX);
+        let hints = (0..self.len()).map(|i| self.hint_at(i));
+        let hint = hints.min().unwrap_or(u64::MAX);
         if hint != self.hint() {
             Edit(own(&mut self.bytes)).set_hint(hint);
         }
@@ -561,6 +542,41 @@ fn move_side<O>(bytes: &mut [u8], at: usize, from: &mut Side<O>, to: &mut Side<O
             set_index(bytes, at, to.add_blob(blob));
         }
     }
+}
+
+/// Writes the record of a put into the bytes reserved at `at`; returns its hint.
+#[inline]
+fn write<S: Schema>(
+    bytes: &mut [u8],
+    side: &mut Option<Arc<Side<S::Obj>>>,
+    at: usize,
+    shape: &Shape,
+    put: &mut Put<'_, S>,
+) -> u64 {
+    let rec = shape.write_head(bytes, at);
+    if shape.flags & KEY_BLOB == 0 {
+        bytes[rec.key_at..rec.pay_at()].copy_from_slice(put.key);
+    }
+    if shape.flags & PAY_BLOB == 0 {
+        copy_parts(&mut bytes[rec.pay_at()..rec.end()], put.parts);
+    }
+    if shape.flags == 0 {
+        return S::hint(&bytes[rec.pay_at()..rec.end()]);
+    }
+    let side = Arc::make_mut(side.get_or_insert_with(|| Arc::new(Side::new())));
+    if let Some(obj) = put.obj.take() {
+        set_index(bytes, rec.obj_at, side.add_obj(obj));
+    }
+    if shape.flags & KEY_BLOB != 0 {
+        set_index(bytes, rec.key_at, side.add_blob(put.key.into()));
+    }
+    if shape.flags & PAY_BLOB == 0 {
+        return S::hint(&bytes[rec.pay_at()..rec.end()]);
+    }
+    let blob: Box<[u8]> = put.parts.concat().into();
+    let hint = S::hint(&blob);
+    set_index(bytes, rec.pay_at(), side.add_blob(blob));
+    hint
 }
 
 fn copy_parts(mut to: &mut [u8], parts: &[&[u8]]) {
