@@ -126,7 +126,19 @@ impl<S: Schema> Leaf<S> {
 
     #[inline]
     pub fn entry(&self, i: usize) -> Entry<'_, S> {
-        let rec = self.view().rec(i);
+        self.entry_of(&self.view().rec(i))
+    }
+
+    #[inline]
+    fn entry_of(&self, rec: &Rec) -> Entry<'_, S> {
+        if rec.flags == 0 {
+            let (key, payload) = self.bytes[rec.key_at..rec.end()].split_at(rec.key_len);
+            return Entry {
+                key,
+                payload,
+                obj: None,
+            };
+        }
         let obj = if rec.flags & OBJ != 0 {
             let at = get_index(&self.bytes, rec.obj_at);
             self.side.as_ref().and_then(|side| side.objs[at].as_ref())
@@ -134,8 +146,8 @@ impl<S: Schema> Leaf<S> {
             None
         };
         Entry {
-            key: self.key_of(&rec),
-            payload: self.payload_of(&rec),
+            key: self.key_of(rec),
+            payload: self.payload_of(rec),
             obj,
         }
     }
@@ -147,22 +159,25 @@ impl<S: Schema> Leaf<S> {
 
     /// Finds a key: its place, or else the first place whose tag is not smaller.
     #[inline]
-    fn find(&self, tag: u8, key: &[u8]) -> Result<usize, usize> {
-        let tags = self.view().tags();
+    fn find(&self, tag: u8, key: &[u8]) -> Result<(usize, Rec), usize> {
+        let v = self.view();
+        let tags = v.tags();
         let first = lower_bound(tags, tag);
-        for (i, _) in (first..).zip(tags[first..].iter().take_while(|t| **t == tag)) {
-            let rec = self.view().rec(i);
-            let stored = self.key_of(&rec);
-            if stored == key {
-                return Ok(i);
+        let mut i = first;
+        while i < tags.len() && tags[i] == tag {
+            let rec = v.rec(i);
+            if self.key_of(&rec) == key {
+                return Ok((i, rec));
             }
+            i += 1;
         }
         Err(first)
     }
 
     #[inline]
     pub fn get(&self, span: Span, h: u64, key: &[u8]) -> Option<Entry<'_, S>> {
-        self.find(span.tag(h), key).ok().map(|i| self.entry(i))
+        let (_, rec) = self.find(span.tag(h), key).ok()?;
+        Some(self.entry_of(&rec))
     }
 
     /// The first entry whose hash is at least `from`.
@@ -178,8 +193,7 @@ impl<S: Schema> Leaf<S> {
     }
 
     pub fn get_mut(&mut self, span: Span, h: u64, key: &[u8]) -> Option<EntryMut<'_, S>> {
-        let i = self.find(span.tag(h), key).ok()?;
-        let rec = self.view().rec(i);
+        let (_, rec) = self.find(span.tag(h), key).ok()?;
         if rec.flags == 0 {
             let bytes = &mut own(&mut self.bytes)[rec.pay_at()..rec.end()];
             return Some(EntryMut {
@@ -207,7 +221,7 @@ impl<S: Schema> Leaf<S> {
     pub fn put(&mut self, span: Span, put: &mut Put<'_, S>) -> Done<S::Obj> {
         let tag = span.tag(put.hash);
         match self.find(tag, put.key) {
-            Ok(i) => self.replace(i, put),
+            Ok((i, rec)) => self.replace(i, &rec, put),
             Err(first) => self.insert(first, tag, put),
         }
     }
@@ -233,10 +247,9 @@ impl<S: Schema> Leaf<S> {
         Done::Put(None)
     }
 
-    fn replace(&mut self, i: usize, put: &mut Put<'_, S>) -> Done<S::Obj> {
-        let rec = self.view().rec(i);
+    fn replace(&mut self, i: usize, rec: &Rec, put: &mut Put<'_, S>) -> Done<S::Obj> {
         let shape = Shape::of(put.key.len(), put.pay_len, put.obj.is_some());
-        let old_hint = S::hint(self.payload_of(&rec));
+        let old_hint = S::hint(self.payload_of(rec));
         if rec.flags == 0 && shape.flags == 0 && rec.pay_len == shape.pay_len {
             let payload = &mut own(&mut self.bytes)[rec.pay_at()..rec.end()];
             copy_parts(payload, put.parts);
@@ -248,7 +261,7 @@ impl<S: Schema> Leaf<S> {
         if shape.len() > rec.len() && self.overfull(self.len(), live) {
             return Done::Full;
         }
-        let obj = self.release(&rec).1;
+        let obj = self.release(rec).1;
         let grown = shape.len() > rec.len();
         let repacked = grown && self.make_room(0, shape.len(), Some(i));
         let mut edit = Edit(own(&mut self.bytes));
@@ -304,8 +317,7 @@ impl<S: Schema> Leaf<S> {
     }
 
     pub fn remove(&mut self, span: Span, h: u64, key: &[u8]) -> Option<Removed<S::Obj>> {
-        let i = self.find(span.tag(h), key).ok()?;
-        let rec = self.view().rec(i);
+        let (i, rec) = self.find(span.tag(h), key).ok()?;
         let old_hint = S::hint(self.payload_of(&rec));
         let mut payload = Payload::new();
         if rec.flags & PAY_BLOB == 0 {
@@ -362,8 +374,7 @@ impl<S: Schema> Leaf<S> {
         edit.set_cap(cap);
         edit.set_hint(v.hint());
         edit.0[HEADER..HEADER + n].copy_from_slice(v.tags());
-        let base = edit.view().base();
-        let mut at = base;
+        let mut at = edit.view().base();
         if rewritten {
             for i in (0..n).filter(|i| Some(*i) != drop) {
                 let rec = v.rec(i);
@@ -374,9 +385,7 @@ impl<S: Schema> Leaf<S> {
         } else {
             edit.0[at..at + live].copy_from_slice(&v.0[v.base()..v.used()]);
             at += live;
-            for i in 0..n {
-                edit.set_offset(i, v.offset(i) - v.base() + base);
-            }
+            edit.copy_offsets(v);
         }
         edit.set_used(at);
         bytes

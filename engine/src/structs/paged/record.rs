@@ -104,7 +104,7 @@ fn put_varint(b: &mut [u8], at: usize, v: usize) -> usize {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn get_varint(b: &[u8], at: usize) -> (usize, usize) {
     let first = b[at];
     if first < 0x80 {
@@ -129,7 +129,7 @@ pub(super) struct Rec {
 }
 
 impl Rec {
-    #[inline]
+    #[inline(always)]
     pub fn parse(b: &[u8], start: usize) -> Rec {
         let first = b[start];
         if first < FLAGGED {
@@ -233,31 +233,38 @@ impl Shape {
 pub(super) struct View<'a>(pub &'a [u8]);
 
 impl<'a> View<'a> {
-    #[inline]
+    /// A header word; every arena is at least a header long.
+    #[inline(always)]
+    fn word(self, at: usize) -> usize {
+        match self.0.first_chunk::<HEADER>() {
+            Some(h) => u32::from_le_bytes([h[at], h[at + 1], h[at + 2], h[at + 3]]) as usize,
+            None => 0,
+        }
+    }
+
+    #[inline(always)]
     pub fn len(self) -> usize {
-        get_u32(self.0, 0)
+        self.word(0)
     }
 
-    #[inline]
+    #[inline(always)]
     pub fn cap(self) -> usize {
-        get_u32(self.0, 4)
+        self.word(4)
     }
 
-    #[inline]
+    #[inline(always)]
     pub fn used(self) -> usize {
-        get_u32(self.0, 8)
+        self.word(8)
     }
 
-    #[inline]
+    #[inline(always)]
     pub fn dead(self) -> usize {
-        get_u32(self.0, 12)
+        self.word(12)
     }
 
-    #[inline]
+    #[inline(always)]
     pub fn hint(self) -> u64 {
-        let mut w = [0; 8];
-        w.copy_from_slice(&self.0[16..24]);
-        u64::from_le_bytes(w)
+        self.word(16) as u64 | (self.word(20) as u64) << 32
     }
 
     #[inline]
@@ -270,14 +277,21 @@ impl<'a> View<'a> {
         &self.0[HEADER..HEADER + self.len()]
     }
 
-    #[inline]
+    #[inline(always)]
     pub fn offset(self, i: usize) -> usize {
         offset(self.0, self.cap(), i)
     }
 
-    #[inline]
+    #[inline(always)]
     pub fn rec(self, i: usize) -> Rec {
         Rec::parse(self.0, self.offset(i))
+    }
+
+    /// The offsets as bytes, in `width()` each.
+    #[inline]
+    fn offsets(self) -> &'a [u8] {
+        let at = HEADER + self.cap();
+        &self.0[at..at + self.len() * self.width()]
     }
 
     /// Where the records begin.
@@ -291,7 +305,7 @@ impl<'a> View<'a> {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn offset(b: &[u8], cap: usize, i: usize) -> usize {
     if size::offset_width(b.len()) == 2 {
         let at = HEADER + cap + 2 * i;
@@ -335,13 +349,31 @@ impl Edit<'_> {
         self.0[HEADER + i] = tag;
     }
 
+    #[inline]
     pub fn set_offset(&mut self, i: usize, off: usize) {
-        let cap = self.view().cap();
+        let offs = HEADER + self.view().cap();
         if self.view().width() == 2 {
-            let at = HEADER + cap + 2 * i;
+            let at = offs + 2 * i;
             self.0[at..at + 2].copy_from_slice(&(off as u16).to_le_bytes());
         } else {
-            set_u32(self.0, HEADER + cap + 4 * i, off);
+            set_u32(self.0, offs + 4 * i, off);
+        }
+    }
+
+    /// Copies all offsets of `from`, whose records now begin at this page's base.
+    pub fn copy_offsets(&mut self, from: View<'_>) {
+        let (base, old_base) = (self.view().base(), from.base());
+        if self.view().width() != 2 || from.width() != 2 {
+            for i in 0..from.len() {
+                self.set_offset(i, from.offset(i) - old_base + base);
+            }
+            return;
+        }
+        let shift = (base as u16).wrapping_sub(old_base as u16);
+        let at = HEADER + self.view().cap();
+        let to = self.0[at..base].as_chunks_mut::<2>().0;
+        for (to, from) in to.iter_mut().zip(from.offsets().as_chunks::<2>().0) {
+            *to = u16::from_le_bytes(*from).wrapping_add(shift).to_le_bytes();
         }
     }
 
