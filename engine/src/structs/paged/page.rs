@@ -17,8 +17,10 @@ use super::record::{
 use super::side::Side;
 use super::{Entry, EntryMut, Old, Payload, Schema, size};
 
-/// Entries after which a page splits, unless all share one hash.
-pub(super) const MAX_ENTRIES: usize = 64;
+/// Entries after which a page splits, unless all share one hash. With 80 instead of
+/// 64, a million keys in 16384 maps (61 each) mostly fit one page per map and cost
+/// 0.7 bytes less each; longer pages would make false tag matches frequent.
+pub(super) const MAX_ENTRIES: usize = 80;
 /// Arena bytes after which a page splits, so that a copy-on-write stays short.
 pub(super) const MAX_BYTES: usize = 16 * 1024;
 
@@ -335,12 +337,12 @@ impl<S: Schema> Leaf<S> {
         Some(Removed { payload, obj })
     }
 
-    /// Packs the page anew when a quarter of it is dead, or it became much too long.
+    /// Packs the page anew when a quarter of it is dead or a third of it unused.
     fn give_back(&mut self) {
         let v = self.view();
         let total = self.bytes.len();
         let dead = v.dead() * 4 > total;
-        let loose = total > 128 && (total - v.used() + v.dead()) * 5 > total * 2;
+        let loose = total > 128 && (total - v.used() + v.dead()) * 3 > total;
         if v.len() > 0 && (dead || loose) {
             self.bytes = self.packed(0, 0, None);
         }

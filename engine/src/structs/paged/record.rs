@@ -412,20 +412,75 @@ impl Edit<'_> {
     }
 }
 
-/// How many leading tags are smaller than `tag` (tags are sorted).
+/// How many leading tags are smaller than `tag`.
+///
+/// Tags are sorted and spread evenly, so the answer is most often within 8 places
+/// of where proportion puts it: one step of 16 tags finds it without a loop.
 #[inline]
 pub(super) fn lower_bound(tags: &[u8], tag: u8) -> usize {
-    let (chunks, rest) = tags.as_chunks::<16>();
-    let mut n = 0usize;
-    for chunk in chunks {
-        let mut below = 0u8;
-        for &t in chunk {
-            below = below.wrapping_add(u8::from(t < tag));
+    let n = tags.len();
+    if n >= 16 {
+        let guess = (n * usize::from(tag)) >> 8;
+        let at = guess.saturating_sub(8).min(n - 16);
+        if let Some(window) = tags[at..].first_chunk::<16>() {
+            let below = count_below(window, tag);
+            if (below > 0 || at == 0) && (below < 16 || at + 16 == n) {
+                return at + below;
+            }
         }
-        n += usize::from(below);
     }
-    for &t in rest {
-        n += usize::from(t < tag);
+    let (chunks, rest) = tags.as_chunks::<16>();
+    let whole: usize = chunks.iter().map(|c| count_below(c, tag)).sum();
+    let part: usize = rest.iter().map(|t| usize::from(*t < tag)).sum();
+    whole + part
+}
+
+/// How many of 16 tags are smaller than `tag`; compiles to a vector compare.
+#[inline(always)]
+fn count_below(tags: &[u8; 16], tag: u8) -> usize {
+    let mut mask = 0u16;
+    for (i, t) in tags.iter().enumerate() {
+        mask |= u16::from(*t < tag) << i;
     }
-    n
+    mask.trailing_ones() as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lower_bound_agrees_with_a_plain_search() {
+        for n in 0..100usize {
+            for (first, step) in [(0, 2), (0, 0), (255, 0), (5, 1), (150, 1)] {
+                let tags: Vec<u8> = (0..n).map(|i| (first + i * step).min(255) as u8).collect();
+                for tag in 0..=255 {
+                    assert_eq!(
+                        lower_bound(&tags, tag),
+                        tags.partition_point(|t| *t < tag),
+                        "{tags:?} {tag}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn records_of_every_shape_parse_back() {
+        for key_len in [0, 1, 127, 128, 239, 240, 512, 513] {
+            for pay_len in [0, 1, 127, 128, 512, 513] {
+                for has_obj in [false, true] {
+                    let shape = Shape::of(key_len, pay_len, has_obj);
+                    let mut bytes = vec![0xee; shape.len() + 7];
+                    let rec = shape.write_head(&mut bytes, 3);
+                    assert_eq!(rec.len(), shape.len());
+                    assert_eq!((rec.key_len, rec.pay_len), (shape.key_len, shape.pay_len));
+                    assert_eq!(rec.flags, shape.flags);
+                    assert_eq!(rec.flags & OBJ != 0, has_obj);
+                    assert_eq!(rec.flags & KEY_BLOB != 0, key_len > INLINE_MAX);
+                    assert_eq!(rec.flags & PAY_BLOB != 0, pay_len > INLINE_MAX);
+                }
+            }
+        }
+    }
 }
