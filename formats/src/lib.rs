@@ -2,3 +2,11 @@
 //! number formats that Basalt shares with Redis. No I/O, no `unsafe`, and no
 //! input makes it panic.
 #![forbid(unsafe_code)]
+
+pub mod crc16;
+pub mod crc64;
+pub mod glob;
+pub mod lzf;
+pub mod num;
+pub mod packed;
+pub mod resp;

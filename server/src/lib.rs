@@ -1,1 +1,19 @@
 //! Everything with a socket, a thread or a signal.
+
+pub mod app;
+pub mod client;
+pub mod command;
+pub mod config;
+pub mod cron;
+pub mod histogram;
+pub mod latency;
+pub mod limits;
+pub mod logging;
+pub mod memory;
+pub mod monitor;
+pub mod net;
+pub mod pubsub;
+pub mod server;
+pub mod shutdown;
+pub mod slowlog;
+pub mod stats;

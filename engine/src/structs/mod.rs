@@ -2,3 +2,5 @@
 
 pub mod hash;
 pub mod paged;
+pub mod quicklist;
+pub mod rank;

@@ -1,2 +1,2 @@
-//! The operator tool.
+//! The operator's tool.
 fn main() {}

@@ -1,0 +1,128 @@
+//! [`Ctx`]: everything a handler works with.
+
+use super::registry::Command;
+use super::spec::Args;
+use crate::engine::{Engine, Host};
+use crate::keyspace::blocked::{BlockRequest, OnTimeout};
+use crate::keyspace::{Keyspace, Kind};
+use crate::reply::Reply;
+use crate::session::{OwnedArgs, Session};
+
+/// What a command does to the log.
+#[derive(Debug, Default)]
+pub(crate) enum Effect {
+    /// If it changed something, it is logged as sent.
+    #[default]
+    Verbatim,
+    /// These commands are logged in its place.
+    Instead(Vec<OwnedArgs>),
+}
+
+/// The surroundings of one running command.
+pub struct Ctx<'a> {
+    /// The data.
+    pub ks: Keyspace<'a>,
+    /// The caller.
+    pub session: &'a mut Session,
+    /// Where the reply goes.
+    pub out: &'a mut Reply,
+    /// What runs the command, for handlers of the host's own commands.
+    pub host: &'a mut dyn Host,
+    /// The command being run.
+    pub command: &'static Command,
+    pub(crate) block: Option<BlockRequest>,
+    pub(crate) effect: Effect,
+    pub(crate) effects: Vec<(usize, OwnedArgs)>,
+    /// The command of a blocked client is being run again for it.
+    pub(crate) retrying: bool,
+}
+
+impl<'a> Ctx<'a> {
+    pub(crate) fn new(
+        ks: Keyspace<'a>,
+        session: &'a mut Session,
+        out: &'a mut Reply,
+        host: &'a mut dyn Host,
+        command: &'static Command,
+    ) -> Ctx<'a> {
+        Ctx {
+            ks,
+            session,
+            out,
+            host,
+            command,
+            block: None,
+            effect: Effect::Verbatim,
+            effects: Vec::new(),
+            retrying: false,
+        }
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> &'a Engine {
+        self.ks.engine
+    }
+
+    /// Full name of the running command, e.g. `config|get`, for error texts.
+    pub fn name(&self) -> &'static str {
+        self.command.name.as_str()
+    }
+
+    /// Logs `args` in place of the command as sent; more calls log more.
+    pub fn propagate(&mut self, args: &[&[u8]]) {
+        if self.ks.engine.log.is_active() {
+            match &mut self.effect {
+                Effect::Instead(list) => list.push(OwnedArgs::new(args)),
+                effect => *effect = Effect::Instead(vec![OwnedArgs::new(args)]),
+            }
+        }
+    }
+
+    /// Logs nothing for this command, whatever it changed.
+    pub fn propagate_nothing(&mut self) {
+        self.effect = Effect::Instead(Vec::new());
+    }
+
+    /// Waits until one of the keys holds a value of `kind`: the command is then run again.
+    /// Where waiting is not allowed (inside EXEC, without a connection) the time is up at once.
+    pub fn block_on(
+        &mut self,
+        keys: &[&[u8]],
+        kind: Kind,
+        deadline_ms: Option<i64>,
+        on_timeout: OnTimeout,
+    ) {
+        if !self.retrying && (self.session.deny_blocking || self.host.waker().is_none()) {
+            return timed_out(self.out, on_timeout);
+        }
+        let keys = keys.iter().map(|key| Box::from(*key)).collect();
+        self.block = Some(BlockRequest {
+            keys,
+            kind,
+            deadline_ms,
+            on_timeout,
+        });
+    }
+
+    /// Ends a command: works out what goes to the log.
+    pub(crate) fn settle(&mut self, args: Args<'_>, dirty_before: u64) {
+        let effect = std::mem::take(&mut self.effect);
+        if self.ks.dirty == dirty_before || !self.ks.engine.log.is_active() {
+            return;
+        }
+        match effect {
+            Effect::Verbatim => self.effects.push((self.ks.db, OwnedArgs::new(args))),
+            Effect::Instead(list) => self
+                .effects
+                .extend(list.into_iter().map(|args| (self.ks.db, args))),
+        }
+    }
+}
+
+/// Writes the reply of a blocking command whose time is up.
+pub fn timed_out(out: &mut Reply, on_timeout: OnTimeout) {
+    match on_timeout {
+        OnTimeout::Null => out.null(),
+        OnTimeout::NullArray => out.null_array(),
+    }
+}

@@ -1,0 +1,291 @@
+//! How a command runs: which shards it locks, the handler, then what follows from it while
+//! the locks are still held: the log, and clients blocked on keys it filled.
+
+use std::sync::Arc;
+
+use super::ctx::Ctx;
+use super::registry::Command;
+use super::spec::{Args, CmdResult, Flags, Locking};
+use crate::engine::{Engine, Host, NoHost};
+use crate::error::ReplyError;
+use crate::keyspace::blocked::Waiter;
+use crate::keyspace::held::Held;
+use crate::keyspace::{Keyspace, Look, Place};
+use crate::reply::Reply;
+use crate::session::{OwnedArgs, Queued, Session};
+
+/// How a command ended.
+pub enum Flow {
+    /// The reply is written.
+    Done,
+    /// An error reply is written.
+    Failed(ReplyError),
+    /// The caller waits; the reply comes through the waiter.
+    Blocked(Arc<Waiter>),
+}
+
+/// Marks an open transaction as failed: EXEC will refuse it.
+pub fn fail_transaction(session: &mut Session) {
+    if let Some(txn) = &mut session.txn {
+        txn.failed = true;
+    }
+}
+
+/// Commands that run at once inside MULTI.
+const UNQUEUED: &[&str] = &["exec", "discard", "multi", "watch", "quit", "reset"];
+
+impl Engine {
+    /// The command of a request with its arity checked.
+    ///
+    /// # Errors
+    /// Unknown command, unknown subcommand, wrong number of arguments.
+    pub fn resolve(&self, args: Args<'_>) -> Result<&'static Command, ReplyError> {
+        let command = self.registry.resolve(args)?;
+        if !command.arity_fits(args.len()) {
+            return Err(ReplyError::wrong_arity(&command.name));
+        }
+        Ok(command)
+    }
+
+    /// Runs one request for a caller without a connection; the reply is appended to `out`.
+    /// Handles MULTI. Unix time is the caller's, in milliseconds.
+    pub fn execute(&self, session: &mut Session, args: Args<'_>, out: &mut Reply, now_ms: i64) {
+        match self.resolve(args) {
+            Err(error) => {
+                fail_transaction(session);
+                out.error(&error);
+            }
+            Ok(command) => {
+                if !self.queue(session, command, args, out) {
+                    self.call(command, session, &mut NoHost, args, out, now_ms);
+                }
+            }
+        }
+    }
+
+    /// Queues a command if a transaction is open and the command is one that waits for EXEC.
+    pub fn queue(
+        &self,
+        session: &mut Session,
+        command: &'static Command,
+        args: Args<'_>,
+        out: &mut Reply,
+    ) -> bool {
+        let Some(txn) = &mut session.txn else {
+            return false;
+        };
+        if UNQUEUED.contains(&command.spec.name) && command.parent.is_none() {
+            return false;
+        }
+        let args = OwnedArgs::new(args);
+        txn.bytes += args.heap_bytes() + size_of::<Queued>();
+        txn.queue.push(Queued { command, args });
+        out.simple("QUEUED");
+        true
+    }
+
+    /// Runs a resolved command under its locks and appends the reply to `out`.
+    pub fn call(
+        &self,
+        command: &'static Command,
+        session: &mut Session,
+        host: &mut dyn Host,
+        args: Args<'_>,
+        out: &mut Reply,
+        now_ms: i64,
+    ) -> Flow {
+        let mut ks = Keyspace::new(self, Held::Nothing, session.db, now_ms);
+        ks.no_touch = session.no_touch;
+        self.lock(&mut ks, command, session, args);
+        let waker = host.waker();
+        let mut ctx = Ctx::new(ks, session, out, host, command);
+        let result = ctx.run(command, args);
+        let block = ctx.block.take();
+        let mut flow = Flow::Done;
+        if let Some(request) = block
+            && let Some(waker) = waker
+        {
+            let waiter = Arc::new(Waiter::new(
+                ctx.session,
+                ctx.ks.db,
+                command,
+                OwnedArgs::new(args),
+                request,
+                waker,
+            ));
+            self.blocked.add(&waiter);
+            flow = Flow::Blocked(waiter);
+        }
+        if let Err(error) = result {
+            flow = Flow::Failed(error);
+        }
+        ctx.append_effects();
+        ctx.ks.forget_place();
+        if !ctx.ks.ready.is_empty() {
+            ctx.serve_ready();
+        }
+        ctx.ks.settle_dirty();
+        flow
+    }
+
+    /// Takes the locks of a command, in ascending shard order.
+    fn lock<'e>(
+        &'e self,
+        ks: &mut Keyspace<'e>,
+        command: &'static Command,
+        session: &Session,
+        args: Args<'_>,
+    ) {
+        let shards = &self.shards;
+        if command.single_key
+            && let Some(key) = args.get(1)
+        {
+            let place = Place::of(key);
+            ks.held = Held::one(shards, place.shard());
+            ks.remember_place(key, place);
+        } else {
+            ks.held = match command.spec.locking {
+                Locking::None => Held::Nothing,
+                Locking::All => Held::all(shards),
+                Locking::Keys if !command.has_keys() => Held::Nothing,
+                Locking::Keys => match command.keys(args) {
+                    Some(keys) => Held::these(
+                        shards,
+                        &mut keys
+                            .iter()
+                            .filter_map(|(at, _)| args.get(*at))
+                            .map(|key| Place::of(key).shard())
+                            .collect(),
+                    ),
+                    None => Held::all(shards),
+                },
+                Locking::Queued => self.lock_transaction(session),
+            };
+        }
+        if self.blocked.any()
+            && command.flags.any(Flags::WRITE)
+            && !ks.held.is_all()
+            && self.wakes_beyond(ks, command, args)
+        {
+            ks.held = Held::Nothing;
+            ks.held = Held::all(shards);
+        }
+    }
+
+    /// Whether the command may wake a waiter that needs shards not held.
+    fn wakes_beyond(&self, ks: &Keyspace<'_>, command: &'static Command, args: Args<'_>) -> bool {
+        let covers = |key: &[u8]| ks.held.has(Place::of(key).shard());
+        match command.keys(args) {
+            Some(keys) => keys
+                .iter()
+                .filter_map(|(at, _)| args.get(*at))
+                .any(|key| self.blocked.needs_more(ks.db, key, &covers)),
+            None => true,
+        }
+    }
+
+    fn lock_transaction(&self, session: &Session) -> Held<'_> {
+        let queue = session.txn.as_ref().map_or(&[][..], |txn| &txn.queue);
+        if self.blocked.any() && !queue.is_empty() {
+            return Held::all(&self.shards);
+        }
+        let mut indexes: Vec<usize> = session
+            .watched
+            .iter()
+            .map(|watched| Place::of(&watched.key).shard())
+            .collect();
+        for queued in queue {
+            match queued.command.spec.locking {
+                Locking::None => {}
+                Locking::All | Locking::Queued => return Held::all(&self.shards),
+                Locking::Keys if !queued.command.has_keys() => {}
+                Locking::Keys => {
+                    let args = queued.args.slices();
+                    match queued.command.keys(&args) {
+                        Some(keys) => indexes.extend(
+                            keys.iter()
+                                .filter_map(|(at, _)| args.get(*at))
+                                .map(|key| Place::of(key).shard()),
+                        ),
+                        None => return Held::all(&self.shards),
+                    }
+                }
+            }
+        }
+        Held::these(&self.shards, &mut indexes)
+    }
+}
+
+impl Ctx<'_> {
+    /// Runs a handler and works out what goes to the log; an error is written as the reply.
+    pub(crate) fn run(&mut self, command: &'static Command, args: Args<'_>) -> CmdResult {
+        let dirty_before = self.ks.dirty;
+        let outer = std::mem::replace(&mut self.command, command);
+        let result = (command.spec.handler)(self, args);
+        if let Err(error) = &result {
+            self.out.error(error);
+        }
+        self.settle(args, dirty_before);
+        self.command = outer;
+        result
+    }
+
+    /// Sends the effects of what ran to the log, as one transaction if there are several.
+    fn append_effects(&mut self) {
+        let log = &self.ks.engine.log;
+        match self.effects.as_slice() {
+            [] => {}
+            [(db, args)] => log.append(*db, &args.slices()),
+            [(first, _), ..] => {
+                log.append(*first, &[b"MULTI"]);
+                self.effects
+                    .iter()
+                    .for_each(|(db, args)| log.append(*db, &args.slices()));
+                log.append(*first, &[b"EXEC"]);
+            }
+        }
+        self.effects.clear();
+    }
+
+    /// Runs the commands of clients blocked on keys that became ready, first come first served,
+    /// until nothing more becomes ready.
+    fn serve_ready(&mut self) {
+        let engine = self.ks.engine;
+        let (db, no_touch) = (self.ks.db, self.ks.no_touch);
+        self.retrying = true;
+        while !self.ks.ready.is_empty() {
+            for (db, key) in std::mem::take(&mut self.ks.ready) {
+                for waiter in engine.blocked.waiting(db, &key) {
+                    self.ks.db = db;
+                    if self
+                        .ks
+                        .look(&key, Look::SILENT)
+                        .is_some_and(|found| found.header.kind == waiter.kind)
+                    {
+                        self.serve_one(&waiter);
+                    }
+                }
+            }
+        }
+        self.retrying = false;
+        self.ks.db = db;
+        self.ks.no_touch = no_touch;
+    }
+
+    /// Runs the command of a waiter in this context, as the waiter's session.
+    fn serve_one(&mut self, waiter: &Arc<Waiter>) {
+        let mut theirs = Session::new(waiter.id);
+        theirs.db = waiter.db;
+        theirs.resp = waiter.resp;
+        let ours = std::mem::replace(self.session, theirs);
+        let our_out = std::mem::replace(self.out, Reply::new(waiter.resp));
+        self.ks.no_touch = waiter.no_touch;
+        let _written = self.run(waiter.command, &waiter.args.slices());
+        self.append_effects();
+        *self.session = ours;
+        let reply = std::mem::replace(self.out, our_out);
+        if self.block.take().is_none() {
+            self.ks.engine.blocked.serve(waiter, reply.buf);
+        }
+    }
+}

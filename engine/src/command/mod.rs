@@ -1,0 +1,28 @@
+//! Every data command, one folder per group. A group's `SPECS` is its part of the command
+//! table; [`DATA_GROUPS`] lists the groups.
+
+pub mod args;
+pub mod ctx;
+pub mod dispatch;
+mod registry;
+pub mod spec;
+
+mod collection;
+mod generic;
+mod hash;
+mod set;
+mod string;
+mod transactions;
+
+pub use ctx::Ctx;
+pub use registry::{Command, Registry};
+pub use spec::{Args, CmdResult, CommandSpec};
+
+/// The data command groups.
+pub const DATA_GROUPS: &[&[CommandSpec]] = &[
+    string::SPECS,
+    hash::SPECS,
+    set::SPECS,
+    generic::SPECS,
+    transactions::SPECS,
+];

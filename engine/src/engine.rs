@@ -1,0 +1,261 @@
+//! [`Engine`]: the shards, the settings, the sinks, and the way a command runs.
+
+use std::any::Any;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering::Relaxed};
+
+use crate::command::Registry;
+use crate::keyspace::blocked::Blocked;
+use crate::keyspace::notify::{EventSink, NoEvents};
+use crate::keyspace::shard::{SHARDS, ShardCell, ShardStats};
+use crate::lazy::LazyFree;
+use crate::log::Log;
+use crate::value::{HashLimits, ListLimits, SetLimits, Value, ZsetLimits};
+
+/// Settings that commands read, each changed on its own at any time. Names are those of the
+/// directives.
+#[derive(Debug)]
+#[allow(missing_docs, reason = "each is the directive of the same name")]
+pub struct Settings {
+    pub list_max_listpack_size: AtomicI64,
+    pub list_compress_depth: AtomicI64,
+    pub hash_max_listpack_entries: AtomicU64,
+    pub hash_max_listpack_value: AtomicU64,
+    pub set_max_intset_entries: AtomicU64,
+    pub set_max_listpack_entries: AtomicU64,
+    pub set_max_listpack_value: AtomicU64,
+    pub zset_max_listpack_entries: AtomicU64,
+    pub zset_max_listpack_value: AtomicU64,
+    pub proto_max_bulk_len: AtomicU64,
+    /// `notify-keyspace-events` as class bits.
+    pub notify_flags: AtomicU32,
+    /// The eviction policy is one of the LFU policies.
+    pub lfu: AtomicBool,
+    pub lfu_log_factor: AtomicU32,
+    pub lfu_decay_time: AtomicU32,
+    /// Some client uses client-side caching.
+    pub tracking: AtomicBool,
+    /// Active expiry runs (`DEBUG SET-ACTIVE-EXPIRE`).
+    pub active_expire: AtomicBool,
+    /// Elements larger than this get a list node of their own (`DEBUG QUICKLIST-PACKED-THRESHOLD`).
+    pub quicklist_packed_threshold: AtomicU64,
+    pub lazyfree_lazy_user_del: AtomicBool,
+    pub lazyfree_lazy_user_flush: AtomicBool,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            list_max_listpack_size: AtomicI64::new(-2),
+            list_compress_depth: AtomicI64::new(0),
+            hash_max_listpack_entries: AtomicU64::new(512),
+            hash_max_listpack_value: AtomicU64::new(64),
+            set_max_intset_entries: AtomicU64::new(512),
+            set_max_listpack_entries: AtomicU64::new(128),
+            set_max_listpack_value: AtomicU64::new(64),
+            zset_max_listpack_entries: AtomicU64::new(128),
+            zset_max_listpack_value: AtomicU64::new(64),
+            proto_max_bulk_len: AtomicU64::new(512 * 1024 * 1024),
+            notify_flags: AtomicU32::new(0),
+            lfu: AtomicBool::new(false),
+            lfu_log_factor: AtomicU32::new(10),
+            lfu_decay_time: AtomicU32::new(1),
+            tracking: AtomicBool::new(false),
+            active_expire: AtomicBool::new(true),
+            quicklist_packed_threshold: AtomicU64::new(1 << 30),
+            lazyfree_lazy_user_del: AtomicBool::new(false),
+            lazyfree_lazy_user_flush: AtomicBool::new(false),
+        }
+    }
+}
+
+fn size(setting: &AtomicU64) -> usize {
+    usize::try_from(setting.load(Relaxed)).unwrap_or(usize::MAX)
+}
+
+impl Settings {
+    /// When hashes leave the listpack encoding.
+    pub fn hash_limits(&self) -> HashLimits {
+        HashLimits {
+            max_listpack_entries: size(&self.hash_max_listpack_entries),
+            max_listpack_value: size(&self.hash_max_listpack_value),
+        }
+    }
+    /// When sets leave the intset and listpack encodings.
+    pub fn set_limits(&self) -> SetLimits {
+        SetLimits {
+            max_intset_entries: size(&self.set_max_intset_entries),
+            max_listpack_entries: size(&self.set_max_listpack_entries),
+            max_listpack_value: size(&self.set_max_listpack_value),
+        }
+    }
+    /// When sorted sets leave the listpack encoding.
+    pub fn zset_limits(&self) -> ZsetLimits {
+        ZsetLimits {
+            max_listpack_entries: size(&self.zset_max_listpack_entries),
+            max_listpack_value: size(&self.zset_max_listpack_value),
+        }
+    }
+    /// Node sizes of lists.
+    pub fn list_limits(&self) -> ListLimits {
+        ListLimits {
+            max_listpack_size: self.list_max_listpack_size.load(Relaxed) as i32,
+            compress_depth: self.list_compress_depth.load(Relaxed) as i32,
+            packed_threshold: size(&self.quicklist_packed_threshold),
+        }
+    }
+    /// Longest string a command may make.
+    pub fn max_string(&self) -> usize {
+        size(&self.proto_max_bulk_len)
+    }
+}
+
+/// What runs commands on behalf of somebody: the server's connection, or nothing.
+pub trait Host: Any {
+    /// For handlers of the host's own commands.
+    fn as_any(&mut self) -> &mut dyn Any;
+    /// Called before a queued command runs inside EXEC; may refuse it.
+    ///
+    /// # Errors
+    /// The reply to give in place of the command's.
+    fn before_queued(
+        &mut self,
+        _command: &'static crate::command::Command,
+        _args: &[&[u8]],
+    ) -> Result<(), crate::ReplyError> {
+        Ok(())
+    }
+    /// Called after a queued command ran inside EXEC.
+    fn after_queued(
+        &mut self,
+        _command: &'static crate::command::Command,
+        _args: &[&[u8]],
+        _failed: Option<&crate::ReplyError>,
+    ) {
+    }
+    /// Wakes this caller when a blocked command was served; `None` when it cannot wait.
+    fn waker(&self) -> Option<Arc<dyn crate::keyspace::blocked::Wake>> {
+        None
+    }
+}
+
+/// A caller with no connection: commands that would block answer at once.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct NoHost;
+
+impl Host for NoHost {
+    fn as_any(&mut self) -> &mut dyn Any {
+        self
+    }
+}
+
+/// A data engine: any number of threads may run commands on it at the same time.
+pub struct Engine {
+    pub(crate) shards: Box<[ShardCell]>,
+    /// Settings that commands read.
+    pub settings: Settings,
+    /// Clients blocked on keys.
+    pub blocked: Blocked,
+    /// Receives keyspace events.
+    pub events: Box<dyn EventSink>,
+    /// The one stream of effects.
+    pub log: Log,
+    /// The command table.
+    pub registry: &'static Registry,
+    lazy: LazyFree,
+    databases: usize,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine")
+            .field("databases", &self.databases)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// An empty engine with the data commands only, for use inside a program.
+    pub fn new(databases: usize) -> Engine {
+        Engine::with(
+            databases,
+            Registry::build(crate::command::DATA_GROUPS, &[]),
+            Box::new(NoEvents),
+        )
+    }
+
+    /// An empty engine with a host's command table and event sink.
+    pub fn with(
+        databases: usize,
+        registry: &'static Registry,
+        events: Box<dyn EventSink>,
+    ) -> Engine {
+        Engine {
+            shards: (0..SHARDS).map(|_| ShardCell::new(databases)).collect(),
+            settings: Settings::default(),
+            blocked: Blocked::default(),
+            events,
+            log: Log::default(),
+            registry,
+            lazy: LazyFree::start(),
+            databases,
+        }
+    }
+
+    /// Number of databases.
+    pub fn databases(&self) -> usize {
+        self.databases
+    }
+
+    /// Number of keys of a database. O(shards), takes no lock.
+    pub fn key_count(&self, db: usize) -> usize {
+        self.shards
+            .iter()
+            .filter_map(|cell| cell.counts.get(db))
+            .map(|counts| counts.keys())
+            .sum()
+    }
+
+    /// Number of keys of a database that have an expiry. O(shards), takes no lock.
+    pub fn volatile_count(&self, db: usize) -> usize {
+        self.shards
+            .iter()
+            .filter_map(|cell| cell.counts.get(db))
+            .map(|counts| counts.volatile())
+            .sum()
+    }
+
+    /// Sums of the shards' counters. Takes each lock for a moment.
+    pub fn stats(&self) -> ShardStats {
+        let mut sum = ShardStats::default();
+        for cell in &self.shards {
+            let stats = cell.lock.lock().stats;
+            sum.hits += stats.hits;
+            sum.misses += stats.misses;
+            sum.expired += stats.expired;
+            sum.dirty += stats.dirty;
+        }
+        sum
+    }
+
+    /// Sets the shards' counters to zero.
+    pub fn reset_stats(&self) {
+        for cell in &self.shards {
+            let stats = &mut cell.lock.lock().stats;
+            *stats = ShardStats {
+                dirty: stats.dirty,
+                ..ShardStats::default()
+            };
+        }
+    }
+
+    /// Frees a value, in the background if it is big.
+    pub(crate) fn lazy_free(&self, value: Value) {
+        self.lazy.free(value);
+    }
+
+    /// The background freeing of big values.
+    pub fn lazy(&self) -> &LazyFree {
+        &self.lazy
+    }
+}

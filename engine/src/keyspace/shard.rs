@@ -1,0 +1,170 @@
+//! A shard: a range of slots of every database behind one lock.
+//!
+//! 16384 slots are cut into [`SHARDS`] equal ranges, so slot order is shard order. Each
+//! database of a shard holds one small table per slot, made when its first key comes.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use parking_lot::Mutex;
+
+use super::header::expire_hint;
+use crate::session::WatchFlag;
+use crate::structs::paged::{PagedMap, Schema};
+use crate::value::Value;
+
+/// Number of shards.
+pub const SHARDS: usize = 128;
+/// Hash slots, as in Redis Cluster.
+pub const SLOTS: usize = 16384;
+/// Slots per shard.
+pub const SLOTS_PER_SHARD: usize = SLOTS / SHARDS;
+
+/// What a slot table stores: packed headers and strings, and values as objects.
+#[derive(Debug, Clone, Copy)]
+pub struct KeySchema;
+
+impl Schema for KeySchema {
+    type Obj = Value;
+    fn hint(payload: &[u8]) -> u64 {
+        expire_hint(payload)
+    }
+}
+
+/// The table of one slot.
+pub type SlotTable = PagedMap<KeySchema>;
+
+/// One database's part of a shard.
+pub struct ShardDb {
+    /// One table per slot of the shard.
+    pub slots: Box<[SlotTable]>,
+}
+
+impl ShardDb {
+    fn new() -> Box<ShardDb> {
+        Box::new(ShardDb {
+            slots: (0..SLOTS_PER_SHARD).map(|_| SlotTable::new()).collect(),
+        })
+    }
+}
+
+/// Counters of what happened in a shard; summed by INFO.
+#[derive(Default, Clone, Copy, Debug)]
+pub struct ShardStats {
+    /// Successful read look-ups.
+    pub hits: u64,
+    /// Failed read look-ups.
+    pub misses: u64,
+    /// Keys removed because their time had come.
+    pub expired: u64,
+    /// Changes made.
+    pub dirty: u64,
+}
+
+/// Keys watched by transactions.
+pub type Watched = HashMap<(usize, Box<[u8]>), Vec<Arc<WatchFlag>>>;
+
+/// What the lock of a shard protects.
+#[derive(Default)]
+pub struct Shard {
+    dbs: Vec<Option<Box<ShardDb>>>,
+    /// Keys under WATCH, by database and key.
+    pub watched: Watched,
+    /// Counters.
+    pub stats: ShardStats,
+}
+
+impl Shard {
+    /// The tables of database `db`, if it ever had a key.
+    #[inline]
+    pub fn db(&self, db: usize) -> Option<&ShardDb> {
+        self.dbs.get(db)?.as_deref()
+    }
+
+    /// The tables of database `db`, if it ever had a key.
+    #[inline]
+    pub fn db_mut(&mut self, db: usize) -> Option<&mut ShardDb> {
+        self.dbs.get_mut(db)?.as_deref_mut()
+    }
+
+    /// The tables of database `db`, made now if need be.
+    #[inline]
+    pub fn db_or_create(&mut self, db: usize) -> &mut ShardDb {
+        if self.dbs.len() <= db {
+            self.dbs.resize_with(db + 1, || None);
+        }
+        self.dbs[db].get_or_insert_with(ShardDb::new)
+    }
+
+    /// Takes the tables of a database out, leaving it empty. O(1).
+    pub fn take_db(&mut self, db: usize) -> Option<Box<ShardDb>> {
+        self.dbs.get_mut(db)?.take()
+    }
+
+    /// Exchanges two databases. O(1).
+    pub fn swap_dbs(&mut self, a: usize, b: usize) {
+        let needed = a.max(b) + 1;
+        if self.dbs.len() < needed {
+            self.dbs.resize_with(needed, || None);
+        }
+        self.dbs.swap(a, b);
+    }
+}
+
+/// Key counts of one database in one shard. Written only under the shard's lock, read by anyone.
+#[derive(Default, Debug)]
+pub struct Counts {
+    keys: AtomicUsize,
+    volatile: AtomicUsize,
+}
+
+impl Counts {
+    /// Number of keys.
+    pub fn keys(&self) -> usize {
+        self.keys.load(Ordering::Relaxed)
+    }
+    /// Number of keys with an expiry.
+    pub fn volatile(&self) -> usize {
+        self.volatile.load(Ordering::Relaxed)
+    }
+    pub(super) fn add_keys(&self, delta: isize) {
+        self.keys
+            .store(self.keys().wrapping_add_signed(delta), Ordering::Relaxed);
+    }
+    pub(super) fn add_volatile(&self, delta: isize) {
+        self.volatile.store(
+            self.volatile().wrapping_add_signed(delta),
+            Ordering::Relaxed,
+        );
+    }
+    pub(super) fn clear(&self) {
+        self.keys.store(0, Ordering::Relaxed);
+        self.volatile.store(0, Ordering::Relaxed);
+    }
+    pub(super) fn swap(&self, other: &Counts) {
+        let (keys, volatile) = (self.keys(), self.volatile());
+        self.keys.store(other.keys(), Ordering::Relaxed);
+        self.volatile.store(other.volatile(), Ordering::Relaxed);
+        other.keys.store(keys, Ordering::Relaxed);
+        other.volatile.store(volatile, Ordering::Relaxed);
+    }
+}
+
+/// A shard with its lock and the counts readable without it.
+pub struct ShardCell {
+    /// The lock. Several are always taken in ascending shard order.
+    pub lock: Mutex<Shard>,
+    /// Key counts by database.
+    pub counts: Box<[Counts]>,
+}
+
+impl ShardCell {
+    /// An empty shard for `databases` databases.
+    pub fn new(databases: usize) -> ShardCell {
+        ShardCell {
+            lock: Mutex::default(),
+            counts: (0..databases).map(|_| Counts::default()).collect(),
+        }
+    }
+}

@@ -1,0 +1,682 @@
+//! [`Keyspace`]: what a command sees of the data while it holds its locks.
+//!
+//! All access to keys goes through here, so that expiry, access clocks, hit counters, WATCH,
+//! blocked clients and key counts are right in one place. Handlers look up, change through
+//! `&mut` access to the value, then say what they did: [`Keyspace::modified`], `notify`, `dirty`.
+//!
+//! Invariant: `Counts` of a shard equals what its tables hold, whenever its lock is free.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use smallvec::SmallVec;
+
+use basalt_formats::crc16::key_slot;
+use basalt_formats::num;
+
+use super::access::{self, Clock};
+use super::header::{Header, INLINE_MAX, Kind};
+use super::held::Held;
+use super::notify::NotifyClass;
+use super::shard::{Counts, SLOTS_PER_SHARD, Shard, SlotTable};
+use crate::engine::Engine;
+use crate::error::ReplyError;
+use crate::structs::hash;
+use crate::value::{Hash, List, Set, Value, Zset};
+
+/// Longest string stored with encoding `embstr`.
+pub const EMBSTR_MAX: usize = 44;
+
+/// Where a key lives: its slot and its hash.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    /// CRC16 hash slot.
+    pub slot: usize,
+    /// Keyed hash.
+    pub hash: u64,
+}
+
+impl Place {
+    /// The place of a key. O(length).
+    #[inline]
+    pub fn of(key: &[u8]) -> Place {
+        Place {
+            slot: usize::from(key_slot(key)),
+            hash: hash::hash(key),
+        }
+    }
+    /// Index of its shard.
+    #[inline]
+    pub fn shard(self) -> usize {
+        self.slot / SLOTS_PER_SHARD
+    }
+}
+
+/// An entry as found by a look-up.
+#[derive(Clone, Copy)]
+pub struct Found<'a> {
+    /// Type, expiry and access clock.
+    pub header: Header,
+    /// Content, for strings.
+    pub bytes: &'a [u8],
+    /// The object, for everything that is not an inline string.
+    pub value: Option<&'a Value>,
+}
+
+/// What happens to the expiry of a key that is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ttl {
+    /// Removed.
+    Clear,
+    /// Left as it is.
+    Keep,
+    /// Set to this Unix time in milliseconds.
+    At(i64),
+}
+
+/// How a string value chooses its encoding.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StringEncoding {
+    /// `int` if it is a canonical integer, else by length.
+    Auto,
+    /// `embstr` or `raw` by length, as computed values are.
+    Length,
+    /// Always `raw`, as after APPEND and SETRANGE.
+    Raw,
+}
+
+/// Whether a look-up counts as an access.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Look {
+    /// Updates the LRU/LFU clock.
+    pub touch: bool,
+    /// Counts hit or miss.
+    pub count: bool,
+}
+
+impl Look {
+    /// A read by a data command.
+    pub const READ: Look = Look {
+        touch: true,
+        count: true,
+    };
+    /// A read that does not count as use of the value (`TTL`, `TYPE`, ...).
+    pub const PEEK: Look = Look {
+        touch: false,
+        count: true,
+    };
+    /// The look-up of a write command.
+    pub const WRITE: Look = Look {
+        touch: true,
+        count: false,
+    };
+    /// Leaves no trace.
+    pub const SILENT: Look = Look {
+        touch: false,
+        count: false,
+    };
+}
+
+/// The data, as seen by one running command.
+pub struct Keyspace<'e> {
+    /// The engine, for settings and sinks.
+    pub engine: &'e Engine,
+    /// Locked shards.
+    pub held: Held<'e>,
+    /// Selected database.
+    pub db: usize,
+    /// Time of the command in Unix milliseconds; the same for all of a transaction.
+    pub now_ms: i64,
+    /// Number of changes made; a command that changed something has raised it.
+    pub dirty: u64,
+    /// Reads leave the access clock alone (`CLIENT NO-TOUCH`).
+    pub no_touch: bool,
+    /// Keys that may let blocked clients go on, in order.
+    pub ready: SmallVec<[(usize, Box<[u8]>); 1]>,
+    clock: Clock,
+    /// Address and place of the one key of a single-key command, computed when it was locked.
+    memo: Option<(*const u8, usize, Place)>,
+}
+
+macro_rules! typed_access {
+    ($($(#[$doc:meta])* $kind:ident $ty:ty: $read:ident $write:ident $create:ident $new:expr;)*) => {$(
+        /// The value of a key for reading; counts as access.
+        ///
+        /// # Errors
+        /// `WRONGTYPE` when the key holds another type.
+        pub fn $read(&mut self, key: &[u8]) -> Result<Option<&$ty>, ReplyError> {
+            match self.look(key, Look::READ) {
+                None => Ok(None),
+                Some(Found { value: Some(Value::$kind(v)), .. }) => Ok(Some(v)),
+                Some(_) => Err(ReplyError::WRONG_TYPE),
+            }
+        }
+
+        /// The value of a key for changing it in place. The caller removes the key when it becomes empty.
+        ///
+        /// # Errors
+        /// `WRONGTYPE` when the key holds another type.
+        pub fn $write(&mut self, key: &[u8]) -> Result<Option<&mut $ty>, ReplyError> {
+            let place = self.place(key);
+            match self.look_at(place, key, Look::WRITE) {
+                None => return Ok(None),
+                Some(Found { value: Some(Value::$kind(_)), .. }) => {}
+                Some(_) => return Err(ReplyError::WRONG_TYPE),
+            }
+            match self.object_mut(place, key) {
+                Some(Value::$kind(v)) => Ok(Some(Arc::make_mut(v))),
+                _ => Ok(None),
+            }
+        }
+
+        /// As the accessor for writing, but makes an empty value if there is no key; the caller must fill it.
+        ///
+        /// # Errors
+        /// `WRONGTYPE` when the key holds another type.
+        pub fn $create(&mut self, key: &[u8]) -> Result<&mut $ty, ReplyError> {
+            let place = self.place(key);
+            match self.look_at(place, key, Look::WRITE) {
+                None => self.insert_at(place, key, Value::$kind(Arc::new($new)), None),
+                Some(Found { value: Some(Value::$kind(_)), .. }) => {}
+                Some(_) => return Err(ReplyError::WRONG_TYPE),
+            }
+            match self.object_mut(place, key) {
+                Some(Value::$kind(v)) => Ok(Arc::make_mut(v)),
+                _ => Err(ReplyError::WRONG_TYPE),
+            }
+        }
+    )*};
+}
+
+impl<'e> Keyspace<'e> {
+    /// A view for one command.
+    #[inline]
+    pub fn new(engine: &'e Engine, held: Held<'e>, db: usize, now_ms: i64) -> Keyspace<'e> {
+        Keyspace {
+            engine,
+            held,
+            db,
+            now_ms,
+            dirty: 0,
+            no_touch: false,
+            ready: SmallVec::new(),
+            clock: Clock::new(now_ms, &engine.settings),
+            memo: None,
+        }
+    }
+
+    #[inline]
+    fn place(&self, key: &[u8]) -> Place {
+        match self.memo {
+            Some((at, len, place)) if std::ptr::eq(at, key.as_ptr()) && len == key.len() => place,
+            _ => Place::of(key),
+        }
+    }
+
+    /// Remembers the place of a request's key: its words stay where they are and unchanged
+    /// until [`Keyspace::forget_place`], so the address identifies it.
+    #[inline]
+    pub(crate) fn remember_place(&mut self, key: &[u8], place: Place) {
+        self.memo = Some((key.as_ptr(), key.len(), place));
+    }
+
+    /// Forgets the remembered place; the request's words may change from now on.
+    #[inline]
+    pub(crate) fn forget_place(&mut self) {
+        self.memo = None;
+    }
+
+    /// Adds what was changed to the counter of changes since the last save.
+    pub(crate) fn settle_dirty(&mut self) {
+        if self.dirty != 0 {
+            match &mut self.held {
+                Held::One(_, shard) => shard.stats.dirty += self.dirty,
+                Held::Some(list) => {
+                    if let Some((_, shard)) = list.first_mut() {
+                        shard.stats.dirty += self.dirty;
+                    }
+                }
+                Held::All(all) => {
+                    if let Some(shard) = all.first_mut() {
+                        shard.stats.dirty += self.dirty;
+                    }
+                }
+                Held::Nothing => {}
+            }
+            self.dirty = 0;
+        }
+    }
+
+    fn counts(&self, place: Place) -> &'e Counts {
+        &self.engine.shards[place.shard()].counts[self.db]
+    }
+
+    #[inline]
+    fn table(&self, place: Place) -> Option<&SlotTable> {
+        Some(&self.held.shard(place.shard()).db(self.db)?.slots[place.slot % SLOTS_PER_SHARD])
+    }
+
+    #[inline]
+    fn table_mut(&mut self, place: Place) -> Option<&mut SlotTable> {
+        Some(
+            &mut self.held.shard_mut(place.shard()).db_mut(self.db)?.slots
+                [place.slot % SLOTS_PER_SHARD],
+        )
+    }
+
+    fn table_or_create(&mut self, place: Place) -> &mut SlotTable {
+        &mut self
+            .held
+            .shard_mut(place.shard())
+            .db_or_create(self.db)
+            .slots[place.slot % SLOTS_PER_SHARD]
+    }
+
+    /// The entry of a key as it is, expired or not; no side effects.
+    #[inline]
+    fn find(&self, place: Place, key: &[u8]) -> Option<Found<'_>> {
+        let entry = self.table(place)?.get_hashed(place.hash, key)?;
+        let (header, inline) = Header::decode(entry.payload);
+        let bytes = match entry.obj {
+            Some(Value::Str(raw)) => raw.as_slice(),
+            _ => inline,
+        };
+        Some(Found {
+            header,
+            bytes,
+            value: entry.obj,
+        })
+    }
+
+    /// The entry of a key as it is, expired or not; leaves no trace.
+    pub fn glance(&self, key: &[u8]) -> Option<Found<'_>> {
+        self.find(self.place(key), key)
+    }
+
+    /// Looks a key up. A key past its time is removed and not found.
+    #[inline]
+    pub fn look(&mut self, key: &[u8], look: Look) -> Option<Found<'_>> {
+        self.look_at(self.place(key), key, look)
+    }
+
+    /// [`Keyspace::look`] with the place known.
+    pub fn look_at(&mut self, place: Place, key: &[u8], look: Look) -> Option<Found<'_>> {
+        let header = self.find(place, key).map(|found| found.header);
+        let live = match header {
+            Some(header) if header.is_expired(self.now_ms) => {
+                self.expire_now(place, key);
+                None
+            }
+            other => other,
+        };
+        if look.count {
+            let stats = &mut self.held.shard_mut(place.shard()).stats;
+            match live {
+                Some(_) => stats.hits += 1,
+                None => stats.misses += 1,
+            }
+        }
+        let Some(header) = live else {
+            if look.count {
+                self.notify(NotifyClass::KEY_MISS, "keymiss", key);
+            }
+            return None;
+        };
+        if look.touch
+            && !self.no_touch
+            && let Some(lru) = access::touched(header.lru, &self.clock)
+            && let Some(entry) = self
+                .table_mut(place)
+                .and_then(|table| table.get_mut_hashed(place.hash, key))
+        {
+            Header::patch(entry.payload, header.kind, lru);
+        }
+        self.find(place, key)
+    }
+
+    /// Whether a live key exists; not an access.
+    pub fn exists(&mut self, key: &[u8]) -> bool {
+        self.look(key, Look::SILENT).is_some()
+    }
+
+    /// A string value for reading; counts as access.
+    ///
+    /// # Errors
+    /// `WRONGTYPE` when the key holds another type.
+    #[inline]
+    pub fn string(&mut self, key: &[u8]) -> Result<Option<&[u8]>, ReplyError> {
+        self.string_as(key, Look::READ)
+            .map(|found| found.map(|f| f.bytes))
+    }
+
+    /// A string value with its header.
+    ///
+    /// # Errors
+    /// `WRONGTYPE` when the key holds another type.
+    #[inline]
+    pub fn string_as(&mut self, key: &[u8], look: Look) -> Result<Option<Found<'_>>, ReplyError> {
+        match self.look(key, look) {
+            Some(found) if !found.header.kind.is_string() => Err(ReplyError::WRONG_TYPE),
+            other => Ok(other),
+        }
+    }
+
+    typed_access! {
+        List List: list list_mut list_or_create List::default();
+        Hash Hash: hash hash_mut hash_or_create Hash::default();
+        Set Set: set set_mut set_or_create Set::default();
+        Zset Zset: zset zset_mut zset_or_create Zset::default();
+    }
+
+    fn object_mut(&mut self, place: Place, key: &[u8]) -> Option<&mut Value> {
+        self.table_mut(place)?.get_mut_hashed(place.hash, key)?.obj
+    }
+
+    /// The access field of a value that replaces one with this header: overwriting counts as
+    /// one more use of the key.
+    #[inline]
+    fn lru_of_new(&self, old: Option<Header>) -> u32 {
+        match old {
+            Some(old) if self.clock.is_lfu() => {
+                access::touched(old.lru, &self.clock).unwrap_or(old.lru)
+            }
+            _ => self.clock.fresh(),
+        }
+    }
+
+    /// Writes a string, over whatever the key held; the look-up of a write is part of it.
+    pub fn set_string(&mut self, key: &[u8], bytes: &[u8], encoding: StringEncoding, ttl: Ttl) {
+        let place = self.place(key);
+        let kind = string_kind(bytes, encoding);
+        let mut old = self
+            .find(place, key)
+            .map(|found| (found.header, found.bytes.len(), found.value.is_some()));
+        if old.is_some_and(|(header, ..)| header.is_expired(self.now_ms)) {
+            self.expire_now(place, key);
+            old = None;
+        }
+        let lru = self.lru_of_new(old.map(|(header, ..)| header));
+        let expire_ms = match (ttl, old) {
+            (Ttl::Clear, _) | (Ttl::Keep, None) => None,
+            (Ttl::Keep, Some((header, ..))) => header.expire_ms,
+            (Ttl::At(at), _) => Some(at),
+        };
+        let header = Header {
+            kind,
+            expire_ms,
+            lru,
+        };
+        if let Some((old_header, old_len, false)) = old
+            && old_len == bytes.len()
+            && old_header.expire_ms == expire_ms
+            && let Some(entry) = self
+                .table_mut(place)
+                .and_then(|table| table.get_mut_hashed(place.hash, key))
+        {
+            Header::patch(entry.payload, kind, lru);
+            if let Some(inline) = entry.payload.get_mut(header.encoded_len()..) {
+                inline.copy_from_slice(bytes);
+            }
+            return;
+        }
+        let mut buf = [0; 12];
+        let head = header.encode(&mut buf);
+        if bytes.len() <= INLINE_MAX {
+            self.write_entry(
+                place,
+                key,
+                old.map(|(h, ..)| h),
+                &header,
+                &[head, bytes],
+                None,
+            );
+        } else {
+            let raw = Value::Str(Arc::new(bytes.to_vec()));
+            self.write_entry(
+                place,
+                key,
+                old.map(|(h, ..)| h),
+                &header,
+                &[head],
+                Some(raw),
+            );
+        }
+    }
+
+    /// Changes the bytes of a string in place; the result has encoding `raw`. A missing key is
+    /// made. O(change) for long strings, O(length) for short ones.
+    pub fn edit_string<R>(&mut self, key: &[u8], edit: impl FnOnce(&mut Vec<u8>) -> R) -> R {
+        let place = self.place(key);
+        if let Some(Value::Str(raw)) = self.object_mut(place, key) {
+            return edit(Arc::make_mut(raw));
+        }
+        let mut bytes = self
+            .find(place, key)
+            .map(|found| found.bytes.to_vec())
+            .unwrap_or_default();
+        let result = edit(&mut bytes);
+        self.set_string(key, &bytes, StringEncoding::Raw, Ttl::Keep);
+        result
+    }
+
+    /// Puts a value under a key, over whatever it held.
+    pub fn insert(&mut self, key: &[u8], value: Value, expire_ms: Option<i64>) {
+        self.insert_at(self.place(key), key, value, expire_ms);
+    }
+
+    fn insert_at(&mut self, place: Place, key: &[u8], value: Value, expire_ms: Option<i64>) {
+        if let Value::Str(raw) = &value
+            && raw.len() <= INLINE_MAX
+        {
+            let ttl = expire_ms.map_or(Ttl::Clear, Ttl::At);
+            return self.set_string(key, &raw.clone(), StringEncoding::Length, ttl);
+        }
+        let mut old = self.find(place, key).map(|found| found.header);
+        if old.is_some_and(|header| header.is_expired(self.now_ms)) {
+            self.expire_now(place, key);
+            old = None;
+        }
+        let header = Header {
+            kind: value.kind(),
+            expire_ms,
+            lru: self.lru_of_new(old),
+        };
+        let mut buf = [0; 12];
+        let head = header.encode(&mut buf);
+        self.write_entry(place, key, old, &header, &[head], Some(value));
+    }
+
+    fn write_entry(
+        &mut self,
+        place: Place,
+        key: &[u8],
+        old: Option<Header>,
+        new: &Header,
+        payload: &[&[u8]],
+        obj: Option<Value>,
+    ) {
+        let blocking_type = !new.kind.is_string();
+        let replaced = self
+            .table_or_create(place)
+            .put_hashed(place.hash, key, payload, obj);
+        if let Some(old) = replaced
+            && let Some(obj) = old.obj
+        {
+            self.engine.lazy_free(obj);
+        }
+        let counts = self.counts(place);
+        counts.add_volatile(
+            isize::from(new.expire_ms.is_some())
+                - isize::from(old.is_some_and(|h| h.expire_ms.is_some())),
+        );
+        if old.is_none() {
+            counts.add_keys(1);
+        }
+        if blocking_type && self.engine.blocked.any() {
+            self.ready.push((self.db, key.into()));
+        }
+        if old.is_none() {
+            self.notify(NotifyClass::NEW, "new", key);
+        }
+    }
+
+    /// Removes a key, expired or not. O(1); big values are freed in the background.
+    pub fn remove(&mut self, key: &[u8]) -> bool {
+        self.remove_at(self.place(key), key)
+    }
+
+    fn remove_at(&mut self, place: Place, key: &[u8]) -> bool {
+        let Some((payload, obj)) = self
+            .table_mut(place)
+            .and_then(|table| table.remove_hashed(place.hash, key))
+        else {
+            return false;
+        };
+        let volatile = Header::decode(&payload).0.expire_ms.is_some();
+        if let Some(obj) = obj {
+            self.engine.lazy_free(obj);
+        }
+        let counts = self.counts(place);
+        counts.add_keys(-1);
+        counts.add_volatile(-isize::from(volatile));
+        true
+    }
+
+    /// Takes a live key out with its value and expiry, for RENAME and MOVE.
+    pub fn take(&mut self, key: &[u8]) -> Option<(Value, Option<i64>)> {
+        let (value, header) = self.clone_value(key)?;
+        self.remove(key);
+        Some((value, header.expire_ms))
+    }
+
+    /// The value of a live key, shared (O(1) for all but short strings), with its header.
+    pub fn clone_value(&mut self, key: &[u8]) -> Option<(Value, Header)> {
+        let found = self.look(key, Look::SILENT)?;
+        let value = match found.value {
+            Some(value) => value.clone(),
+            None => Value::Str(Arc::new(found.bytes.to_vec())),
+        };
+        Some((value, found.header))
+    }
+
+    /// Puts a value taken or cloned from another key, with the string encoding it had there.
+    pub fn put_value(&mut self, key: &[u8], value: Value, kind: Kind, expire_ms: Option<i64>) {
+        match (&value, kind) {
+            (Value::Str(raw), _) if raw.len() <= INLINE_MAX => {
+                let encoding = match kind {
+                    Kind::Int => StringEncoding::Auto,
+                    Kind::Embstr => StringEncoding::Length,
+                    _ => StringEncoding::Raw,
+                };
+                let raw = raw.clone();
+                self.set_string(key, &raw, encoding, expire_ms.map_or(Ttl::Clear, Ttl::At));
+            }
+            _ => self.insert(key, value, expire_ms),
+        }
+    }
+
+    /// Sets or removes the expiry of a live key; whether the key exists.
+    pub fn set_expire(&mut self, key: &[u8], expire_ms: Option<i64>) -> bool {
+        let place = self.place(key);
+        let Some(found) = self.look_at(place, key, Look::SILENT) else {
+            return false;
+        };
+        let old = found.header;
+        let table = self.table_or_create(place);
+        if let Some((payload, obj)) = table.remove_hashed(place.hash, key) {
+            let mut buf = [0; 12];
+            let head = Header { expire_ms, ..old }.encode(&mut buf);
+            table.put_hashed(place.hash, key, &[head, Header::decode(&payload).1], obj);
+        }
+        self.counts(place)
+            .add_volatile(isize::from(expire_ms.is_some()) - isize::from(old.expire_ms.is_some()));
+        true
+    }
+
+    /// Overwrites the access clock of a key (`RESTORE ... IDLETIME/FREQ`, `OBJECT`).
+    pub fn set_lru(&mut self, key: &[u8], lru: u32) {
+        let place = self.place(key);
+        if let Some(entry) = self
+            .table_mut(place)
+            .and_then(|table| table.get_mut_hashed(place.hash, key))
+        {
+            let kind = Header::decode(entry.payload).0.kind;
+            Header::patch(entry.payload, kind, lru);
+        }
+    }
+
+    /// Removes a key whose time has come, with its event and counters.
+    fn expire_now(&mut self, place: Place, key: &[u8]) {
+        if self.remove_at(place, key) {
+            self.held.shard_mut(place.shard()).stats.expired += 1;
+            self.engine.log.expired(self.db, key);
+            self.notify(NotifyClass::EXPIRED, "expired", key);
+            self.modified(key);
+        }
+    }
+
+    /// Removes a key if it is past its time; for active expiry.
+    pub fn expire_if_due(&mut self, key: &[u8]) -> bool {
+        let place = self.place(key);
+        match self.find(place, key) {
+            Some(found) if found.header.is_expired(self.now_ms) => {
+                self.expire_now(place, key);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Says that a key was changed: fails the transactions that watch it and invalidates
+    /// client-side caches.
+    #[inline]
+    pub fn modified(&mut self, key: &[u8]) {
+        let shard = self.held.shard(self.place(key).shard());
+        if !shard.watched.is_empty()
+            && let Some(flags) = shard
+                .watched
+                .get(&(self.db, key) as &dyn super::watch::WatchKey)
+        {
+            flags.iter().for_each(|flag| flag.raise());
+        }
+        if self.engine.settings.tracking.load(Relaxed) {
+            self.engine.events.invalidate(self.db, key);
+        }
+    }
+
+    /// Publishes a keyspace event if its class is switched on.
+    #[inline]
+    pub fn notify(&self, class: NotifyClass, event: &'static str, key: &[u8]) {
+        if self.engine.settings.notify_flags.load(Relaxed) & class.0 != 0 {
+            self.engine
+                .events
+                .keyspace_event(self.db, class, event, key);
+        }
+    }
+
+    /// The access clock of this command.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Changes the selected database for the rest of the command.
+    pub fn select(&mut self, db: usize) {
+        self.db = db;
+    }
+
+    /// A held shard, for commands that work on shards as a whole.
+    pub fn shard_mut(&mut self, index: usize) -> &mut Shard {
+        self.held.shard_mut(index)
+    }
+}
+
+/// The encoding of a new string value.
+#[inline]
+fn string_kind(bytes: &[u8], encoding: StringEncoding) -> Kind {
+    match encoding {
+        StringEncoding::Raw => Kind::Raw,
+        StringEncoding::Auto if bytes.len() <= 20 && num::parse_i64(bytes).is_some() => Kind::Int,
+        _ if bytes.len() <= EMBSTR_MAX => Kind::Embstr,
+        _ => Kind::Raw,
+    }
+}

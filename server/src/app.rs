@@ -1,0 +1,326 @@
+//! Start-up and shutdown order of the server process.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use basalt_engine::Engine;
+use basalt_engine::command::{DATA_GROUPS, Registry};
+use parking_lot::Mutex;
+use sha2::{Digest, Sha256};
+use tokio::runtime::Builder;
+use tokio::sync::mpsc::unbounded_channel;
+use tokio::task::LocalSet;
+
+use crate::config::{Config, ConfigStore};
+use crate::net::{Listeners, accept, listen, worker::Workers};
+use crate::pubsub::{KeyspaceEvents, PubSub};
+use crate::server::{Hot, Server, unix_ms};
+use crate::{command, cron, logging, memory};
+
+/// Runs the server until it is told to stop.
+///
+/// # Errors
+/// What kept it from starting.
+pub fn run(config: Config, warnings: &[String]) -> anyhow::Result<()> {
+    logging::start(&config.logfile, config.loglevel);
+    announce(&config);
+    warnings
+        .iter()
+        .for_each(|warning| tracing::warn!("{warning}"));
+    if !config.dir.as_os_str().is_empty() {
+        std::env::set_current_dir(&config.dir)
+            .with_context(|| format!("Can't chdir to '{}'", config.dir.display()))?;
+    }
+    let workers = if config.io_threads > 1 {
+        config.io_threads as usize
+    } else {
+        1
+    };
+    let server = build(config)?;
+    let config = server.config.snapshot();
+    let mut sockets = listen::bind_tcp(&config).map_err(|reason| {
+        tracing::warn!("{reason}");
+        anyhow::anyhow!(reason)
+    })?;
+    if let Some(unix) = listen::bind_unix(&config).map_err(|reason| {
+        tracing::warn!("{reason}");
+        anyhow::anyhow!(reason)
+    })? {
+        server.listeners.set_unix_path(config.unixsocket.clone());
+        sockets.push(unix);
+    }
+    if let Some(path) = config
+        .pidfile
+        .as_deref()
+        .filter(|path| !path.is_empty())
+        .or(config.daemonize.then_some("/var/run/redis.pid"))
+        && let Err(error) = std::fs::write(path, format!("{}\n", std::process::id()))
+    {
+        tracing::warn!("Failed to write PID file: {error}");
+    }
+    tracing::info!("Server initialized");
+    let workers = Arc::new(Workers::start(&server, workers)?);
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    LocalSet::new().block_on(&runtime, async {
+        let (send, receive) = unbounded_channel();
+        server.listeners.attach(send.clone());
+        tokio::task::spawn_local(accept::run(server.clone(), workers, receive));
+        tokio::task::spawn_local(cron::run(server.clone()));
+        tokio::task::spawn_local(signals(server.clone()));
+        server.startup_memory.store(memory::used(), Relaxed);
+        let has_unix = sockets
+            .iter()
+            .any(|socket| matches!(socket, listen::Listening::Unix(..)));
+        let has_tcp = sockets.len() > usize::from(has_unix);
+        // The acceptor is running: it cannot have gone away.
+        let _ = send.send(sockets);
+        if has_tcp {
+            tracing::info!("Ready to accept connections tcp");
+        }
+        if has_unix {
+            tracing::info!("Ready to accept connections unix");
+        }
+        server.shutdown.wait().await;
+    });
+    server.clean_up();
+    tracing::warn!("Basalt is now ready to exit, bye bye...");
+    Ok(())
+}
+
+fn announce(config: &Config) {
+    tracing::info!("oO0OoO0OoO0Oo Basalt is starting oO0OoO0OoO0Oo");
+    tracing::info!(
+        "Basalt version={}, compatible with Redis {}, pid={}, just started",
+        env!("CARGO_PKG_VERSION"),
+        crate::config::COMPAT_VERSION,
+        std::process::id()
+    );
+    match &config.config_file {
+        Some(_) => tracing::info!("Configuration loaded"),
+        None => tracing::warn!("Warning: no config file specified, using the default config."),
+    }
+    tracing::info!(
+        "Running mode=standalone, port={}. PID: {}",
+        config.port,
+        std::process::id()
+    );
+}
+
+/// 40 random hex digits.
+fn random_id() -> anyhow::Result<String> {
+    let mut bytes = [0u8; 20];
+    getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("no random numbers: {error}"))?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Makes the server's state from its configuration.
+///
+/// # Errors
+/// When the system gives no random numbers.
+pub fn build(config: Config) -> anyhow::Result<Arc<Server>> {
+    let mut seeds = [0u8; 24];
+    getrandom::fill(&mut seeds).map_err(|error| anyhow::anyhow!("no random numbers: {error}"))?;
+    let word = |i: usize| u64::from_le_bytes(std::array::from_fn(|j| seeds[i * 8 + j]));
+    // A second server in one process, as in tests, shares the first one's hash key.
+    let _ = basalt_engine::structs::hash::init(word(0), word(1));
+    basalt_engine::env::seed(word(2));
+    let pubsub = Arc::new(PubSub::default());
+    let classes = Arc::new(AtomicU32::new(0));
+    let renames: Vec<(String, String)> = config
+        .renamed_commands
+        .iter()
+        .map(|(from, to)| {
+            (
+                String::from_utf8_lossy(from).into_owned(),
+                String::from_utf8_lossy(to).into_owned(),
+            )
+        })
+        .collect();
+    let groups: Vec<_> = DATA_GROUPS
+        .iter()
+        .chain(command::SERVER_GROUPS)
+        .copied()
+        .collect();
+    let registry = Registry::build(&groups, &renames);
+    let databases = config.databases as usize;
+    let engine = Engine::with(
+        databases,
+        registry,
+        Box::new(KeyspaceEvents {
+            pubsub: pubsub.clone(),
+            classes: classes.clone(),
+        }),
+    );
+    let server = Arc::new(Server {
+        engine,
+        config: ConfigStore::new(config),
+        clients: Default::default(),
+        pubsub,
+        monitors: Default::default(),
+        stats: Default::default(),
+        slowlog: Default::default(),
+        latency: Default::default(),
+        pause: Default::default(),
+        hot: Hot::default(),
+        listeners: Listeners::default(),
+        shutdown: Default::default(),
+        run_id: random_id()?,
+        replication_id: random_id()?,
+        started: Instant::now(),
+        started_ms: unix_ms(),
+        last_save: AtomicI64::new(unix_ms() / 1000),
+        dirty_at_save: AtomicU64::new(0),
+        peak_memory: AtomicU64::new(0),
+        startup_memory: AtomicU64::new(0),
+        password: Mutex::new(None),
+    });
+    follow_config(&server, classes);
+    Ok(server)
+}
+
+/// Keeps settings read on hot paths in step with the configuration.
+fn follow_config(server: &Arc<Server>, classes: Arc<AtomicU32>) {
+    let weak = Arc::downgrade(server);
+    server.config.on_published(move |config| {
+        let Some(server) = weak.upgrade() else { return };
+        classes.store(config.notify_keyspace_events.0, Relaxed);
+        publish(&server, config);
+    });
+    let weak = Arc::downgrade(server);
+    server.config.on_apply(move |change| {
+        let Some(server) = weak.upgrade() else {
+            return Ok(());
+        };
+        if (change.contains("port") || change.contains("bind"))
+            && let Err(reason) = server.listeners.replace_tcp(change.new)
+        {
+            let arg = if change.contains("port") {
+                "port"
+            } else {
+                "bind"
+            };
+            tracing::warn!("{reason}");
+            let reason = if arg == "port" {
+                "Unable to listen on this port. Check server logs."
+            } else {
+                "Failed to bind to specified addresses."
+            };
+            return Err(crate::config::ApplyError {
+                arg: arg.into(),
+                reason: reason.into(),
+            });
+        }
+        if change.contains("dir") && !change.new.dir.as_os_str().is_empty() {
+            std::env::set_current_dir(Path::new(&change.new.dir)).map_err(|error: io::Error| {
+                crate::config::ApplyError {
+                    arg: "dir".into(),
+                    reason: crate::config::text::os_reason(&error),
+                }
+            })?;
+        }
+        Ok(())
+    });
+}
+
+fn publish(server: &Server, config: &Config) {
+    let hot = &server.hot;
+    hot.slowlog_us
+        .store(config.slowlog_log_slower_than, Relaxed);
+    hot.latency_ms.store(
+        i64::try_from(config.latency_monitor_threshold).unwrap_or(i64::MAX),
+        Relaxed,
+    );
+    hot.latency_tracking.store(config.latency_tracking, Relaxed);
+    hot.max_bulk.store(config.proto_max_bulk_len, Relaxed);
+    hot.query_buffer_limit
+        .store(config.client_query_buffer_limit, Relaxed);
+    hot.maxmemory.store(config.maxmemory, Relaxed);
+    let limits = &config.client_output_buffer_limit;
+    for (class, limit) in [limits.normal, limits.replica, limits.pubsub]
+        .iter()
+        .enumerate()
+    {
+        hot.output_hard[class].store(limit.hard_bytes, Relaxed);
+        hot.output_soft[class].store(limit.soft_bytes, Relaxed);
+        hot.output_soft_seconds[class].store(limit.soft_seconds, Relaxed);
+    }
+    let password = config
+        .requirepass
+        .as_ref()
+        .filter(|password| !password.is_empty())
+        .map(|password| Sha256::digest(password).into());
+    hot.auth_required.store(password.is_some(), Relaxed);
+    *server.password.lock() = password;
+    logging::set_level(config.loglevel);
+    let settings = &server.engine.settings;
+    settings
+        .list_max_listpack_size
+        .store(i64::from(config.list_max_listpack_size), Relaxed);
+    settings
+        .list_compress_depth
+        .store(i64::from(config.list_compress_depth), Relaxed);
+    settings
+        .hash_max_listpack_entries
+        .store(config.hash_max_listpack_entries, Relaxed);
+    settings
+        .hash_max_listpack_value
+        .store(config.hash_max_listpack_value, Relaxed);
+    settings
+        .set_max_intset_entries
+        .store(config.set_max_intset_entries, Relaxed);
+    settings
+        .set_max_listpack_entries
+        .store(config.set_max_listpack_entries, Relaxed);
+    settings
+        .set_max_listpack_value
+        .store(config.set_max_listpack_value, Relaxed);
+    settings
+        .zset_max_listpack_entries
+        .store(config.zset_max_listpack_entries, Relaxed);
+    settings
+        .zset_max_listpack_value
+        .store(config.zset_max_listpack_value, Relaxed);
+    settings
+        .proto_max_bulk_len
+        .store(config.proto_max_bulk_len, Relaxed);
+    settings
+        .notify_flags
+        .store(config.notify_keyspace_events.0, Relaxed);
+    settings
+        .lfu
+        .store(config.maxmemory_policy.name().contains("lfu"), Relaxed);
+    settings
+        .lfu_log_factor
+        .store(config.lfu_log_factor, Relaxed);
+    settings
+        .lfu_decay_time
+        .store(config.lfu_decay_time, Relaxed);
+    settings
+        .lazyfree_lazy_user_del
+        .store(config.lazyfree_lazy_user_del, Relaxed);
+    settings
+        .lazyfree_lazy_user_flush
+        .store(config.lazyfree_lazy_user_flush, Relaxed);
+}
+
+/// SIGTERM and SIGINT end the process in order.
+async fn signals(server: Arc<Server>) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut term), Ok(mut int)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) else {
+        tracing::warn!("Cannot listen for signals");
+        return;
+    };
+    tokio::select! {
+        _ = term.recv() => tracing::warn!("Received SIGTERM scheduling shutdown..."),
+        _ = int.recv() => tracing::warn!("Received SIGINT scheduling shutdown..."),
+    }
+    server.shutdown.request();
+    tokio::time::sleep(Duration::from_secs(10)).await;
+}

@@ -1,0 +1,162 @@
+//! One client connection: its state, how its requests are processed, and its task.
+//!
+//! ```text
+//! socket -> task (buffer) -> Decoder -> process (checks) -> Engine::call -> Reply -> task -> socket
+//!                                            others -> Handle (outbox, signals) ----^
+//! ```
+
+pub mod handle;
+pub mod pause;
+pub mod process;
+pub mod registry;
+pub mod task;
+
+use std::any::Any;
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use basalt_engine::command::{Command, Ctx};
+use basalt_engine::keyspace::blocked::{Waiter, Wake};
+use basalt_engine::{Host, ReplyError};
+
+use crate::server::Server;
+use crate::stats::WorkerStats;
+use handle::{Handle, WakeClient};
+
+/// CLIENT REPLY.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum ReplyMode {
+    /// Replies are sent.
+    #[default]
+    On,
+    /// None is sent.
+    Off,
+    /// This command and the next are not answered.
+    SkipNext,
+    /// This command is not answered.
+    Skip,
+}
+
+/// Subscriptions of a client, by kind.
+#[derive(Default, Debug)]
+pub struct Subscriptions {
+    /// SUBSCRIBE.
+    pub channels: HashSet<Vec<u8>>,
+    /// PSUBSCRIBE.
+    pub patterns: HashSet<Vec<u8>>,
+    /// SSUBSCRIBE.
+    pub shard: HashSet<Vec<u8>>,
+}
+
+/// Something a client waits for that is not a key.
+pub enum Waiting {
+    /// Nothing.
+    No,
+    /// A blocked command of the engine.
+    Keys(Arc<Waiter>),
+    /// A time; then these bytes are the reply.
+    Until(i64, Vec<u8>),
+    /// The end of CLIENT PAUSE.
+    Pause(i64),
+}
+
+/// The connection as command handlers see it: `Conn::of(ctx)`.
+pub struct Conn {
+    /// The process.
+    pub server: Arc<Server>,
+    /// The side others see.
+    pub handle: Arc<Handle>,
+    /// Counters of the thread.
+    pub worker: Arc<WorkerStats>,
+    /// AUTH was given, or none is needed.
+    pub authenticated: bool,
+    /// CLIENT REPLY.
+    pub reply_mode: ReplyMode,
+    /// Close when everything written so far was sent.
+    pub close_after_reply: bool,
+    /// Subscriptions.
+    pub subs: Subscriptions,
+    /// Set by a handler that makes its client wait for a time.
+    pub wait_until: Option<(i64, Vec<u8>)>,
+    /// Microseconds this client was in blocked commands; taken off their durations.
+    pub in_exec: bool,
+    waker: Arc<dyn Wake>,
+}
+
+impl Conn {
+    /// The state of a new connection.
+    pub fn new(server: Arc<Server>, handle: Arc<Handle>, worker: Arc<WorkerStats>) -> Conn {
+        let authenticated = !server.hot.auth_required.load(Relaxed);
+        let waker = Arc::new(WakeClient(handle.clone()));
+        Conn {
+            server,
+            handle,
+            worker,
+            authenticated,
+            reply_mode: ReplyMode::On,
+            close_after_reply: false,
+            subs: Subscriptions::default(),
+            wait_until: None,
+            in_exec: false,
+            waker,
+        }
+    }
+
+    /// The connection a handler runs for. Handlers of this crate are only in tables that
+    /// connections run, so it is always there.
+    ///
+    /// # Panics
+    /// When a host other than a connection runs a server command.
+    pub fn of<'c>(ctx: &'c mut Ctx<'_>) -> &'c mut Conn {
+        Conn::from_host(ctx.host)
+    }
+
+    /// As [`Conn::of`], borrowing only the host, so that other parts of the context stay free.
+    ///
+    /// # Panics
+    /// When a host other than a connection runs a server command.
+    pub fn from_host(host: &mut dyn Host) -> &mut Conn {
+        host.as_any()
+            .downcast_mut::<Conn>()
+            .expect("server commands run on connections only")
+    }
+
+    /// Whether the client is in RESP2 subscribe mode or similar: has any subscription.
+    pub fn is_subscriber(&self) -> bool {
+        !self.subs.channels.is_empty()
+            || !self.subs.patterns.is_empty()
+            || !self.subs.shard.is_empty()
+    }
+}
+
+impl Host for Conn {
+    fn as_any(&mut self) -> &mut dyn Any {
+        self
+    }
+
+    fn before_queued(
+        &mut self,
+        command: &'static Command,
+        args: &[&[u8]],
+    ) -> Result<(), ReplyError> {
+        if self.server.hot.monitoring.load(Relaxed) {
+            process::feed_monitors(self, command, args, self.handle.db.load(Relaxed));
+        }
+        process::started(self);
+        Ok(())
+    }
+
+    fn after_queued(
+        &mut self,
+        command: &'static Command,
+        args: &[&[u8]],
+        failed: Option<&ReplyError>,
+    ) {
+        process::finished_queued(self, command, args, failed);
+    }
+
+    fn waker(&self) -> Option<Arc<dyn Wake>> {
+        Some(self.waker.clone())
+    }
+}

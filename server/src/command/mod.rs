@@ -1,0 +1,6 @@
+//! Commands on connections and on the server, one file or folder per group.
+
+mod connection;
+
+/// The server's command groups.
+pub const SERVER_GROUPS: &[&[basalt_engine::command::CommandSpec]] = &[connection::SPECS];

@@ -1,0 +1,174 @@
+//! Making listening sockets, and changing them while running (`CONFIG SET port`, `bind`).
+
+use std::fs;
+use std::io;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener as StdUnixListener;
+use std::path::Path;
+
+use parking_lot::Mutex;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::config::Config;
+
+/// A listening socket.
+#[derive(Debug)]
+pub enum Listening {
+    /// TCP.
+    Tcp(std::net::TcpListener),
+    /// Unix socket.
+    Unix(StdUnixListener, String),
+}
+
+/// The listeners in use; the acceptor is told of new ones through its channel.
+#[derive(Default)]
+pub struct Listeners {
+    acceptor: Mutex<Option<UnboundedSender<Vec<Listening>>>>,
+    unix_path: Mutex<Option<String>>,
+}
+
+impl Listeners {
+    /// Connects the acceptor.
+    pub fn attach(&self, acceptor: UnboundedSender<Vec<Listening>>) {
+        *self.acceptor.lock() = Some(acceptor);
+    }
+
+    /// Replaces the TCP listeners by those of a new configuration. The old ones are closed
+    /// after the new ones are bound.
+    ///
+    /// # Errors
+    /// What cannot be bound; the old listeners then stay.
+    pub fn replace_tcp(&self, config: &Config) -> Result<(), String> {
+        let sockets = bind_tcp(config)?;
+        if let Some(acceptor) = &*self.acceptor.lock() {
+            // A closed channel means that the process is going down.
+            let _ = acceptor.send(sockets);
+        }
+        Ok(())
+    }
+
+    /// Remembers the Unix socket's path, to remove it at the end.
+    pub fn set_unix_path(&self, path: Option<String>) {
+        *self.unix_path.lock() = path;
+    }
+
+    /// Removes the Unix socket's file.
+    pub fn remove_unix_socket(&self) {
+        if let Some(path) = self.unix_path.lock().take() {
+            // It may be gone already.
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+/// Binds the TCP sockets of a configuration.
+///
+/// # Errors
+/// The address that cannot be bound and why. Addresses with a leading `-` may be missing.
+pub fn bind_tcp(config: &Config) -> Result<Vec<Listening>, String> {
+    let mut sockets = Vec::new();
+    if config.port == 0 {
+        return Ok(sockets);
+    }
+    let backlog = i32::try_from(config.tcp_backlog).unwrap_or(511);
+    let wanted: Vec<String> = if config.bind.0.is_empty() {
+        vec!["*".into()]
+    } else {
+        config.bind.0.clone()
+    };
+    for address in &wanted {
+        let (optional, address) = match address.strip_prefix('-') {
+            Some(rest) => (true, rest),
+            None => (false, address.as_str()),
+        };
+        match bind_one(address, config.port, backlog) {
+            Ok(socket) => sockets.push(Listening::Tcp(socket)),
+            Err(error) if optional && skippable(&error) => {}
+            Err(error) => {
+                tracing::warn!(
+                    "Warning: Could not create server TCP listening socket {address}:{}: {}",
+                    config.port,
+                    crate::config::text::os_reason(&error)
+                );
+                return Err(format!(
+                    "Failed listening on port {} (tcp), aborting.",
+                    config.port
+                ));
+            }
+        }
+    }
+    Ok(sockets)
+}
+
+/// Errors that mean that the machine has no such address.
+fn skippable(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::AddrNotAvailable
+            | io::ErrorKind::Unsupported
+            | io::ErrorKind::NotFound
+            | io::ErrorKind::InvalidInput
+    ) || matches!(error.raw_os_error(), Some(92..=97))
+}
+
+fn bind_one(address: &str, port: u16, backlog: i32) -> io::Result<std::net::TcpListener> {
+    let target: SocketAddr = match address {
+        "*" => SocketAddr::new(IpAddr::from([0, 0, 0, 0]), port),
+        "::*" => SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), port),
+        name => match name.parse::<IpAddr>() {
+            Ok(ip) => SocketAddr::new(ip, port),
+            Err(_) => (name, port)
+                .to_socket_addrs()?
+                .next()
+                .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?,
+        },
+    };
+    let socket = Socket::new(
+        Domain::for_address(target),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    if target.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.bind(&target.into())?;
+    socket.listen(backlog)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
+
+/// Binds the Unix socket. Its permissions are set before it listens, so nobody can connect
+/// while they are wider than configured.
+///
+/// # Errors
+/// What cannot be bound and why.
+pub fn bind_unix(config: &Config) -> Result<Option<Listening>, String> {
+    let Some(path) = config.unixsocket.as_deref().filter(|path| !path.is_empty()) else {
+        return Ok(None);
+    };
+    let fail = |error: io::Error| {
+        format!(
+            "Failed opening Unix socket: bind: {}",
+            crate::config::text::os_reason(&error)
+        )
+    };
+    if fs::symlink_metadata(path).is_ok() {
+        fs::remove_file(path).map_err(fail)?;
+    }
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None).map_err(fail)?;
+    socket
+        .bind(&socket2::SockAddr::unix(Path::new(path)).map_err(fail)?)
+        .map_err(fail)?;
+    if config.unixsocketperm != 0 {
+        fs::set_permissions(path, fs::Permissions::from_mode(config.unixsocketperm))
+            .map_err(fail)?;
+    }
+    socket
+        .listen(i32::try_from(config.tcp_backlog).unwrap_or(511))
+        .map_err(fail)?;
+    socket.set_nonblocking(true).map_err(fail)?;
+    Ok(Some(Listening::Unix(socket.into(), path.to_string())))
+}

@@ -1,0 +1,114 @@
+//! [`Server`]: everything the connections of a process share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use basalt_engine::Engine;
+use parking_lot::Mutex;
+
+use crate::client::registry::Clients;
+use crate::config::ConfigStore;
+use crate::monitor::Monitors;
+use crate::pubsub::PubSub;
+use crate::slowlog::SlowLog;
+use crate::stats::Stats;
+
+/// What is shared by all connections.
+pub struct Server {
+    /// The data.
+    pub engine: Engine,
+    /// The configuration.
+    pub config: ConfigStore,
+    /// Connected clients.
+    pub clients: Clients,
+    /// Channels and patterns. Shared with the engine's event sink.
+    pub pubsub: Arc<PubSub>,
+    /// Clients in MONITOR mode.
+    pub monitors: Monitors,
+    /// Counters.
+    pub stats: Stats,
+    /// Slow commands.
+    pub slowlog: SlowLog,
+    /// Latency spikes by event.
+    pub latency: crate::latency::LatencyMonitor,
+    /// Commands paused by CLIENT PAUSE.
+    pub pause: crate::client::pause::Pause,
+    /// Copies of settings that every command or every connection reads.
+    pub hot: Hot,
+    /// Listeners, to change `port` and `bind` while running.
+    pub listeners: crate::net::Listeners,
+    /// The process is going down.
+    pub shutdown: crate::shutdown::Shutdown,
+    /// 40 hex digits that name this run.
+    pub run_id: String,
+    /// 40 hex digits that name the data set's history.
+    pub replication_id: String,
+    /// When the process started.
+    pub started: Instant,
+    /// Unix time of the start in milliseconds.
+    pub started_ms: i64,
+    /// Last SAVE, Unix seconds; the start until persistence exists.
+    pub last_save: AtomicI64,
+    /// Changes up to the last save.
+    pub dirty_at_save: AtomicU64,
+    /// Peak of allocated bytes.
+    pub peak_memory: AtomicU64,
+    /// Allocated bytes when the server was ready.
+    pub startup_memory: AtomicU64,
+    /// The password of the default user as SHA-256, if one is set.
+    pub password: Mutex<Option<[u8; 32]>>,
+}
+
+/// Settings and modes read on hot paths, each kept up to date by whoever changes it.
+#[derive(Debug, Default)]
+pub struct Hot {
+    /// `slowlog-log-slower-than` in microseconds, negative: off.
+    pub slowlog_us: AtomicI64,
+    /// `latency-monitor-threshold` in milliseconds, 0: off.
+    pub latency_ms: AtomicI64,
+    /// `latency-tracking`.
+    pub latency_tracking: AtomicBool,
+    /// `proto-max-bulk-len`.
+    pub max_bulk: AtomicU64,
+    /// `client-query-buffer-limit`.
+    pub query_buffer_limit: AtomicU64,
+    /// The default user needs a password.
+    pub auth_required: AtomicBool,
+    /// Somebody is in MONITOR mode.
+    pub monitoring: AtomicBool,
+    /// CLIENT PAUSE is in force.
+    pub paused: AtomicBool,
+    /// `client-output-buffer-limit` hard limits by class: normal, replica, pubsub.
+    pub output_hard: [AtomicU64; 3],
+    /// Soft limits, the same.
+    pub output_soft: [AtomicU64; 3],
+    /// Seconds a soft limit may be exceeded.
+    pub output_soft_seconds: [AtomicU64; 3],
+    /// `maxmemory`, 0: none.
+    pub maxmemory: AtomicU64,
+}
+
+/// Unix time in milliseconds.
+pub fn unix_ms() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// Unix time in microseconds.
+pub fn unix_us() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |d| i64::try_from(d.as_micros()).unwrap_or(i64::MAX))
+}
+
+impl Server {
+    /// Changes of the data set since the last save.
+    pub fn changes_since_save(&self) -> u64 {
+        self.engine
+            .stats()
+            .dirty
+            .saturating_sub(self.dirty_at_save.load(Relaxed))
+    }
+}
