@@ -260,8 +260,10 @@ impl Blocked {
     /// Number of blocked clients that will give up at some time. O(waiters).
     pub fn timed_count(&self) -> usize {
         let queues = self.queues.lock();
-        let waiters = queues.values().flatten();
-        let timed = waiters.filter(|waiter| waiter.deadline_ms.is_some());
+        let queues = queues.by_db.values().flat_map(HashMap::values);
+        let timed = queues
+            .flat_map(|queue| &queue.waiters)
+            .filter(|waiter| waiter.deadline_ms.is_some());
         timed.map(|waiter| waiter.id).collect::<HashSet<_>>().len()
     }
 
