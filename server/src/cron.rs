@@ -14,9 +14,10 @@ pub async fn run(server: Arc<Server>) {
         let hz = u64::from(server.config.load().hz.clamp(1, 500));
         tokio::time::sleep(Duration::from_millis(1000 / hz)).await;
         let now_ms = unix_ms();
-        if server.engine.settings.active_expire.load(Relaxed) {
+        if server.engine.settings.active_expire.load(Relaxed) && !server.hot.paused.load(Relaxed) {
             server.engine.expire_pass(now_ms);
         }
+        server.tracking.broadcast();
         server.end_pause_if_due(now_ms);
         let totals = [
             server.stats.sum(|worker| &worker.processed),

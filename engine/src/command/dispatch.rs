@@ -2,6 +2,7 @@
 //! the locks are still held: the log, and clients blocked on keys it filled.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use super::ctx::Ctx;
 use super::registry::Command;
@@ -224,6 +225,12 @@ impl Ctx<'_> {
         let result = (command.spec.handler)(self, args);
         if let Err(error) = &result {
             self.out.error(error);
+        }
+        if command.flags.has(Flags::READONLY)
+            && !self.retrying
+            && self.ks.engine.settings.tracking.load(Relaxed)
+        {
+            self.host.after_read(command, args);
         }
         self.settle(args, dirty_before);
         self.command = outer;
