@@ -109,7 +109,7 @@ fn client_bytes(server: &Server) -> u64 {
             + handle
                 .reply_capacity
                 .load(Relaxed)
-                .max(handle.pending_bytes.load(Relaxed))
+                .max(handle.pending())
             + handle.multi_bytes.load(Relaxed)
     });
     bytes.sum::<usize>() as u64
