@@ -10,7 +10,10 @@ pub mod spec;
 mod collection;
 mod generic;
 mod hash;
+mod server;
+mod list;
 mod set;
+mod sorted_set;
 mod string;
 mod transactions;
 
@@ -21,8 +24,11 @@ pub use spec::{Args, CmdResult, CommandSpec};
 /// The data command groups.
 pub const DATA_GROUPS: &[&[CommandSpec]] = &[
     string::SPECS,
+    list::SPECS,
     hash::SPECS,
     set::SPECS,
+    sorted_set::SPECS,
     generic::SPECS,
+    server::SPECS,
     transactions::SPECS,
 ];
