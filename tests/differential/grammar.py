@@ -112,6 +112,11 @@ class Source:
     def draw_k(self):
         return self.rng.choice((b"s", b"l", b"h", b"t", b"z")) + b"%d" % self.rng.randrange(6)
 
+    def draw_y(self):
+        """A sorted set whose scores are all 0: only there are lexicographic ranges defined."""
+        r = self.rng.random()
+        return b"y%d" % self.rng.randrange(5) if r < 0.97 else self.rng.choice((b"s1", b"l1", b"missing"))
+
     def draw_v(self):
         r = self.rng.random()
         rng = self.rng

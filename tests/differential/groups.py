@@ -94,11 +94,11 @@ LIST = """
 6 RPOPLPUSH <l> <l>
 7 LMOVE <l> <l> (LEFT|RIGHT|foo) (LEFT|RIGHT)
 6 LMPOP <numkeys> <l> <l> (LEFT|RIGHT) (COUNT <n>|~)
-3 BLPOP <l> <l> (0.01|0.01|-1|abc|0.001|1e400|inf)
-2 BRPOP <l> 0.01
-2 BLMOVE <l> <l> (LEFT|RIGHT) (LEFT|RIGHT) 0.01
-1 BRPOPLPUSH <l> <l> 0.01
-2 BLMPOP 0.01 <numkeys> <l> <l> (LEFT|RIGHT) (COUNT <n>|~)
+3 BLPOP <l> <l> (0.001|0.001|-1|abc|0.002|1e400|inf)
+2 BRPOP <l> 0.001
+2 BLMOVE <l> <l> (LEFT|RIGHT) (LEFT|RIGHT) 0.001
+1 BRPOPLPUSH <l> <l> 0.001
+2 BLMPOP 0.001 <numkeys> <l> <l> (LEFT|RIGHT) (COUNT <n>|~)
 3 OBJECT ENCODING <l>
 2 DEL <l>
 """
@@ -157,21 +157,21 @@ SORTED_SET = """
 6 ZRANK <z> <m> (WITHSCORE|~)
 5 ZREVRANK <z> <m> (WITHSCORE|~)
 5 ZCOUNT <z> <bound> <bound>
-4 ZLEXCOUNT <z> <lex> <lex>
+4 ZLEXCOUNT <y> <lex> <lex>
 6 ZRANGE <z> <i> <i> (REV|~) (WITHSCORES|~)
 6 ZRANGE <z> <bound> <bound> BYSCORE (REV|~) (LIMIT <i> <i>|~) (WITHSCORES|~)
-6 ZRANGE <z> <lex> <lex> BYLEX (REV|~) (LIMIT <i> <i>|~) (WITHSCORES|~|~|~)
+6 ZRANGE <y> <lex> <lex> BYLEX (REV|~) (LIMIT <i> <i>|~) (WITHSCORES|~|~|~)
 3 ZREVRANGE <z> <i> <i> (WITHSCORES|~)
 4 ZRANGEBYSCORE <z> <bound> <bound> (WITHSCORES|~) (LIMIT <i> <i>|~)
 4 ZREVRANGEBYSCORE <z> <bound> <bound> (WITHSCORES|~) (LIMIT <i> <i>|~)
-3 ZRANGEBYLEX <z> <lex> <lex> (LIMIT <i> <i>|~)
-3 ZREVRANGEBYLEX <z> <lex> <lex> (LIMIT <i> <i>|~)
+3 ZRANGEBYLEX <y> <lex> <lex> (LIMIT <i> <i>|~)
+3 ZREVRANGEBYLEX <y> <lex> <lex> (LIMIT <i> <i>|~)
 4 ZRANGESTORE <z> <z> <i> <i> (REV|~)
 3 ZRANGESTORE <z> <z> <bound> <bound> BYSCORE (REV|~) (LIMIT <i> <i>|~)
-3 ZRANGESTORE <z> <z> <lex> <lex> BYLEX (REV|~) (LIMIT <i> <i>|~)
+3 ZRANGESTORE <y> <y> <lex> <lex> BYLEX (REV|~) (LIMIT <i> <i>|~)
 3 ZREMRANGEBYRANK <z> <i> <i>
 3 ZREMRANGEBYSCORE <z> <bound> <bound>
-3 ZREMRANGEBYLEX <z> <lex> <lex>
+3 ZREMRANGEBYLEX <y> <lex> <lex>
 4 ZPOPMIN <z> (<n>|~)
 4 ZPOPMAX <z> (<n>|~)
 3 ZMPOP <numkeys> <z> <z> (MIN|MAX) (COUNT <n>|~)
@@ -184,10 +184,13 @@ SORTED_SET = """
 4 ZDIFFSTORE <z> <numkeys> <z> <z>
 3 ZINTERCARD <numkeys> <z> <z> (LIMIT <n>|~)
 3 @SCAN ZSCAN <z> 0 (COUNT <n>|~) (MATCH <pat>|~)
-2 BZPOPMIN <z> <z> (0.01|-1|abc)
-2 BZPOPMAX <z> 0.01
-2 BZMPOP 0.01 <numkeys> <z> <z> (MIN|MAX) (COUNT <n>|~)
+2 BZPOPMIN <z> <z> (0.001|-1|abc)
+2 BZPOPMAX <z> 0.001
+2 BZMPOP 0.001 <numkeys> <z> <z> (MIN|MAX) (COUNT <n>|~)
 2 SADD <t> <m>+
+12 ZADD <y> (0 <m>)+
+3 ZREM <y> <m>+
+1 DEL <y>
 2 DEL <z>
 """
 
@@ -338,6 +341,9 @@ def draw(source, pair):
             command = command[:-1] or command
         else:
             command = source.mutate(command)
+    if command[0] == b"LSET" and len(command) > 2 and len(command[2].strip()) > 9:
+        # Redis cuts the index of LSET to 32 bits: what lies beyond is left out.
+        command[2] = b"100"
     if rng.random() < 0.03:
         command[0] = command[0].swapcase() if not command[0].startswith(b"@") else command[0]
     return command

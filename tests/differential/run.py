@@ -140,6 +140,8 @@ def main():
     parser.add_argument("--groups", default="all", help="comma-separated: " + ",".join(groups.GROUPS))
     parser.add_argument("--resp", choices=["2", "3", "both"], default="both")
     parser.add_argument("--allow-missing", action="store_true", help="accept that Basalt does not know a command")
+    parser.add_argument("--limits", choices=["mixed", "default"], default="mixed",
+                        help="encoding thresholds: small ones most of the time, or the defaults")
     parser.add_argument("--stop-on-first", action="store_true")
     parser.add_argument("--max-failures", type=int, default=20)
     parser.add_argument("--replay", help="a file written for a failure")
@@ -188,6 +190,8 @@ def search(options, run):
         rng = random.Random(f"{seed}/{number}/{name}")
         resp = {"2": 2, "3": 3, "both": 2 + (number // len(names)) % 2}[options.resp]
         settings = rng.choice((DEFAULT, SMALL, SMALL, BYTES))
+        if options.limits == "default":
+            settings = DEFAULT
         settings = dict({"list-compress-depth": 0}, **settings)
         source = Source(rng, 64 if settings["hash-max-listpack-value"] == 64 else 16)
         length = {"blocking": 120, "protocol": 600, "pubsub": 600, "notify": 800}.get(name, EPOCH)

@@ -68,7 +68,7 @@ def parse(raw, at=0):
             item, at = parse(raw, at)
             items.append(item)
         return (kind, items), at
-    return (kind, line), at
+    return (kind, None if kind == "_" else line), at
 
 
 def plain(reply):
