@@ -13,9 +13,16 @@ use crate::value::Value;
 /// Values with more elements than this are freed in the background, as in Redis.
 const THRESHOLD: usize = 64;
 
+/// Tables of one database, as the shards held them.
+#[allow(
+    clippy::vec_box,
+    reason = "the boxes are the shards' own; unboxing them would copy"
+)]
+pub type Tables = Vec<Box<ShardDb>>;
+
 enum Garbage {
     Value(Value),
-    Tables(Vec<Box<ShardDb>>),
+    Tables(Tables),
 }
 
 #[derive(Default, Debug)]
@@ -62,7 +69,7 @@ impl LazyFree {
     }
 
     /// Frees whole tables on the thread.
-    pub fn free_tables(&self, tables: Vec<Box<ShardDb>>, keys: usize) {
+    pub fn free_tables(&self, tables: Tables, keys: usize) {
         if !tables.is_empty() {
             self.post(Garbage::Tables(tables), keys);
         }

@@ -111,7 +111,7 @@ fn announce(config: &Config) {
 }
 
 /// 40 random hex digits.
-fn random_id() -> anyhow::Result<String> {
+pub(crate) fn random_id() -> anyhow::Result<String> {
     let mut bytes = [0u8; 20];
     getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("no random numbers: {error}"))?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
@@ -169,12 +169,13 @@ pub fn build(config: Config) -> anyhow::Result<Arc<Server>> {
         listeners: Listeners::default(),
         shutdown: Default::default(),
         run_id: random_id()?,
-        replication_id: random_id()?,
+        replication_id: Mutex::new(random_id()?),
         started: Instant::now(),
         started_ms: unix_ms(),
         last_save: AtomicI64::new(unix_ms() / 1000),
         dirty_at_save: AtomicU64::new(0),
         peak_memory: AtomicU64::new(0),
+        average_ttl_ms: (0..databases).map(|_| AtomicI64::new(0)).collect(),
         startup_memory: AtomicU64::new(0),
         password: Mutex::new(None),
     });

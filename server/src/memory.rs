@@ -39,3 +39,32 @@ pub fn usage() -> Usage {
 pub fn used() -> u64 {
     usage().allocated
 }
+
+/// Bytes of the process in physical memory.
+pub fn resident() -> u64 {
+    let pages = std::fs::read_to_string("/proc/self/statm")
+        .ok()
+        .and_then(|text| text.split(' ').nth(1)?.parse::<u64>().ok());
+    match pages {
+        Some(pages) => pages.saturating_mul(rustix::param::page_size() as u64),
+        None => usage().resident,
+    }
+}
+
+/// Bytes of physical memory of the machine.
+pub fn of_machine() -> u64 {
+    let info = rustix::system::sysinfo();
+    #[allow(
+        clippy::useless_conversion,
+        reason = "the type depends on the platform"
+    )]
+    let total = u64::from(info.totalram);
+    total.saturating_mul(u64::from(info.mem_unit.max(1)))
+}
+
+/// Name and version of the allocator.
+pub fn allocator() -> String {
+    let version = tikv_jemalloc_ctl::version::read().unwrap_or_default();
+    let release = version.split('-').next().unwrap_or_default();
+    format!("jemalloc-{release}")
+}

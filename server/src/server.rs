@@ -43,7 +43,7 @@ pub struct Server {
     /// 40 hex digits that name this run.
     pub run_id: String,
     /// 40 hex digits that name the data set's history.
-    pub replication_id: String,
+    pub replication_id: Mutex<String>,
     /// When the process started.
     pub started: Instant,
     /// Unix time of the start in milliseconds.
@@ -54,6 +54,9 @@ pub struct Server {
     pub dirty_at_save: AtomicU64,
     /// Peak of allocated bytes.
     pub peak_memory: AtomicU64,
+    /// Average time left to the keys of each database that have an expiry, in milliseconds;
+    /// brought up to date once a second.
+    pub average_ttl_ms: Box<[AtomicI64]>,
     /// Allocated bytes when the server was ready.
     pub startup_memory: AtomicU64,
     /// The password of the default user as SHA-256, if one is set.

@@ -38,6 +38,25 @@ pub fn int_in(word: &[u8], min: i64, max: i64, message: &str) -> Result<i64, Rep
     Ok(n)
 }
 
+/// An integer of 32 bits; `message` as for [`int_in`].
+///
+/// # Errors
+/// As [`int_in`].
+pub fn int32(word: &[u8], message: &str) -> Result<i64, ReplyError> {
+    int_in(word, i32::MIN.into(), i32::MAX.into(), message)
+}
+
+/// The number of one of so many databases.
+///
+/// # Errors
+/// Not an integer of 32 bits; `DB index is out of range`.
+pub fn database(word: &[u8], databases: usize) -> Result<usize, ReplyError> {
+    usize::try_from(int32(word, "")?)
+        .ok()
+        .filter(|db| *db < databases)
+        .ok_or(ReplyError::DB_OUT_OF_RANGE)
+}
+
 /// A count that must be positive or zero, as `LPOP key count` takes it.
 ///
 /// # Errors

@@ -78,6 +78,14 @@ impl<'a> Ctx<'a> {
         }
     }
 
+    /// Logs `args` for this command even if it changed nothing here.
+    pub fn propagate_anyway(&mut self, args: &[&[u8]]) {
+        if self.ks.engine.log.is_active() {
+            self.effects.push((self.ks.db, OwnedArgs::new(args)));
+        }
+        self.propagate_nothing();
+    }
+
     /// Logs nothing for this command, whatever it changed.
     pub fn propagate_nothing(&mut self) {
         self.effect = Effect::Instead(Vec::new());

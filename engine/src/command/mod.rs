@@ -11,7 +11,9 @@ mod collection;
 mod generic;
 mod hash;
 mod list;
+mod server;
 mod set;
+mod sorted_set;
 mod string;
 mod transactions;
 
@@ -25,6 +27,8 @@ pub const DATA_GROUPS: &[&[CommandSpec]] = &[
     list::SPECS,
     hash::SPECS,
     set::SPECS,
+    sorted_set::SPECS,
     generic::SPECS,
+    server::SPECS,
     transactions::SPECS,
 ];

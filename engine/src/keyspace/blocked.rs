@@ -10,7 +10,7 @@
 //!
 //! Order of locks: shards, the turn of one waiter, this table.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -255,6 +255,14 @@ impl Blocked {
     /// Number of blocked clients.
     pub fn client_count(&self) -> usize {
         self.clients.load(Ordering::Relaxed)
+    }
+
+    /// Number of blocked clients that will give up at some time. O(waiters).
+    pub fn timed_count(&self) -> usize {
+        let queues = self.queues.lock();
+        let waiters = queues.values().flatten();
+        let timed = waiters.filter(|waiter| waiter.deadline_ms.is_some());
+        timed.map(|waiter| waiter.id).collect::<HashSet<_>>().len()
     }
 
     /// Registers a waiter on all its keys. The caller holds the locks of their shards.
