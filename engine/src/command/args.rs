@@ -65,9 +65,7 @@ pub fn is(word: &[u8], option: &str) -> bool {
 /// # Errors
 /// Not a float, negative, or out of range.
 pub fn timeout_deadline(word: &[u8], now_ms: i64) -> Result<Option<i64>, ReplyError> {
-    let seconds = num::parse_f64(word)
-        .filter(|s| s.is_finite())
-        .ok_or(ReplyError::TIMEOUT_NOT_FLOAT)?;
+    let seconds = num::parse_f64(word).ok_or(ReplyError::TIMEOUT_NOT_FLOAT)?;
     let ms = (seconds * 1000.0).ceil();
     if ms > i64::MAX as f64 {
         return Err(ReplyError::err("timeout is out of range"));
