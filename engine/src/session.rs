@@ -69,8 +69,6 @@ pub struct WatchedKey {
     pub db: usize,
     /// The key.
     pub key: Box<[u8]>,
-    /// It was already past its expiry time when watched, so vanishing is no change.
-    pub was_expired: bool,
 }
 
 /// A command waiting for EXEC.

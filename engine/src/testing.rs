@@ -1,5 +1,7 @@
 //! A caller for unit tests: one line in, reply bytes out, with a clock the test moves.
 
+pub mod waiting;
+
 use std::sync::{Arc, Mutex};
 
 use crate::command::{DATA_GROUPS, Registry};

@@ -13,10 +13,11 @@ pub fn int(word: &[u8]) -> Result<i64, ReplyError> {
     num::parse_i64(word).ok_or(ReplyError::NOT_INTEGER)
 }
 
-/// An integer within `min..=max`; out of range answers `message` (without `ERR`).
+/// An integer within `min..=max`; anything else answers `message` (without `ERR`), or Redis's
+/// general texts if it is empty.
 ///
 /// # Errors
-/// `value is not an integer or out of range`, or `message`.
+/// `message`; without one, not an integer or out of range.
 pub fn int_in(word: &[u8], min: i64, max: i64, message: &str) -> Result<i64, ReplyError> {
     let n = num::parse_i64(word).ok_or_else(|| {
         if message.is_empty() {
@@ -27,12 +28,33 @@ pub fn int_in(word: &[u8], min: i64, max: i64, message: &str) -> Result<i64, Rep
     })?;
     if n < min || n > max {
         return Err(if message.is_empty() {
-            ReplyError::OUT_OF_RANGE
+            ReplyError::err(format_args!(
+                "value is out of range, value must between {min} and {max}"
+            ))
         } else {
             ReplyError::err(message)
         });
     }
     Ok(n)
+}
+
+/// An integer of 32 bits; `message` as for [`int_in`].
+///
+/// # Errors
+/// As [`int_in`].
+pub fn int32(word: &[u8], message: &str) -> Result<i64, ReplyError> {
+    int_in(word, i32::MIN.into(), i32::MAX.into(), message)
+}
+
+/// The number of one of so many databases.
+///
+/// # Errors
+/// Not an integer of 32 bits; `DB index is out of range`.
+pub fn database(word: &[u8], databases: usize) -> Result<usize, ReplyError> {
+    usize::try_from(int32(word, "")?)
+        .ok()
+        .filter(|db| *db < databases)
+        .ok_or(ReplyError::DB_OUT_OF_RANGE)
 }
 
 /// A count that must be positive or zero, as `LPOP key count` takes it.
@@ -65,8 +87,7 @@ pub fn is(word: &[u8], option: &str) -> bool {
 /// # Errors
 /// Not a float, negative, or out of range.
 pub fn timeout_deadline(word: &[u8], now_ms: i64) -> Result<Option<i64>, ReplyError> {
-    let seconds = num::parse_f64(word).ok_or(ReplyError::TIMEOUT_NOT_FLOAT)?;
-    let ms = (seconds * 1000.0).ceil();
+    let ms = (seconds(word).ok_or(ReplyError::TIMEOUT_NOT_FLOAT)? * 1000.0).ceil();
     if ms > i64::MAX as f64 {
         return Err(ReplyError::err("timeout is out of range"));
     }
@@ -81,6 +102,20 @@ pub fn timeout_deadline(word: &[u8], now_ms: i64) -> Result<Option<i64>, ReplyEr
         Some(deadline) => Ok(Some(deadline)),
         None => Err(ReplyError::err("timeout is out of range")),
     }
+}
+
+/// A number of seconds. Redis reads a long double here, so numbers beyond a double's range
+/// are numbers too: they come out infinite, or as the smallest there is.
+fn seconds(word: &[u8]) -> Option<f64> {
+    num::parse_f64(word).or_else(|| {
+        num::parse_long_double(word)?;
+        let value: f64 = std::str::from_utf8(word).ok()?.parse().ok()?;
+        Some(if value == 0.0 {
+            f64::MIN_POSITIVE.copysign(value)
+        } else {
+            value
+        })
+    })
 }
 
 /// A cursor over the words of a request.

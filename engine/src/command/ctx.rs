@@ -78,9 +78,22 @@ impl<'a> Ctx<'a> {
         }
     }
 
+    /// Logs `args` for this command even if it changed nothing here.
+    pub fn propagate_anyway(&mut self, args: &[&[u8]]) {
+        if self.ks.engine.log.is_active() {
+            self.effects.push((self.ks.db, OwnedArgs::new(args)));
+        }
+        self.propagate_nothing();
+    }
+
     /// Logs nothing for this command, whatever it changed.
     pub fn propagate_nothing(&mut self) {
         self.effect = Effect::Instead(Vec::new());
+    }
+
+    /// Whether the command may wait: not inside EXEC, and not without a connection.
+    pub fn may_block(&self) -> bool {
+        self.retrying || !self.session.deny_blocking && self.host.waker().is_some()
     }
 
     /// Waits until one of the keys holds a value of `kind`: the command is then run again.
@@ -92,7 +105,7 @@ impl<'a> Ctx<'a> {
         deadline_ms: Option<i64>,
         on_timeout: OnTimeout,
     ) {
-        if !self.retrying && (self.session.deny_blocking || self.host.waker().is_none()) {
+        if !self.may_block() {
             return timed_out(self.out, on_timeout);
         }
         let keys = keys.iter().map(|key| Box::from(*key)).collect();

@@ -1,6 +1,7 @@
 //! How a command runs: which shards it locks, the handler, then what follows from it while
 //! the locks are still held: the log, and clients blocked on keys it filled.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::ctx::Ctx;
@@ -33,6 +34,15 @@ pub fn fail_transaction(session: &mut Session) {
 
 /// Commands that run at once inside MULTI.
 const UNQUEUED: &[&str] = &["exec", "discard", "multi", "watch", "quit", "reset"];
+
+/// Whether the open transaction holds a command that writes.
+fn writes_queued(session: &Session) -> bool {
+    session.txn.as_ref().is_some_and(|txn| {
+        txn.queue
+            .iter()
+            .any(|queued| queued.command.flags.any(Flags::WRITE))
+    })
+}
 
 impl Engine {
     /// The command of a request with its arity checked.
@@ -162,10 +172,13 @@ impl Engine {
                 Locking::Queued => self.lock_transaction(session),
             };
         }
+        // Only now can nobody begin to wait on the keys any more.
         if self.blocked.any()
-            && command.flags.any(Flags::WRITE)
             && !ks.held.is_all()
-            && self.wakes_beyond(ks, command, args)
+            && match command.spec.locking {
+                Locking::Queued => writes_queued(session),
+                _ => command.flags.any(Flags::WRITE) && self.wakes_beyond(ks, command, args),
+            }
         {
             ks.held = Held::Nothing;
             ks.held = Held::all(shards);
@@ -179,14 +192,14 @@ impl Engine {
             Some(keys) => keys
                 .iter()
                 .filter_map(|(at, _)| args.get(*at))
-                .any(|key| self.blocked.needs_more(ks.db, key, &covers)),
+                .any(|key| self.blocked.needs_more(key, &covers)),
             None => true,
         }
     }
 
     fn lock_transaction(&self, session: &Session) -> Held<'_> {
         let queue = session.txn.as_ref().map_or(&[][..], |txn| &txn.queue);
-        if self.blocked.any() && !queue.is_empty() {
+        if self.blocked.any() && writes_queued(session) {
             return Held::all(&self.shards);
         }
         let mut indexes: Vec<usize> = session
@@ -250,26 +263,36 @@ impl Ctx<'_> {
     /// Runs the commands of clients blocked on keys that became ready, first come first served,
     /// until nothing more becomes ready.
     fn serve_ready(&mut self) {
-        let engine = self.ks.engine;
         let (db, no_touch) = (self.ks.db, self.ks.no_touch);
         self.retrying = true;
         while !self.ks.ready.is_empty() {
-            for (db, key) in std::mem::take(&mut self.ks.ready) {
-                for waiter in engine.blocked.waiting(db, &key) {
-                    self.ks.db = db;
-                    if self
-                        .ks
-                        .look(&key, Look::SILENT)
-                        .is_some_and(|found| found.header.kind == waiter.kind)
-                    {
-                        self.serve_one(&waiter);
-                    }
+            let batch = std::mem::take(&mut self.ks.ready);
+            let mut seen = HashSet::new();
+            for (db, key) in &batch {
+                if batch.len() == 1 || seen.insert((*db, key)) {
+                    self.serve_key(*db, key);
                 }
             }
         }
         self.retrying = false;
         self.ks.db = db;
         self.ks.no_touch = no_touch;
+    }
+
+    /// Serves those who waited on a key when its turn came, as long as it holds what they want.
+    fn serve_key(&mut self, db: usize, key: &[u8]) {
+        let blocked = &self.ks.engine.blocked;
+        let (mut served, last) = (0, blocked.last_ticket());
+        self.ks.db = db;
+        while let Some(kind) = self.ks.look(key, Look::SILENT).map(|f| f.header.kind)
+            && let Some((ticket, waiter)) = blocked.next(db, key, kind, (served, last))
+        {
+            served = ticket;
+            if let Some(_turn) = waiter.take_turn() {
+                self.serve_one(&waiter);
+            }
+            self.ks.db = db;
+        }
     }
 
     /// Runs the command of a waiter in this context, as the waiter's session.
@@ -284,8 +307,9 @@ impl Ctx<'_> {
         self.append_effects();
         *self.session = ours;
         let reply = std::mem::replace(self.out, our_out);
-        if self.block.take().is_none() {
-            self.ks.engine.blocked.serve(waiter, reply.buf);
+        match self.block.take() {
+            None => self.ks.engine.blocked.serve(waiter, reply.buf),
+            Some(_) => self.ks.engine.blocked.requeue(waiter),
         }
     }
 }

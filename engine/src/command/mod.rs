@@ -10,6 +10,8 @@ pub mod spec;
 mod collection;
 mod generic;
 mod hash;
+mod server;
+mod list;
 mod set;
 mod sorted_set;
 mod string;
@@ -22,9 +24,11 @@ pub use spec::{Args, CmdResult, CommandSpec};
 /// The data command groups.
 pub const DATA_GROUPS: &[&[CommandSpec]] = &[
     string::SPECS,
+    list::SPECS,
     hash::SPECS,
     set::SPECS,
     sorted_set::SPECS,
     generic::SPECS,
+    server::SPECS,
     transactions::SPECS,
 ];

@@ -2,14 +2,19 @@
 //!
 //! A blocked command is kept whole and run again when one of its keys may serve it, as Redis
 //! does: the command itself decides whether it can go on. Waiters are registered and woken
-//! while the shard locks of their keys are held, so no wake-up is lost; this table's own lock
-//! is always taken after shard locks.
+//! while the shard locks of their keys are held, so no wake-up is lost.
+//!
+//! A wait ends once: either its command is run and answers, or it is cancelled. Each waiter
+//! has a lock, its turn, held while its command runs and while it is cancelled; so a popped
+//! element always has a reader, or had one that went away after its reply was there.
+//!
+//! Order of locks: shards, the turn of one waiter, this table.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::command::Command;
 use crate::keyspace::Kind;
@@ -52,6 +57,11 @@ pub struct Waiter {
     pub deadline_ms: Option<i64>,
     /// Reply of the command when the time is up.
     pub on_timeout: OnTimeout,
+    /// It writes a key it does not wait on, so serving it may let others go on.
+    moves: bool,
+    /// Its place in the queues, larger for later ones; 0 when the wait is over.
+    ticket: AtomicU64,
+    turn: Mutex<()>,
     outcome: Mutex<Option<Served>>,
     waker: Arc<dyn Wake>,
 }
@@ -86,6 +96,13 @@ impl Waiter {
         request: BlockRequest,
         waker: Arc<dyn Wake>,
     ) -> Waiter {
+        let words = args.slices();
+        let moves = command.keys(&words).is_none_or(|keys| {
+            keys.iter()
+                .filter_map(|(at, _)| words.get(*at))
+                .any(|key| !request.keys.iter().any(|waited| **waited == **key))
+        });
+        drop(words);
         Waiter {
             id: session.id,
             db,
@@ -97,6 +114,9 @@ impl Waiter {
             kind: request.kind,
             deadline_ms: request.deadline_ms,
             on_timeout: request.on_timeout,
+            moves,
+            ticket: AtomicU64::new(0),
+            turn: Mutex::new(()),
             outcome: Mutex::new(None),
             waker,
         }
@@ -107,13 +127,110 @@ impl Waiter {
         self.outcome.lock().take()
     }
 
+    /// Begins to serve it; nothing when the wait is over. It cannot be cancelled meanwhile.
+    pub(crate) fn take_turn(&self) -> Option<MutexGuard<'_, ()>> {
+        let turn = self.turn.lock();
+        (self.ticket() != 0).then_some(turn)
+    }
+
+    /// Whether serving it may touch more than the key it is served on.
+    fn is_wide(&self) -> bool {
+        self.moves || self.keys.len() > 1
+    }
+
+    fn ticket(&self) -> u64 {
+        self.ticket.load(Ordering::Relaxed)
+    }
+
     fn finish(&self, served: Served) {
         *self.outcome.lock() = Some(served);
         self.waker.wake();
     }
 }
 
-type Queues = HashMap<(usize, Box<[u8]>), VecDeque<Arc<Waiter>>>;
+/// The waiters on one key.
+#[derive(Default)]
+struct Queue {
+    /// By rising ticket.
+    waiters: VecDeque<Arc<Waiter>>,
+    /// How many of them touch more than this key.
+    wide: usize,
+}
+
+impl Queue {
+    fn push(&mut self, waiter: &Arc<Waiter>) {
+        // A key may be named twice.
+        if !self
+            .waiters
+            .back()
+            .is_some_and(|last| Arc::ptr_eq(last, waiter))
+        {
+            self.wide += usize::from(waiter.is_wide());
+            self.waiters.push_back(waiter.clone());
+        }
+    }
+
+    /// Position of the first waiter with a larger ticket.
+    fn after(&self, ticket: u64) -> usize {
+        self.waiters
+            .partition_point(|waiter| waiter.ticket() <= ticket)
+    }
+
+    fn remove(&mut self, ticket: u64) {
+        let at = self.after(ticket).wrapping_sub(1);
+        if self
+            .waiters
+            .get(at)
+            .is_some_and(|waiter| waiter.ticket() == ticket)
+            && let Some(waiter) = self.waiters.remove(at)
+        {
+            self.wide -= usize::from(waiter.is_wide());
+        }
+    }
+}
+
+#[derive(Default)]
+struct Queues {
+    /// By database, then by key; no queue is empty.
+    by_db: HashMap<usize, HashMap<Box<[u8]>, Queue>>,
+    last_ticket: u64,
+}
+
+impl Queues {
+    fn get(&self, db: usize, key: &[u8]) -> Option<&Queue> {
+        self.by_db.get(&db)?.get(key)
+    }
+
+    fn key_count(&self) -> usize {
+        self.by_db.values().map(HashMap::len).sum()
+    }
+
+    fn add(&mut self, waiter: &Arc<Waiter>) {
+        self.last_ticket += 1;
+        waiter.ticket.store(self.last_ticket, Ordering::Relaxed);
+        let queues = self.by_db.entry(waiter.db).or_default();
+        for key in &waiter.keys {
+            queues.entry(key.clone()).or_default().push(waiter);
+        }
+    }
+
+    fn remove(&mut self, waiter: &Waiter) -> bool {
+        let ticket = waiter.ticket();
+        let Some(queues) = self.by_db.get_mut(&waiter.db).filter(|_| ticket != 0) else {
+            return false;
+        };
+        for key in &waiter.keys {
+            if let Some(queue) = queues.get_mut(key) {
+                queue.remove(ticket);
+                if queue.waiters.is_empty() {
+                    queues.remove(key);
+                }
+            }
+        }
+        waiter.ticket.store(0, Ordering::Relaxed);
+        true
+    }
+}
 
 /// All blocked clients.
 #[derive(Default)]
@@ -143,84 +260,90 @@ impl Blocked {
     /// Registers a waiter on all its keys. The caller holds the locks of their shards.
     pub fn add(&self, waiter: &Arc<Waiter>) {
         let mut queues = self.queues.lock();
-        for key in &waiter.keys {
-            let queue = queues.entry((waiter.db, key.clone())).or_default();
-            if !queue.iter().any(|other| Arc::ptr_eq(other, waiter)) {
-                queue.push_back(waiter.clone());
-            }
-        }
-        self.keys.store(queues.len(), Ordering::Release);
+        queues.add(waiter);
+        self.keys.store(queues.key_count(), Ordering::Release);
         self.clients.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn remove_locked(&self, queues: &mut Queues, waiter: &Arc<Waiter>) -> bool {
-        let mut found = false;
-        for key in &waiter.keys {
-            let at = (waiter.db, key.clone());
-            if let Some(queue) = queues.get_mut(&at) {
-                let before = queue.len();
-                queue.retain(|other| !Arc::ptr_eq(other, waiter));
-                found |= queue.len() != before;
-                if queue.is_empty() {
-                    queues.remove(&at);
-                }
-            }
-        }
+    /// Ends a wait from outside (time-out, CLIENT UNBLOCK, disconnect). False when it was
+    /// served already, so that its outcome must be taken instead. Waits for a command that
+    /// is running for it at this moment.
+    pub fn cancel(&self, waiter: &Arc<Waiter>) -> bool {
+        let _turn = waiter.turn.lock();
+        self.end(waiter)
+    }
+
+    fn end(&self, waiter: &Waiter) -> bool {
+        let mut queues = self.queues.lock();
+        let found = queues.remove(waiter);
         if found {
-            self.keys.store(queues.len(), Ordering::Release);
+            self.keys.store(queues.key_count(), Ordering::Release);
             self.clients.fetch_sub(1, Ordering::Relaxed);
         }
         found
     }
 
-    /// Ends a wait from outside (time-out, CLIENT UNBLOCK, disconnect). False when it was
-    /// served already, so that its outcome must be taken instead.
-    pub fn cancel(&self, waiter: &Arc<Waiter>) -> bool {
-        let mut queues = self.queues.lock();
-        self.remove_locked(&mut queues, waiter)
-    }
-
-    /// Ends a wait with the reply its command produced.
+    /// Ends a wait with the reply its command produced. The caller has its turn.
     pub(crate) fn serve(&self, waiter: &Arc<Waiter>, reply: Vec<u8>) {
-        if self.cancel(waiter) {
+        if self.end(waiter) {
             waiter.finish(Served::Reply(reply));
         }
     }
 
-    /// Waiters on a key, first come first.
-    pub(crate) fn waiting(&self, db: usize, key: &[u8]) -> Vec<Arc<Waiter>> {
-        let queues = self.queues.lock();
-        queues
-            .get(&(db, key) as &dyn super::watch::WatchKey)
-            .map(|queue| queue.iter().cloned().collect())
-            .unwrap_or_default()
+    /// Lets a waiter whose command could not go on wait again, as the last of all, as Redis
+    /// does. The caller has its turn and the locks of the shards of its keys.
+    pub(crate) fn requeue(&self, waiter: &Arc<Waiter>) {
+        let mut queues = self.queues.lock();
+        if queues.remove(waiter) {
+            queues.add(waiter);
+        }
     }
 
-    /// Whether a waiter on this key names keys that `covers` does not accept.
-    pub(crate) fn needs_more(&self, db: usize, key: &[u8], covers: &dyn Fn(&[u8]) -> bool) -> bool {
+    /// Ticket of the waiter that came last.
+    pub(crate) fn last_ticket(&self) -> u64 {
+        self.queues.lock().last_ticket
+    }
+
+    /// The first waiter on a key for values of `kind` whose ticket is in `range` (from
+    /// exclusive, to inclusive), with its ticket.
+    pub(crate) fn next(
+        &self,
+        db: usize,
+        key: &[u8],
+        kind: Kind,
+        (from, to): (u64, u64),
+    ) -> Option<(u64, Arc<Waiter>)> {
+        let queues = self.queues.lock();
+        let queue = queues.get(db, key)?;
+        queue
+            .waiters
+            .range(queue.after(from)..)
+            .take_while(|waiter| waiter.ticket() <= to)
+            .find(|waiter| waiter.kind == kind)
+            .map(|waiter| (waiter.ticket(), waiter.clone()))
+    }
+
+    /// Whether serving the waiters on this key, in any database, may touch keys that `covers`
+    /// does not accept. A waiter that writes a key others may wait on counts as such: where
+    /// the chain ends is not followed.
+    pub(crate) fn needs_more(&self, key: &[u8], covers: &dyn Fn(&[u8]) -> bool) -> bool {
         let queues = self.queues.lock();
         queues
-            .get(&(db, key) as &dyn super::watch::WatchKey)
-            .is_some_and(|queue| {
-                queue.iter().any(|waiter| {
-                    let args = waiter.args.slices();
-                    match waiter.command.keys(&args) {
-                        Some(keys) => keys
-                            .iter()
-                            .any(|(at, _)| args.get(*at).is_none_or(|key| !covers(key))),
-                        None => true,
-                    }
-                })
-            })
+            .by_db
+            .values()
+            .filter_map(|queues| queues.get(key))
+            .filter(|queue| queue.wide > 0)
+            .flat_map(|queue| &queue.waiters)
+            .any(|waiter| waiter.moves || !waiter.keys.iter().all(|key| covers(key)))
     }
 
     /// Keys of a database that somebody waits for.
     pub(crate) fn keys_of(&self, db: usize) -> Vec<Box<[u8]>> {
-        self.queues
-            .lock()
-            .keys()
-            .filter(|(at, _)| *at == db)
-            .map(|(_, key)| key.clone())
-            .collect()
+        let queues = self.queues.lock();
+        queues
+            .by_db
+            .get(&db)
+            .map(|queues| queues.keys().cloned().collect())
+            .unwrap_or_default()
     }
 }

@@ -10,7 +10,7 @@ pub mod notify;
 pub mod scan;
 pub mod shard;
 mod view;
-mod watch;
+pub mod watch;
 
 pub use header::{Header, Kind};
 pub use notify::{EventSink, NotifyClass};

@@ -5,8 +5,8 @@
 //! in its slot with a lower hash. Growth and shrinking cannot make an element be missed.
 
 use super::header::Header;
-use super::shard::{SHARDS, SLOTS, SLOTS_PER_SHARD};
-use super::view::Keyspace;
+use super::shard::{SHARDS, SLOTS, SLOTS_PER_SHARD, Watcher};
+use super::view::{Found, Keyspace, Place};
 use crate::env;
 
 /// Bits of a hash kept in a cursor; with the 14 of the slot it stays below 2^53, exact in
@@ -87,7 +87,7 @@ impl Keyspace<'_> {
     /// background. O(shards). Needs every shard locked.
     pub fn flush(&mut self, db: usize) -> usize {
         let keys = self.engine.key_count(db);
-        self.raise_watchers(db, |_| true);
+        self.raise_watchers_of(db, None);
         let tables = (0..SHARDS)
             .filter_map(|index| self.held.shard_mut(index).take_db(db))
             .collect();
@@ -100,9 +100,8 @@ impl Keyspace<'_> {
 
     /// Exchanges two databases. O(shards). Needs every shard locked.
     pub fn swap_dbs(&mut self, a: usize, b: usize) {
-        for db in [a, b] {
-            self.raise_watchers(db, |_| true);
-        }
+        self.raise_watchers_of(a, Some(b));
+        self.raise_watchers_of(b, Some(a));
         for (index, cell) in self.engine.shards.iter().enumerate() {
             self.held.shard_mut(index).swap_dbs(a, b);
             cell.counts[a].swap(&cell.counts[b]);
@@ -116,22 +115,40 @@ impl Keyspace<'_> {
                     .map(|key| (db, key)),
             );
         }
-        // A key that exists in neither database was not changed by the exchange.
     }
 
-    /// Fails the transactions watching keys of a database that exist in it or its partner.
-    fn raise_watchers(&mut self, db: usize, matches: impl Fn(&[u8]) -> bool) {
+    /// [`Keyspace::glance`] at another database.
+    fn glance_in(&self, db: usize, key: &[u8]) -> Option<Found<'_>> {
+        self.find_in(db, Place::of(key), key)
+    }
+
+    /// Fails the transactions watching keys of `db` that are in it or come to it from
+    /// `incoming`. A stale key does not count as being there.
+    fn raise_watchers_of(&mut self, db: usize, incoming: Option<usize>) {
         for index in 0..SHARDS {
-            let watched: Vec<_> = self
-                .held
-                .shard(index)
-                .watched
-                .iter()
-                .filter(|((at, key), _)| *at == db && matches(key))
-                .map(|((_, key), flags)| (key.clone(), flags.clone()))
-                .collect();
-            for (_, flags) in watched {
-                flags.iter().for_each(|flag| flag.raise());
+            let mut watched = std::mem::take(&mut self.held.shard_mut(index).watched);
+            for ((at, key), watchers) in &mut watched {
+                if *at == db {
+                    self.raise_for(db, incoming, key, watchers);
+                }
+            }
+            self.held.shard_mut(index).watched = watched;
+        }
+    }
+
+    fn raise_for(&self, db: usize, incoming: Option<usize>, key: &[u8], watchers: &mut [Watcher]) {
+        let leaves = self.glance_in(db, key).is_some();
+        let comes = incoming.and_then(|other| self.glance_in(other, key));
+        if !leaves && comes.is_none() {
+            return;
+        }
+        let comes_stale = comes.is_some_and(|found| found.header.is_expired(self.now_ms));
+        for watcher in watchers {
+            let was_there = leaves && !watcher.stale;
+            if was_there || (comes.is_some() && !comes_stale) {
+                watcher.flag.raise();
+            } else {
+                watcher.stale = comes_stale;
             }
         }
     }

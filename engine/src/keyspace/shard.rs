@@ -62,8 +62,18 @@ pub struct ShardStats {
     pub dirty: u64,
 }
 
+/// One session watching one key.
+#[derive(Debug)]
+pub struct Watcher {
+    /// Raised when the key changes.
+    pub flag: Arc<WatchFlag>,
+    /// The key is there but was past its time already when the watch began (or when an
+    /// exchange of databases brought it): that it vanishes is then no change.
+    pub stale: bool,
+}
+
 /// Keys watched by transactions.
-pub type Watched = HashMap<(usize, Box<[u8]>), Vec<Arc<WatchFlag>>>;
+pub type Watched = HashMap<(usize, Box<[u8]>), Vec<Watcher>>;
 
 /// What the lock of a shard protects.
 #[derive(Default)]

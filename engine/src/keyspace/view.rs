@@ -19,6 +19,7 @@ use super::header::{Header, INLINE_MAX, Kind};
 use super::held::Held;
 use super::notify::NotifyClass;
 use super::shard::{Counts, SLOTS_PER_SHARD, Shard, SlotTable};
+use super::watch::WatchKey;
 use crate::engine::Engine;
 use crate::error::ReplyError;
 use crate::structs::hash;
@@ -252,8 +253,8 @@ impl<'e> Keyspace<'e> {
     }
 
     #[inline]
-    fn table(&self, place: Place) -> Option<&SlotTable> {
-        Some(&self.held.shard(place.shard()).db(self.db)?.slots[place.slot % SLOTS_PER_SHARD])
+    fn table(&self, db: usize, place: Place) -> Option<&SlotTable> {
+        Some(&self.held.shard(place.shard()).db(db)?.slots[place.slot % SLOTS_PER_SHARD])
     }
 
     #[inline]
@@ -275,7 +276,13 @@ impl<'e> Keyspace<'e> {
     /// The entry of a key as it is, expired or not; no side effects.
     #[inline]
     fn find(&self, place: Place, key: &[u8]) -> Option<Found<'_>> {
-        let entry = self.table(place)?.get_hashed(place.hash, key)?;
+        self.find_in(self.db, place, key)
+    }
+
+    /// [`Keyspace::find`] in any database.
+    #[inline]
+    pub(super) fn find_in(&self, db: usize, place: Place, key: &[u8]) -> Option<Found<'_>> {
+        let entry = self.table(db, place)?.get_hashed(place.hash, key)?;
         let (header, inline) = Header::decode(entry.payload);
         let bytes = match entry.obj {
             Some(Value::Str(raw)) => raw.as_slice(),
@@ -631,16 +638,26 @@ impl<'e> Keyspace<'e> {
     /// client-side caches.
     #[inline]
     pub fn modified(&mut self, key: &[u8]) {
-        let shard = self.held.shard(self.place(key).shard());
-        if !shard.watched.is_empty()
-            && let Some(flags) = shard
-                .watched
-                .get(&(self.db, key) as &dyn super::watch::WatchKey)
-        {
-            flags.iter().for_each(|flag| flag.raise());
+        let place = self.place(key);
+        if !self.held.shard(place.shard()).watched.is_empty() {
+            self.raise_watchers(place, key);
         }
         if self.engine.settings.tracking.load(Relaxed) {
             self.engine.events.invalidate(self.db, key);
+        }
+    }
+
+    #[cold]
+    fn raise_watchers(&mut self, place: Place, key: &[u8]) {
+        let gone = self.find(place, key).is_none();
+        let at: &dyn WatchKey = &(self.db, key);
+        let shard = self.held.shard_mut(place.shard());
+        for watcher in shard.watched.get_mut(at).into_iter().flatten() {
+            if watcher.stale && gone {
+                watcher.stale = false;
+            } else {
+                watcher.flag.raise();
+            }
         }
     }
 

@@ -93,7 +93,7 @@ impl Hash {
     /// `None` if it cannot be a hash: no element, an odd number, or a field twice. O(n).
     pub fn from_packed(list: Listpack, limits: &HashLimits) -> Option<Self> {
         let len = list.len();
-        if len == 0 || len % 2 != 0 {
+        if len == 0 || !len.is_multiple_of(2) {
             return None;
         }
         if super::set::any_twice(list.iter().step_by(2).collect()) {

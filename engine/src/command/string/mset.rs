@@ -93,7 +93,7 @@ fn msetnx(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
 /// The words after the name, which must be an even number.
 fn pairs<'a>(ctx: &Ctx<'_>, args: Args<'a>) -> Result<Args<'a>, ReplyError> {
     let pairs = &args[1..];
-    if pairs.len() % 2 != 0 {
+    if !pairs.len().is_multiple_of(2) {
         return Err(ReplyError::wrong_arity(ctx.name()));
     }
     Ok(pairs)

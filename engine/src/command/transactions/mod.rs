@@ -3,14 +3,18 @@
 //! EXEC runs with the locks of everything the queued commands and the watched keys touch, so
 //! the check of the watches and all effects are one atomic step.
 
+use std::sync::Arc;
+
 use super::ctx::Ctx;
 use super::spec::{
     Acl, ArgSpec, ArgType, Args, CmdResult, CommandSpec, FindKeys, Flags, Group, KeyFlags, KeySpec,
     Locking,
 };
 use crate::error::ReplyError;
-use crate::keyspace::Place;
-use crate::session::{Session, WatchedKey};
+use crate::keyspace::shard::Watcher;
+use crate::keyspace::watch::WatchKey;
+use crate::keyspace::{Keyspace, Place};
+use crate::session::{Session, WatchFlag, WatchedKey};
 
 /// The group's rows.
 pub(super) const SPECS: &[CommandSpec] = &[
@@ -134,17 +138,19 @@ fn watch(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
         {
             continue;
         }
-        let was_expired = ctx.ks.is_past_expiry(key);
+        let stale = ctx.ks.is_past_expiry(key);
         let shard = ctx.ks.shard_mut(Place::of(key).shard());
         shard
             .watched
             .entry((db, (*key).into()))
             .or_default()
-            .push(ctx.session.watch.clone());
+            .push(Watcher {
+                flag: ctx.session.watch.clone(),
+                stale,
+            });
         ctx.session.watched.push(WatchedKey {
             db,
             key: (*key).into(),
-            was_expired,
         });
     }
     ctx.out.ok();
@@ -164,7 +170,7 @@ fn forget_watches(ctx: &mut Ctx<'_>) {
         let shard = ctx.ks.shard_mut(Place::of(&watched.key).shard());
         let at = (watched.db, watched.key);
         if let Some(flags) = shard.watched.get_mut(&at) {
-            flags.retain(|other| !std::sync::Arc::ptr_eq(other, &flag));
+            flags.retain(|other| !Arc::ptr_eq(&other.flag, &flag));
             if flags.is_empty() {
                 shard.watched.remove(&at);
             }
@@ -180,7 +186,7 @@ impl crate::engine::Engine {
             let mut shard = self.shards[Place::of(&watched.key).shard()].lock.lock();
             let at = (watched.db, watched.key);
             if let Some(flags) = shard.watched.get_mut(&at) {
-                flags.retain(|other| !std::sync::Arc::ptr_eq(other, &session.watch));
+                flags.retain(|other| !Arc::ptr_eq(&other.flag, &session.watch));
                 if flags.is_empty() {
                     shard.watched.remove(&at);
                 }
@@ -198,10 +204,18 @@ fn watches_failed(ctx: &mut Ctx<'_>) -> bool {
     let db = ctx.ks.db;
     let failed = ctx.session.watched.iter().any(|watched| {
         ctx.ks.db = watched.db;
-        !watched.was_expired && ctx.ks.is_past_expiry(&watched.key)
+        ctx.ks.is_past_expiry(&watched.key) && !is_stale(&ctx.ks, &ctx.session.watch, watched)
     });
     ctx.ks.db = db;
     failed
+}
+
+/// Whether the key was past its time already when this session began to watch it.
+fn is_stale(ks: &Keyspace<'_>, flag: &Arc<WatchFlag>, watched: &WatchedKey) -> bool {
+    let shard = ks.held.shard(Place::of(&watched.key).shard());
+    let at: &dyn WatchKey = &(watched.db, &*watched.key);
+    let mut watchers = shard.watched.get(at).into_iter().flatten();
+    watchers.any(|watcher| watcher.stale && Arc::ptr_eq(&watcher.flag, flag))
 }
 
 fn exec(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
@@ -236,7 +250,7 @@ fn exec(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
     Ok(())
 }
 
-impl crate::keyspace::Keyspace<'_> {
+impl Keyspace<'_> {
     /// Whether a key is there but past its time. Leaves no trace.
     fn is_past_expiry(&self, key: &[u8]) -> bool {
         self.glance(key)

@@ -8,8 +8,8 @@
 //!   [header|tags|offsets|records]    ...              ...
 //! ```
 //!
-//! A B+tree ordered by the 64-bit hash of the key, with leaves of up to 64
-//! entries packed into one allocation each ([`record`] has the bytes). Why so:
+//! A B+tree ordered by the 64-bit hash of the key, with leaves of up to 80
+//! entries packed into one allocation each (`record.rs` has the bytes). Why so:
 //!
 //! - growth splits one page and never rehashes the whole;
 //! - nodes are shared by reference counts: `clone()` is O(1), and a writer after
@@ -21,7 +21,7 @@
 //!   taken below the common prefix are spread evenly *and* sorted.
 //!
 //! Bytes per entry beyond key and payload: 2 of record head, 3 of index, and the
-//! slack of the arena, which follows the allocator's size classes ([`size`]).
+//! slack of the arena, which follows the allocator's size classes (`size.rs`).
 //!
 //! Keys and payloads longer than 512 bytes are boxed beside the page; an entry
 //! may also carry one object of [`Schema::Obj`], kept beside it as well.

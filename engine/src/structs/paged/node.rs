@@ -20,7 +20,7 @@ pub(super) const MAX_FANOUT: usize = 64;
 /// Children or entries below which a node is joined with a neighbour.
 const LOW: usize = 16;
 /// Most entries of a page made by joining two.
-const JOINED: usize = 40;
+const JOINED: usize = 48;
 
 /// A page or a subtree.
 pub(super) enum Node<S: Schema> {

@@ -389,7 +389,7 @@ fn expiry_finds_due_pages_only() {
         rounds += 1;
     }
     assert!(due.values().all(|seen| *seen));
-    assert!((4..7).contains(&rounds) && visited <= 30 * 64);
+    assert!((4..7).contains(&rounds) && visited <= 30 * page::MAX_ENTRIES);
 
     // Removing what is due makes the bounds exact again.
     for key in due.keys() {

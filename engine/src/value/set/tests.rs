@@ -230,6 +230,8 @@ fn every_rank_is_drawn_equally_often() {
     }
 }
 
+type Model = BTreeSet<Vec<u8>>;
+
 #[derive(Clone, Debug)]
 enum Op {
     Add(Vec<u8>),
@@ -270,7 +272,7 @@ proptest! {
     #[test]
     fn behaves_as_a_set(ops in proptest::collection::vec(op(), 1..120), limits in limits()) {
         let mut set = Set::default();
-        let mut model: BTreeSet<Vec<u8>> = BTreeSet::new();
+        let mut model: Model = BTreeSet::new();
         let mut shared = Vec::new();
         let mut state = 3u64;
         for op in ops {
@@ -336,7 +338,7 @@ proptest! {
         each in limits(),
         limits in limits(),
     ) {
-        let models: Vec<BTreeSet<Vec<u8>>> =
+        let models: Vec<Model> =
             contents.iter().map(|c| c.iter().cloned().collect()).collect();
         let sets: Vec<Set> = contents
             .iter()
@@ -354,7 +356,7 @@ proptest! {
             assert_eq!(list.len(), set.len());
             list.into_iter().collect::<BTreeSet<_>>()
         };
-        let fold = |f: fn(&BTreeSet<Vec<u8>>, &BTreeSet<Vec<u8>>) -> BTreeSet<Vec<u8>>| {
+        let fold = |f: fn(&Model, &Model) -> Model| {
             models[1..].iter().fold(models[0].clone(), |a, b| f(&a, b))
         };
         prop_assert_eq!(collect(intersect(&sets, &limits)), fold(|a, b| a & b));

@@ -1,0 +1,125 @@
+//! Test callers that can wait: what a connection is to blocking commands.
+
+use std::any::Any;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+use super::Client;
+use crate::command::ctx::timed_out;
+use crate::keyspace::blocked::{Served, Waiter, Wake};
+use crate::{Flow, Host, Reply};
+
+/// Counts the wake-ups of one caller.
+#[derive(Default)]
+struct Bell {
+    rung: Mutex<bool>,
+    change: Condvar,
+    count: AtomicUsize,
+}
+
+impl Wake for Bell {
+    fn wake(&self) {
+        self.count.fetch_add(1, Ordering::Relaxed);
+        *self.rung.lock().expect("no panic while ringing") = true;
+        self.change.notify_all();
+    }
+}
+
+struct Caller(Arc<Bell>);
+
+impl Host for Caller {
+    fn as_any(&mut self) -> &mut dyn Any {
+        self
+    }
+    fn waker(&self) -> Option<Arc<dyn Wake>> {
+        Some(self.0.clone())
+    }
+}
+
+/// A blocked command of a test caller.
+pub struct Waiting {
+    waiter: Arc<Waiter>,
+    bell: Arc<Bell>,
+}
+
+impl Waiting {
+    /// The reply if the command was served.
+    pub fn reply(&self) -> Option<String> {
+        let woken = self.bell.count.load(Ordering::Relaxed);
+        let served = self.waiter.take_outcome().map(|served| match served {
+            Served::Reply(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+            Served::TimedOut => "timed out".to_string(),
+        });
+        assert_eq!(woken, usize::from(served.is_some()), "one wake-up a reply");
+        served
+    }
+
+    /// Waits until the command is served, up to ten seconds.
+    pub fn wait(&self) -> String {
+        let rung = self.bell.rung.lock().expect("no panic while ringing");
+        let (rung, _) = self
+            .bell
+            .change
+            .wait_timeout_while(rung, Duration::from_secs(10), |rung| !*rung)
+            .expect("no panic while ringing");
+        drop(rung);
+        self.reply().expect("served within ten seconds")
+    }
+
+    /// When the command gives up, Unix milliseconds.
+    pub fn deadline_ms(&self) -> Option<i64> {
+        self.waiter.deadline_ms
+    }
+
+    /// Ends the wait as a time-out does and gives the reply; `None` when it was served.
+    pub fn time_out(&self, client: &Client) -> Option<String> {
+        client.engine.blocked.cancel(&self.waiter).then(|| {
+            let mut out = Reply::new(self.waiter.resp);
+            timed_out(&mut out, self.waiter.on_timeout);
+            String::from_utf8_lossy(&out.buf).into_owned()
+        })
+    }
+}
+
+impl Client {
+    /// Runs words separated by spaces as a caller that can wait.
+    ///
+    /// # Errors
+    /// The reply, when the command did not wait.
+    pub fn begin(&mut self, line: &str) -> Result<Waiting, String> {
+        let words: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
+        let mut out = Reply::new(self.session.resp);
+        let bell = Arc::new(Bell::default());
+        let command = self.engine.resolve(&words).map_err(|e| e.to_string())?;
+        if self
+            .engine
+            .queue(&mut self.session, command, &words, &mut out)
+        {
+            return Err(String::from_utf8_lossy(&out.buf).into_owned());
+        }
+        let flow = self.engine.call(
+            command,
+            &mut self.session,
+            &mut Caller(bell.clone()),
+            &words,
+            &mut out,
+            self.now_ms,
+        );
+        match flow {
+            Flow::Blocked(waiter) => {
+                assert!(out.buf.is_empty(), "a command that waits has no reply yet");
+                Ok(Waiting { waiter, bell })
+            }
+            Flow::Done | Flow::Failed(_) => Err(String::from_utf8_lossy(&out.buf).into_owned()),
+        }
+    }
+
+    /// Runs a command that must wait.
+    pub fn block(&mut self, line: &str) -> Waiting {
+        match self.begin(line) {
+            Ok(waiting) => waiting,
+            Err(reply) => panic!("{line} must wait, but answered {reply}"),
+        }
+    }
+}
