@@ -6,10 +6,10 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
 
 use crate::command::{DATA_GROUPS, Registry};
-use crate::keyspace::held::Held;
-use crate::keyspace::{Keyspace, Look, NotifyClass};
 use crate::keyspace::blocked::{Served, Waiter, Wake};
+use crate::keyspace::held::Held;
 use crate::keyspace::notify::EventSink;
+use crate::keyspace::{Keyspace, Look, NotifyClass};
 use crate::log::LogSink;
 use crate::{Engine, Flow, Host, Reply, Session};
 
@@ -181,12 +181,11 @@ fn blocked_clients_are_served_in_turn() {
         Some(Served::Reply(reply)) => String::from_utf8_lossy(&reply).into_owned(),
         other => format!("{other:?}"),
     };
-    let first = bench.call(2, "BZPOPMIN y z 0").err().expect("blocks");
+    let first = bench.call(2, "BZPOPMIN y z 0").expect_err("blocks");
     let second = bench
         .call(3, "BZMPOP 0 2 z y MAX COUNT 5")
-        .err()
-        .expect("blocks");
-    let third = bench.call(4, "BZPOPMAX z 0").err().expect("blocks");
+        .expect_err("blocks");
+    let third = bench.call(4, "BZPOPMAX z 0").expect_err("blocks");
     assert_eq!(bench.call(1, "SADD z x").ok(), Some(":1\r\n".into()));
     assert!(first.take_outcome().is_none());
     assert_eq!(bench.call(1, "SREM z x").ok(), Some(":1\r\n".into()));
