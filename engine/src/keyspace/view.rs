@@ -295,13 +295,6 @@ impl<'e> Keyspace<'e> {
         self.find(self.place(key), key)
     }
 
-    /// Counts a hit or a miss of a look-up that left no trace itself.
-    pub fn count_look(&self, key: &[u8], hit: bool) {
-        self.engine.shards[self.place(key).shard()]
-            .counters
-            .look(hit);
-    }
-
     /// Looks a key up. A key past its time is removed and not found.
     #[inline]
     pub fn look(&mut self, key: &[u8], look: Look) -> Option<Found<'_>> {
