@@ -96,6 +96,8 @@ pub struct Hot {
     pub output_soft: [AtomicU64; 3],
     /// Seconds a soft limit may be exceeded.
     pub output_soft_seconds: [AtomicU64; 3],
+    /// The periodic work rests (`DEBUG PAUSE-CRON`).
+    pub cron_paused: AtomicBool,
     /// `maxmemory`, 0: none.
     pub maxmemory: AtomicU64,
 }

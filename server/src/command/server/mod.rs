@@ -2,6 +2,7 @@
 
 mod acl;
 mod config;
+mod debug;
 mod docs;
 mod info;
 mod latency;
@@ -19,6 +20,7 @@ use basalt_engine::command::spec::{Args, concat};
 const ROWS: &[&[CommandSpec]] = &[
     acl::SPECS,
     config::SPECS,
+    debug::SPECS,
     info::SPECS,
     latency::SPECS,
     lolwut::SPECS,
