@@ -50,7 +50,7 @@ pub fn process(
         }
     };
     note_command(conn, Some(command));
-    if let Some(error) = refusal(session, conn, command) {
+    if let Some(error) = refusal(session, conn, command, time.now_ms) {
         bump(&conn.worker.commands[command.id].rejected, 1);
         reject(session, conn, reply, args, &error);
         return answered(conn, reply, before);
@@ -249,7 +249,12 @@ fn reject(
 }
 
 /// Why a command may not run now, in the order in which Redis checks.
-fn refusal(session: &Session, conn: &Conn, command: &'static Command) -> Option<ReplyError> {
+fn refusal(
+    session: &Session,
+    conn: &Conn,
+    command: &'static Command,
+    now_ms: i64,
+) -> Option<ReplyError> {
     let server = &conn.server;
     let flags = command.flags;
     if flags.has(Flags::PROTECTED)
@@ -272,7 +277,8 @@ fn refusal(session: &Session, conn: &Conn, command: &'static Command) -> Option<
         return Some(ReplyError::err("Replica can't interact with the keyspace"));
     }
     let maxmemory = server.hot.maxmemory.load(Relaxed);
-    if maxmemory != 0 && flags.has(Flags::DENYOOM) && crate::memory::used() > maxmemory {
+    if maxmemory != 0 && flags.has(Flags::DENYOOM) && crate::memory::used_lately(now_ms) > maxmemory
+    {
         return Some(ReplyError::OOM);
     }
     if conn.is_subscriber()
