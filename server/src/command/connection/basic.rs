@@ -102,7 +102,7 @@ fn quit(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
 }
 
 fn select(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {
-    let index = args::int(words[1])?;
+    let index = args::int32(words[1], "")?;
     let db = usize::try_from(index)
         .ok()
         .filter(|db| *db < ctx.engine().databases())
