@@ -542,3 +542,91 @@ pub(super) fn finished_queued(
         feed_monitors(conn, command, args);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use basalt_engine::command::Ctx;
+    use basalt_engine::command::spec::{Args, CmdResult, CommandSpec, KeyFlags, KeySpec};
+
+    use super::*;
+    use crate::app::build_with;
+    use crate::client::handle::Handle;
+    use crate::config::Config;
+    use crate::server::unix_ms;
+
+    const BROKEN: &[CommandSpec] = &[CommandSpec {
+        name: "broken",
+        arity: 2,
+        flags: Flags::WRITE,
+        keys: &[KeySpec::one(1, KeyFlags::RW)],
+        handler: broken,
+        ..CommandSpec::BLANK
+    }];
+
+    fn broken(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
+        ctx.out.array(3);
+        panic!("on purpose");
+    }
+
+    /// A connection without a socket.
+    struct Caller {
+        session: Session,
+        conn: Conn,
+        reply: Reply,
+    }
+
+    impl Caller {
+        fn new(server: &Arc<crate::server::Server>) -> Caller {
+            let id = server.clients.next_id();
+            let handle = Arc::new(Handle::new(
+                id,
+                "127.0.0.1:1".into(),
+                "127.0.0.1:2".into(),
+                0,
+                false,
+                true,
+                unix_ms(),
+            ));
+            server.clients.add(&handle);
+            let worker = server.stats.add_worker(server.engine.registry.all().len());
+            Caller {
+                session: Session::new(id),
+                conn: Conn::new(server.clone(), handle, worker),
+                reply: Reply::new(2),
+            }
+        }
+
+        fn call(&mut self, line: &str) -> String {
+            let args: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
+            let mut time = BatchTime {
+                now_ms: unix_ms(),
+                instant: Instant::now(),
+            };
+            process(
+                &mut self.session,
+                &mut self.conn,
+                &mut self.reply,
+                &args,
+                &mut time,
+            );
+            String::from_utf8(std::mem::take(&mut self.reply.buf)).expect("text")
+        }
+    }
+
+    #[test]
+    fn a_panic_in_a_command_costs_its_client_only() {
+        let server = build_with(Config::default(), &[BROKEN]).expect("a server");
+        let mut caller = Caller::new(&server);
+        assert_eq!(caller.call("BROKEN k"), "-ERR internal error\r\n");
+        assert!(caller.conn.close_after_reply);
+        let mut other = Caller::new(&server);
+        assert_eq!(other.call("SET k v"), "+OK\r\n");
+        assert_eq!(other.call("MULTI"), "+OK\r\n");
+        assert_eq!(other.call("SET k w"), "+QUEUED\r\n");
+        assert_eq!(other.call("BROKEN k"), "+QUEUED\r\n");
+        assert_eq!(other.call("EXEC"), "-ERR internal error\r\n");
+        assert_eq!(Caller::new(&server).call("GET k"), "$1\r\nw\r\n");
+    }
+}
