@@ -339,7 +339,8 @@ def draw(source, pair):
         # A command that may block must keep its timeout: only shorten it.
         if command[0] in MAY_BLOCK or (len(command) > 1 and command[1] in (b"PAUSE", b"KILL", b"REPLY")):
             command = command[:-1] or command
-        else:
+        elif not (command[0] == b"ZADD" and command[1].startswith(b"y")):
+            # All scores of the lexicographic sets stay 0.
             command = source.mutate(command)
     if command[0] == b"LSET" and len(command) > 2 and len(command[2].strip()) > 9:
         # Redis cuts the index of LSET to 32 bits: what lies beyond is left out.
