@@ -133,6 +133,9 @@ pub trait Host: Any {
         _failed: Option<&crate::ReplyError>,
     ) {
     }
+    /// Called after a command that reads keys ran, with their shards still locked. Only called
+    /// while `Settings::tracking` is on.
+    fn after_read(&mut self, _command: &'static crate::command::Command, _args: &[&[u8]]) {}
     /// Wakes this caller when a blocked command was served; `None` when it cannot wait.
     fn waker(&self) -> Option<Arc<dyn crate::keyspace::blocked::Wake>> {
         None

@@ -15,6 +15,7 @@ use tokio::runtime::Builder;
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::task::LocalSet;
 
+use crate::client::{registry::Clients, tracking::TrackingTable};
 use crate::config::{Config, ConfigStore};
 use crate::net::{Listeners, accept, listen, worker::Workers};
 use crate::pubsub::{KeyspaceEvents, PubSub};
@@ -129,6 +130,8 @@ pub fn build(config: Config) -> anyhow::Result<Arc<Server>> {
     let _ = basalt_engine::structs::hash::init(word(0), word(1));
     basalt_engine::env::seed(word(2));
     let pubsub = Arc::new(PubSub::default());
+    let tracking = Arc::new(TrackingTable::default());
+    let clients = Arc::new(Clients::default());
     let classes = Arc::new(AtomicU32::new(0));
     let renames: Vec<(String, String)> = config
         .renamed_commands
@@ -153,12 +156,15 @@ pub fn build(config: Config) -> anyhow::Result<Arc<Server>> {
         Box::new(KeyspaceEvents {
             pubsub: pubsub.clone(),
             classes: classes.clone(),
+            tracking: tracking.clone(),
+            clients: clients.clone(),
         }),
     );
     let server = Arc::new(Server {
         engine,
         config: ConfigStore::new(config),
-        clients: Default::default(),
+        clients,
+        tracking,
         pubsub,
         monitors: Default::default(),
         stats: Default::default(),
@@ -240,6 +246,10 @@ fn publish(server: &Server, config: &Config) {
     hot.query_buffer_limit
         .store(config.client_query_buffer_limit, Relaxed);
     hot.maxmemory.store(config.maxmemory, Relaxed);
+    server
+        .tracking
+        .max_keys
+        .store(config.tracking_table_max_keys, Relaxed);
     let limits = &config.client_output_buffer_limit;
     for (class, limit) in [limits.normal, limits.replica, limits.pubsub]
         .iter()

@@ -15,12 +15,13 @@ pub async fn run(server: Arc<Server>) {
         tokio::time::sleep(Duration::from_millis(1000 / hz)).await;
         let now_ms = unix_ms();
         let began = Instant::now();
-        if server.engine.settings.active_expire.load(Relaxed) {
+        if server.engine.settings.active_expire.load(Relaxed) && !server.hot.paused.load(Relaxed) {
             let started = Instant::now();
             server.engine.expire_pass(now_ms);
             let took = i64::try_from(started.elapsed().as_micros()).unwrap_or(i64::MAX);
             server.stats.expire_cycle_us.fetch_add(took, Relaxed);
         }
+        server.tracking.broadcast();
         server.end_pause_if_due(now_ms);
         server
             .stats
@@ -55,7 +56,7 @@ impl Server {
             let input = handle.query_bytes.load(Relaxed)
                 + handle.query_free.load(Relaxed)
                 + handle.argv_bytes.load(Relaxed);
-            let output = handle.pending_bytes.load(Relaxed);
+            let output = handle.pending();
             [max[0].max(input as u64), max[1].max(output as u64)]
         })
     }

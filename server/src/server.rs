@@ -8,6 +8,7 @@ use basalt_engine::Engine;
 use parking_lot::Mutex;
 
 use crate::client::registry::Clients;
+use crate::client::tracking::TrackingTable;
 use crate::config::ConfigStore;
 use crate::monitor::Monitors;
 use crate::pubsub::PubSub;
@@ -21,9 +22,11 @@ pub struct Server {
     /// The configuration.
     pub config: ConfigStore,
     /// Connected clients.
-    pub clients: Clients,
+    pub clients: Arc<Clients>,
     /// Channels and patterns. Shared with the engine's event sink.
     pub pubsub: Arc<PubSub>,
+    /// Client-side caching. Shared with the engine's event sink.
+    pub tracking: Arc<TrackingTable>,
     /// Clients in MONITOR mode.
     pub monitors: Monitors,
     /// Counters.

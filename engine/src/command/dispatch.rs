@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use super::ctx::Ctx;
 use super::registry::Command;
@@ -236,6 +237,12 @@ impl Ctx<'_> {
         let result = (command.spec.handler)(self, args);
         if let Err(error) = &result {
             self.out.error(error);
+        }
+        if command.flags.has(Flags::READONLY)
+            && !self.retrying
+            && self.ks.engine.settings.tracking.load(Relaxed)
+        {
+            self.host.after_read(command, args);
         }
         self.settle(args, dirty_before);
         self.command = outer;

@@ -10,7 +10,7 @@
 //!
 //! Order of locks: shards, the turn of one waiter, this table.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -238,6 +238,7 @@ pub struct Blocked {
     queues: Mutex<Queues>,
     keys: AtomicUsize,
     clients: AtomicUsize,
+    timed: AtomicUsize,
 }
 
 impl Blocked {
@@ -257,12 +258,9 @@ impl Blocked {
         self.clients.load(Ordering::Relaxed)
     }
 
-    /// Number of blocked clients that will give up at some time. O(waiters).
+    /// Number of blocked clients that will give up at some time.
     pub fn timed_count(&self) -> usize {
-        let queues = self.queues.lock();
-        let waiters = queues.values().flatten();
-        let timed = waiters.filter(|waiter| waiter.deadline_ms.is_some());
-        timed.map(|waiter| waiter.id).collect::<HashSet<_>>().len()
+        self.timed.load(Ordering::Relaxed)
     }
 
     /// Registers a waiter on all its keys. The caller holds the locks of their shards.
@@ -271,6 +269,8 @@ impl Blocked {
         queues.add(waiter);
         self.keys.store(queues.key_count(), Ordering::Release);
         self.clients.fetch_add(1, Ordering::Relaxed);
+        let timed = usize::from(waiter.deadline_ms.is_some());
+        self.timed.fetch_add(timed, Ordering::Relaxed);
     }
 
     /// Ends a wait from outside (time-out, CLIENT UNBLOCK, disconnect). False when it was
@@ -287,6 +287,8 @@ impl Blocked {
         if found {
             self.keys.store(queues.key_count(), Ordering::Release);
             self.clients.fetch_sub(1, Ordering::Relaxed);
+            let timed = usize::from(waiter.deadline_ms.is_some());
+            self.timed.fetch_sub(timed, Ordering::Relaxed);
         }
         found
     }

@@ -62,16 +62,6 @@ pub struct ShardStats {
     pub dirty: u64,
 }
 
-/// One session watching one key.
-#[derive(Debug)]
-pub struct Watcher {
-    /// Raised when the key changes.
-    pub flag: Arc<WatchFlag>,
-    /// The key is there but was past its time already when the watch began (or when an
-    /// exchange of databases brought it): that it vanishes is then no change.
-    pub stale: bool,
-}
-
 /// The counters of one shard. Written only under its lock, read by anyone.
 #[derive(Default, Debug)]
 pub struct ShardCounters {
@@ -115,6 +105,16 @@ impl ShardCounters {
             counter.store(0, Ordering::Relaxed);
         }
     }
+}
+
+/// One session watching one key.
+#[derive(Debug)]
+pub struct Watcher {
+    /// Raised when the key changes.
+    pub flag: Arc<WatchFlag>,
+    /// The key is there but was past its time already when the watch began (or when an
+    /// exchange of databases brought it): that it vanishes is then no change.
+    pub stale: bool,
 }
 
 /// Keys watched by transactions.

@@ -334,6 +334,13 @@ impl<'e> Keyspace<'e> {
         self.find(place, key)
     }
 
+    /// Counts a hit or a miss for a look-up that did not.
+    pub fn count_look(&self, key: &[u8], hit: bool) {
+        self.engine.shards[self.place(key).shard()]
+            .counters
+            .look(hit);
+    }
+
     /// Whether a live key exists; not an access.
     pub fn exists(&mut self, key: &[u8]) -> bool {
         self.look(key, Look::SILENT).is_some()

@@ -106,10 +106,7 @@ fn client_bytes(server: &Server) -> u64 {
             + handle.query_bytes.load(Relaxed)
             + handle.query_free.load(Relaxed)
             + handle.argv_bytes.load(Relaxed)
-            + handle
-                .reply_capacity
-                .load(Relaxed)
-                .max(handle.pending_bytes.load(Relaxed))
+            + handle.reply_capacity.load(Relaxed).max(handle.pending())
             + handle.multi_bytes.load(Relaxed)
     });
     bytes.sum::<usize>() as u64
