@@ -169,6 +169,8 @@ pub fn build(config: Config) -> anyhow::Result<Arc<Server>> {
         monitors: Default::default(),
         stats: Default::default(),
         slowlog: Default::default(),
+        large_requests: Default::default(),
+        large_replies: Default::default(),
         latency: Default::default(),
         pause: Default::default(),
         hot: Hot::default(),
@@ -237,6 +239,10 @@ fn publish(server: &Server, config: &Config) {
     let hot = &server.hot;
     hot.slowlog_us
         .store(config.slowlog_log_slower_than, Relaxed);
+    hot.large_request
+        .store(config.commandlog_request_larger_than, Relaxed);
+    hot.large_reply
+        .store(config.commandlog_reply_larger_than, Relaxed);
     hot.latency_ms.store(
         i64::try_from(config.latency_monitor_threshold).unwrap_or(i64::MAX),
         Relaxed,

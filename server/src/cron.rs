@@ -13,6 +13,9 @@ pub async fn run(server: Arc<Server>) {
     loop {
         let hz = u64::from(server.config.load().hz.clamp(1, 500));
         tokio::time::sleep(Duration::from_millis(1000 / hz)).await;
+        if server.hot.cron_paused.load(Relaxed) {
+            continue;
+        }
         let now_ms = unix_ms();
         let began = Instant::now();
         if server.engine.settings.active_expire.load(Relaxed) && !server.hot.paused.load(Relaxed) {

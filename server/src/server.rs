@@ -33,6 +33,10 @@ pub struct Server {
     pub stats: Stats,
     /// Slow commands.
     pub slowlog: SlowLog,
+    /// Requests of at least `commandlog-request-larger-than` bytes.
+    pub large_requests: SlowLog,
+    /// Commands with a reply of at least `commandlog-reply-larger-than` bytes.
+    pub large_replies: SlowLog,
     /// Latency spikes by event.
     pub latency: crate::latency::LatencyMonitor,
     /// Commands paused by CLIENT PAUSE.
@@ -71,6 +75,10 @@ pub struct Server {
 pub struct Hot {
     /// `slowlog-log-slower-than` in microseconds, negative: off.
     pub slowlog_us: AtomicI64,
+    /// `commandlog-request-larger-than` in bytes, negative: off.
+    pub large_request: AtomicI64,
+    /// `commandlog-reply-larger-than` in bytes, negative: off.
+    pub large_reply: AtomicI64,
     /// `latency-monitor-threshold` in milliseconds, 0: off.
     pub latency_ms: AtomicI64,
     /// `latency-tracking`.
@@ -91,6 +99,8 @@ pub struct Hot {
     pub output_soft: [AtomicU64; 3],
     /// Seconds a soft limit may be exceeded.
     pub output_soft_seconds: [AtomicU64; 3],
+    /// The periodic work rests (`DEBUG PAUSE-CRON`).
+    pub cron_paused: AtomicBool,
     /// `maxmemory`, 0: none.
     pub maxmemory: AtomicU64,
 }

@@ -1,15 +1,34 @@
 //! Commands about the server itself, a file per topic.
 
+mod acl;
 mod config;
+mod debug;
 mod docs;
 mod info;
+mod latency;
+mod lolwut;
+mod memory;
+mod slowlog;
+mod sparkline;
+mod state;
 mod table;
 
 use basalt_engine::ReplyError;
 use basalt_engine::command::CommandSpec;
 use basalt_engine::command::spec::{Args, concat};
 
-const ROWS: &[&[CommandSpec]] = &[config::SPECS, info::SPECS, table::SPECS];
+const ROWS: &[&[CommandSpec]] = &[
+    acl::SPECS,
+    config::SPECS,
+    debug::SPECS,
+    info::SPECS,
+    latency::SPECS,
+    lolwut::SPECS,
+    memory::SPECS,
+    slowlog::SPECS,
+    state::SPECS,
+    table::SPECS,
+];
 
 const fn count(parts: &[&[CommandSpec]]) -> usize {
     let (mut part, mut rows) = (0, 0);
