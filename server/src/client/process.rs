@@ -229,7 +229,7 @@ fn reject(
     let is_exec = args
         .first()
         .is_some_and(|name| name.eq_ignore_ascii_case(b"exec"));
-    if is_exec && session.txn.is_some() {
+    if is_exec {
         session.txn = None;
         conn.server.engine.release_watches(session);
         let text = error.0.strip_prefix("ERR ").unwrap_or(&error.0);
