@@ -38,7 +38,7 @@ pub(super) fn wrong_use(words: Args<'_>) -> ReplyError {
     let shown = word(1).get(..128).unwrap_or(word(1));
     ReplyError::err(format_args!(
         "unknown subcommand or wrong number of arguments for '{}'. Try {} HELP.",
-        String::from_utf8_lossy(shown),
+        basalt_engine::shown(shown),
         String::from_utf8_lossy(word(0)).to_uppercase()
     ))
 }
