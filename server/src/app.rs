@@ -8,13 +8,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use basalt_engine::Engine;
-use basalt_engine::command::{DATA_GROUPS, Registry};
+use basalt_engine::command::{CommandSpec, DATA_GROUPS, Registry};
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 use tokio::runtime::Builder;
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::task::LocalSet;
 
+use crate::client::{registry::Clients, tracking::TrackingTable};
 use crate::config::{Config, ConfigStore};
 use crate::net::{Listeners, accept, listen, worker::Workers};
 use crate::pubsub::{KeyspaceEvents, PubSub};
@@ -27,6 +28,7 @@ use crate::{command, cron, logging, memory};
 /// What kept it from starting.
 pub fn run(config: Config, warnings: &[String]) -> anyhow::Result<()> {
     logging::start(&config.logfile, config.loglevel);
+    log_panics();
     announce(&config);
     warnings
         .iter()
@@ -91,6 +93,17 @@ pub fn run(config: Config, warnings: &[String]) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Has every panic logged with where it happened.
+fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic
+            .location()
+            .map_or_else(String::new, |at| format!(" at {}:{}", at.file(), at.line()));
+        let text = panic.payload_as_str().unwrap_or("no text");
+        tracing::error!("Internal error{place}: {text}");
+    }));
+}
+
 fn announce(config: &Config) {
     tracing::info!("oO0OoO0OoO0Oo Basalt is starting oO0OoO0OoO0Oo");
     tracing::info!(
@@ -111,7 +124,7 @@ fn announce(config: &Config) {
 }
 
 /// 40 random hex digits.
-fn random_id() -> anyhow::Result<String> {
+pub(crate) fn random_id() -> anyhow::Result<String> {
     let mut bytes = [0u8; 20];
     getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("no random numbers: {error}"))?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
@@ -122,6 +135,17 @@ fn random_id() -> anyhow::Result<String> {
 /// # Errors
 /// When the system gives no random numbers.
 pub fn build(config: Config) -> anyhow::Result<Arc<Server>> {
+    build_with(config, &[])
+}
+
+/// As `build`, with more commands.
+///
+/// # Errors
+/// When the system gives no random numbers.
+pub(crate) fn build_with(
+    config: Config,
+    more: &[&'static [CommandSpec]],
+) -> anyhow::Result<Arc<Server>> {
     let mut seeds = [0u8; 24];
     getrandom::fill(&mut seeds).map_err(|error| anyhow::anyhow!("no random numbers: {error}"))?;
     let word = |i: usize| u64::from_le_bytes(std::array::from_fn(|j| seeds[i * 8 + j]));
@@ -129,6 +153,8 @@ pub fn build(config: Config) -> anyhow::Result<Arc<Server>> {
     let _ = basalt_engine::structs::hash::init(word(0), word(1));
     basalt_engine::env::seed(word(2));
     let pubsub = Arc::new(PubSub::default());
+    let tracking = Arc::new(TrackingTable::default());
+    let clients = Arc::new(Clients::default());
     let classes = Arc::new(AtomicU32::new(0));
     let renames: Vec<(String, String)> = config
         .renamed_commands
@@ -143,6 +169,7 @@ pub fn build(config: Config) -> anyhow::Result<Arc<Server>> {
     let groups: Vec<_> = DATA_GROUPS
         .iter()
         .chain(command::SERVER_GROUPS)
+        .chain(more)
         .copied()
         .collect();
     let registry = Registry::build(&groups, &renames);
@@ -153,28 +180,34 @@ pub fn build(config: Config) -> anyhow::Result<Arc<Server>> {
         Box::new(KeyspaceEvents {
             pubsub: pubsub.clone(),
             classes: classes.clone(),
+            tracking: tracking.clone(),
+            clients: clients.clone(),
         }),
     );
     let server = Arc::new(Server {
         engine,
         config: ConfigStore::new(config),
-        clients: Default::default(),
+        clients,
+        tracking,
         pubsub,
         monitors: Default::default(),
         stats: Default::default(),
         slowlog: Default::default(),
+        large_requests: Default::default(),
+        large_replies: Default::default(),
         latency: Default::default(),
         pause: Default::default(),
         hot: Hot::default(),
         listeners: Listeners::default(),
         shutdown: Default::default(),
         run_id: random_id()?,
-        replication_id: random_id()?,
+        replication_id: Mutex::new(random_id()?),
         started: Instant::now(),
         started_ms: unix_ms(),
         last_save: AtomicI64::new(unix_ms() / 1000),
         dirty_at_save: AtomicU64::new(0),
         peak_memory: AtomicU64::new(0),
+        average_ttl_ms: (0..databases).map(|_| AtomicI64::new(0)).collect(),
         startup_memory: AtomicU64::new(0),
         password: Mutex::new(None),
     });
@@ -230,6 +263,10 @@ fn publish(server: &Server, config: &Config) {
     let hot = &server.hot;
     hot.slowlog_us
         .store(config.slowlog_log_slower_than, Relaxed);
+    hot.large_request
+        .store(config.commandlog_request_larger_than, Relaxed);
+    hot.large_reply
+        .store(config.commandlog_reply_larger_than, Relaxed);
     hot.latency_ms.store(
         i64::try_from(config.latency_monitor_threshold).unwrap_or(i64::MAX),
         Relaxed,
@@ -239,6 +276,10 @@ fn publish(server: &Server, config: &Config) {
     hot.query_buffer_limit
         .store(config.client_query_buffer_limit, Relaxed);
     hot.maxmemory.store(config.maxmemory, Relaxed);
+    server
+        .tracking
+        .max_keys
+        .store(config.tracking_table_max_keys, Relaxed);
     let limits = &config.client_output_buffer_limit;
     for (class, limit) in [limits.normal, limits.replica, limits.pubsub]
         .iter()

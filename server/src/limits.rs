@@ -1,17 +1,19 @@
-//! `client-output-buffer-limit` and `timeout`: clients that are closed for what they do not do.
+//! `client-output-buffer-limit`, `timeout`, idle buffers: what is done to clients from outside.
 
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::client::Conn;
+use crate::client::describe::REPLY_BLOCK;
 use crate::client::handle::{Handle, signal};
-use crate::server::Server;
+use crate::server::{Server, unix_ms};
 
 impl Server {
     /// Whether the pending output of a client is beyond the limits of its class; counts and
     /// logs if so.
     pub fn output_limit_exceeded(&self, handle: &Handle, pending: usize, now_ms: i64) -> bool {
         let class = handle.class() as usize;
-        let pending = pending as u64;
+        // The first block is not counted, so that a limit does not hit ordinary replies.
+        let pending = pending.saturating_sub(REPLY_BLOCK) as u64;
         let hard = self.hot.output_hard[class].load(Relaxed);
         let soft = self.hot.output_soft[class].load(Relaxed);
         let mut exceeded = hard != 0 && pending >= hard;
@@ -32,44 +34,61 @@ impl Server {
                 .output_buffer_disconnections
                 .fetch_add(1, Relaxed);
             tracing::warn!(
-                "Client id={} addr={} scheduled to be closed ASAP for overcoming of output buffer limits.",
-                handle.id,
-                handle.addr
+                "Client {} scheduled to be closed ASAP for overcoming of output buffer limits.",
+                self.describe(handle)
             );
         }
         exceeded
     }
 
-    /// Closes clients beyond their limits or idle for too long; called by the cron.
+    /// The line of a client for the log.
+    pub fn describe(&self, handle: &Handle) -> String {
+        let line = handle.describe(self.engine.registry, unix_ms());
+        String::from_utf8_lossy(&line).into_owned()
+    }
+
+    /// Closes a client from outside. When this returns it is in no list, gets no messages, and
+    /// no blocked command of it can be served any more.
+    pub fn close_client(&self, handle: &Handle) {
+        handle.close();
+        if let Some(waiter) = handle.waiter.lock().take() {
+            self.engine.blocked.cancel(&waiter);
+        }
+        self.clients.remove(handle.id);
+    }
+
+    /// Closes clients beyond their limits or idle for too long, and has large unused buffers
+    /// given back; called by the cron.
     pub fn check_clients(&self, now_ms: i64) {
         let timeout_s = i64::from(self.config.load().timeout);
         for handle in self.clients.all() {
-            let pending = handle.pending_bytes.load(Relaxed);
-            if pending > 0
-                && handle.signals() & signal::KILL == 0
-                && self.output_limit_exceeded(&handle, pending, now_ms)
-            {
-                handle.raise(signal::KILL);
+            let pending = handle.pending();
+            if pending > 0 && self.output_limit_exceeded(&handle, pending, now_ms) {
+                self.close_client(&handle);
                 continue;
             }
-            let idle = now_ms - handle.last_active_ms.load(Relaxed);
+            let idle_ms = now_ms - handle.last_active_ms.load(Relaxed);
             let exempt = handle.blocked.load(Relaxed)
                 || handle.subscriptions() > 0
                 || handle.monitor.load(Relaxed);
-            if timeout_s > 0 && !exempt && idle / 1000 > timeout_s {
-                tracing::debug!("Closing idle client id={}", handle.id);
-                handle.raise(signal::KILL);
+            if timeout_s > 0 && !exempt && idle_ms / 1000 > timeout_s {
+                tracing::debug!("Closing idle client");
+                self.close_client(&handle);
+                continue;
+            }
+            if handle.wastes_memory(idle_ms) {
+                handle.raise(signal::SHRINK);
             }
         }
     }
 
     /// Removes every trace of a client that is gone.
     pub fn forget_client(&self, conn: &mut Conn) {
+        let handle = conn.handle.clone();
+        handle.gone.store(true, Relaxed);
         self.pubsub.forget(conn);
-        if conn.handle.monitor.load(Relaxed) {
-            let left = self.monitors.remove(conn.handle.id);
-            self.hot.monitoring.store(left, Relaxed);
-        }
-        self.clients.remove(conn.handle.id);
+        self.stop_monitoring(&handle);
+        self.stop_tracking(&handle);
+        self.clients.remove(handle.id);
     }
 }

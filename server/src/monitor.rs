@@ -2,10 +2,12 @@
 
 use std::io::Write;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use parking_lot::RwLock;
 
 use crate::client::handle::Handle;
+use crate::server::Server;
 
 /// The clients in MONITOR mode.
 #[derive(Default)]
@@ -15,18 +17,19 @@ pub struct Monitors {
 
 impl Monitors {
     /// Adds a client.
-    pub fn add(&self, handle: &Arc<Handle>) {
+    fn add(&self, handle: &Arc<Handle>, any: &AtomicBool) {
         let mut list = self.list.write();
         if !list.iter().any(|other| other.id == handle.id) {
             list.push(handle.clone());
         }
+        any.store(true, Relaxed);
     }
 
-    /// Removes a client; whether any is left.
-    pub fn remove(&self, id: u64) -> bool {
+    /// Removes a client; `any` is set to whether one is left.
+    fn remove(&self, id: u64, any: &AtomicBool) {
         let mut list = self.list.write();
         list.retain(|handle| handle.id != id);
-        !list.is_empty()
+        any.store(!list.is_empty(), Relaxed);
     }
 
     /// Shows a command to all of them.
@@ -44,10 +47,24 @@ impl Monitors {
             quote(&mut line, arg);
         }
         line.extend_from_slice(b"\r\n");
-        self.list
-            .read()
-            .iter()
-            .for_each(|handle| handle.push(&line));
+        for handle in self.list.read().iter() {
+            handle.push(&line);
+        }
+    }
+}
+
+impl Server {
+    /// Puts a client in MONITOR mode.
+    pub fn start_monitoring(&self, handle: &Arc<Handle>) {
+        handle.monitor.store(true, Relaxed);
+        self.monitors.add(handle, &self.hot.monitoring);
+    }
+
+    /// Ends MONITOR mode of a client, if it is in it.
+    pub fn stop_monitoring(&self, handle: &Handle) {
+        if handle.monitor.swap(false, Relaxed) {
+            self.monitors.remove(handle.id, &self.hot.monitoring);
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use super::ctx::Ctx;
 use super::registry::Command;
@@ -107,13 +108,12 @@ impl Engine {
         let mut ks = Keyspace::new(self, Held::Nothing, session.db, now_ms);
         ks.no_touch = session.no_touch;
         self.lock(&mut ks, command, session, args);
-        let waker = host.waker();
         let mut ctx = Ctx::new(ks, session, out, host, command);
         let result = ctx.run(command, args);
         let block = ctx.block.take();
         let mut flow = Flow::Done;
         if let Some(request) = block
-            && let Some(waker) = waker
+            && let Some(waker) = ctx.host.waker()
         {
             let waiter = Arc::new(Waiter::new(
                 ctx.session,
@@ -237,6 +237,12 @@ impl Ctx<'_> {
         let result = (command.spec.handler)(self, args);
         if let Err(error) = &result {
             self.out.error(error);
+        }
+        if command.flags.has(Flags::READONLY)
+            && !self.retrying
+            && self.ks.engine.settings.tracking.load(Relaxed)
+        {
+            self.host.after_read(command, args);
         }
         self.settle(args, dirty_before);
         self.command = outer;

@@ -83,6 +83,8 @@ pub trait EventSink: Send + Sync {
     fn keyspace_event(&self, db: usize, class: NotifyClass, event: &str, key: &[u8]);
     /// A key changed while client-side caching is in use.
     fn invalidate(&self, db: usize, key: &[u8]);
+    /// All keys of one or all databases were removed while client-side caching is in use.
+    fn invalidate_all(&self) {}
 }
 
 /// Drops everything.

@@ -3,6 +3,7 @@
 //! The connection task owns the socket; others only append to the outbox, set a request flag
 //! and wake it. Facts for CLIENT LIST are atomics that the task stores once per batch.
 
+use std::sync::Arc;
 use std::sync::atomic::{
     AtomicBool, AtomicI64, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering::*,
 };
@@ -10,7 +11,17 @@ use std::task::Waker;
 
 use parking_lot::Mutex;
 
-use basalt_engine::keyspace::blocked::Wake;
+use basalt_engine::WatchFlag;
+use basalt_engine::keyspace::blocked::{Waiter, Wake};
+
+use super::tracking::Tracking;
+
+/// Buffers of a client that is idle for longer are given back.
+const IDLE_MS: i64 = 2000;
+/// Free space that is not worth giving back.
+const SPARE_BYTES: usize = 4 * 1024;
+/// Query buffers above this are made smaller although the client is active.
+const LARGE_BYTES: usize = 32 * 1024;
 
 /// What kind of client it is, for limits and filters.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -48,6 +59,8 @@ pub mod signal {
     pub const CLOSE_AFTER_REPLY: u8 = 8;
     /// CLIENT PAUSE ended.
     pub const RESUMED: u8 = 16;
+    /// Give back memory of buffers that are larger than recent use.
+    pub const SHRINK: u8 = 32;
 }
 
 /// How CLIENT UNBLOCK ended a wait.
@@ -89,6 +102,8 @@ pub struct Handle {
     pub multi_bytes: AtomicUsize,
     /// Watched keys.
     pub watch: AtomicUsize,
+    /// The flag that watched keys raise, while there are any.
+    pub watch_flag: Mutex<Option<Arc<WatchFlag>>>,
     /// `Command::id` of the last command, `u32::MAX` before the first.
     pub last_command: AtomicU32,
     /// Subscribed channels.
@@ -101,6 +116,18 @@ pub struct Handle {
     pub monitor: AtomicBool,
     /// Blocked by a command.
     pub blocked: AtomicBool,
+    /// Held back by CLIENT PAUSE.
+    pub paused: AtomicBool,
+    /// Closes when its output is written.
+    pub closing: AtomicBool,
+    /// Gone or being closed: nothing reaches it any more.
+    pub gone: AtomicBool,
+    /// The blocked command, so that whoever closes the client can take it off its keys.
+    pub waiter: Mutex<Option<Arc<Waiter>>>,
+    /// Client-side caching.
+    pub tracking: Mutex<Tracking>,
+    /// Client-side caching is on; a copy of `tracking.on`.
+    pub tracks: AtomicBool,
     /// CLIENT NO-EVICT.
     pub no_evict: AtomicBool,
     /// CLIENT NO-TOUCH.
@@ -109,14 +136,16 @@ pub struct Handle {
     pub query_bytes: AtomicUsize,
     /// Capacity of the query buffer beyond `query_bytes`.
     pub query_free: AtomicUsize,
-    /// Bytes of arguments of a request that has not fully arrived.
+    /// Most bytes in the query buffer since the cron last looked.
+    pub query_peak: AtomicUsize,
+    /// Bytes of the arguments of the running command.
     pub argv_bytes: AtomicUsize,
     /// Capacity of the reply buffer.
     pub reply_capacity: AtomicUsize,
     /// Largest recent use of the reply buffer.
     pub reply_peak: AtomicUsize,
-    /// Reply bytes not yet accepted by the socket, outbox included.
-    pub pending_bytes: AtomicUsize,
+    /// Reply bytes not yet accepted by the socket, without the outbox. Stored by the task.
+    pub reply_bytes: AtomicUsize,
     /// Bytes received from it.
     pub net_in: AtomicU64,
     /// Bytes sent to it.
@@ -128,6 +157,8 @@ pub struct Handle {
     /// How CLIENT UNBLOCK ended the wait.
     pub unblock: Mutex<Option<Unblock>>,
     outbox: Mutex<Vec<u8>>,
+    /// Bytes in the outbox; changed under its lock.
+    outbox_bytes: AtomicUsize,
     signals: AtomicU8,
     waker: Mutex<Option<Waker>>,
 }
@@ -161,26 +192,35 @@ impl Handle {
             multi: AtomicI64::new(-1),
             multi_bytes: AtomicUsize::new(0),
             watch: AtomicUsize::new(0),
+            watch_flag: Mutex::new(None),
             last_command: AtomicU32::new(u32::MAX),
             channels: AtomicUsize::new(0),
             patterns: AtomicUsize::new(0),
             shard_channels: AtomicUsize::new(0),
             monitor: AtomicBool::new(false),
             blocked: AtomicBool::new(false),
+            paused: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
+            gone: AtomicBool::new(false),
+            waiter: Mutex::new(None),
+            tracking: Mutex::new(Tracking::default()),
+            tracks: AtomicBool::new(false),
             no_evict: AtomicBool::new(false),
             no_touch: AtomicBool::new(false),
             query_bytes: AtomicUsize::new(0),
             query_free: AtomicUsize::new(0),
+            query_peak: AtomicUsize::new(0),
             argv_bytes: AtomicUsize::new(0),
             reply_capacity: AtomicUsize::new(0),
             reply_peak: AtomicUsize::new(0),
-            pending_bytes: AtomicUsize::new(0),
+            reply_bytes: AtomicUsize::new(0),
             net_in: AtomicU64::new(0),
             net_out: AtomicU64::new(0),
             commands: AtomicU64::new(0),
             soft_since_ms: AtomicI64::new(0),
             unblock: Mutex::new(None),
             outbox: Mutex::new(Vec::new()),
+            outbox_bytes: AtomicUsize::new(0),
             signals: AtomicU8::new(0),
             waker: Mutex::new(None),
         }
@@ -202,26 +242,67 @@ impl Handle {
             + self.shard_channels.load(Relaxed)
     }
 
+    /// Reply bytes not yet accepted by the socket, outbox included.
+    pub fn pending(&self) -> usize {
+        self.reply_bytes.load(Relaxed) + self.outbox_bytes.load(Relaxed)
+    }
+
     /// Appends bytes to what the client will be sent, and wakes it. Bytes for a client that is
-    /// being closed are dropped.
-    pub fn push(&self, bytes: &[u8]) {
-        if self.signals.load(Relaxed) & signal::KILL != 0 {
-            return;
+    /// being closed are dropped, and the answer is false.
+    pub fn push(&self, bytes: &[u8]) -> bool {
+        if self.gone.load(Relaxed) {
+            return false;
         }
-        self.outbox.lock().extend_from_slice(bytes);
-        self.pending_bytes.fetch_add(bytes.len(), Relaxed);
+        let mut outbox = self.outbox.lock();
+        outbox.extend_from_slice(bytes);
+        self.outbox_bytes.store(outbox.len(), Relaxed);
+        drop(outbox);
         self.raise(signal::OUTBOX);
+        true
     }
 
     /// Moves the outbox to the end of `out`.
     pub fn drain_outbox(&self, out: &mut Vec<u8>) {
         let mut outbox = self.outbox.lock();
         self.signals.fetch_and(!signal::OUTBOX, AcqRel);
-        self.pending_bytes.fetch_sub(outbox.len(), Relaxed);
+        self.reply_bytes.fetch_add(outbox.len(), Relaxed);
+        self.outbox_bytes.store(0, Relaxed);
         out.append(&mut outbox);
         if outbox.capacity() > 64 * 1024 {
             *outbox = Vec::new();
         }
+    }
+
+    /// CLIENT UNBLOCK: ends its wait; false if it does not wait.
+    pub fn unblock(&self, how: Unblock) -> bool {
+        let mut slot = self.unblock.lock();
+        if slot.is_some() || !self.blocked.load(Relaxed) || self.gone.load(Relaxed) {
+            return false;
+        }
+        *slot = Some(how);
+        drop(slot);
+        self.raise(signal::UNBLOCKED);
+        true
+    }
+
+    /// Whether its buffers are much larger than its recent use asks for. Starts the next
+    /// observation of its use.
+    pub fn wastes_memory(&self, idle_ms: i64) -> bool {
+        let peak = self.query_peak.swap(0, Relaxed);
+        let (used, free) = (
+            self.query_bytes.load(Relaxed),
+            self.query_free.load(Relaxed),
+        );
+        if idle_ms > IDLE_MS {
+            return free > SPARE_BYTES || self.reply_capacity.load(Relaxed) > SPARE_BYTES;
+        }
+        free > SPARE_BYTES && used + free > LARGE_BYTES && (used + free) / 2 > peak.max(used)
+    }
+
+    /// Asks the task to close the connection at once; from now on nothing reaches the client.
+    pub fn close(&self) {
+        self.gone.store(true, Relaxed);
+        self.raise(signal::KILL);
     }
 
     /// Sets a request flag and wakes the task.
@@ -255,7 +336,7 @@ impl Handle {
 }
 
 /// Wakes the task of a client whose blocked command was served.
-pub struct WakeClient(pub std::sync::Arc<Handle>);
+pub struct WakeClient(pub Arc<Handle>);
 
 impl Wake for WakeClient {
     fn wake(&self) {

@@ -5,21 +5,24 @@
 //!                                            others -> Handle (outbox, signals) ----^
 //! ```
 
+pub mod describe;
 pub mod handle;
 pub mod pause;
 pub mod process;
 pub mod registry;
 pub mod task;
+pub mod tracking;
 
 use std::any::Any;
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use basalt_engine::command::{Command, Ctx};
 use basalt_engine::keyspace::blocked::{Waiter, Wake};
-use basalt_engine::{Host, ReplyError};
+use basalt_engine::{Host, Reply, ReplyError, Session};
 
+use crate::pubsub::Kind;
 use crate::server::Server;
 use crate::stats::WorkerStats;
 use handle::{Handle, WakeClient};
@@ -75,12 +78,14 @@ pub struct Conn {
     pub reply_mode: ReplyMode,
     /// Close when everything written so far was sent.
     pub close_after_reply: bool,
+    /// Close at once, whatever is still to be sent.
+    pub close_now: bool,
+    /// CLIENT CACHING was given for the next command.
+    pub caching: bool,
     /// Subscriptions.
     pub subs: Subscriptions,
     /// Set by a handler that makes its client wait for a time.
     pub wait_until: Option<(i64, Vec<u8>)>,
-    /// Microseconds this client was in blocked commands; taken off their durations.
-    pub in_exec: bool,
     waker: Arc<dyn Wake>,
 }
 
@@ -96,9 +101,10 @@ impl Conn {
             authenticated,
             reply_mode: ReplyMode::On,
             close_after_reply: false,
+            close_now: false,
+            caching: false,
             subs: Subscriptions::default(),
             wait_until: None,
-            in_exec: false,
             waker,
         }
     }
@@ -122,6 +128,43 @@ impl Conn {
             .expect("server commands run on connections only")
     }
 
+    /// The subscriptions of a kind, and where their number is shown to others.
+    pub fn subscriptions(&mut self, kind: Kind) -> (&mut HashSet<Vec<u8>>, &AtomicUsize) {
+        let handle = &self.handle;
+        match kind {
+            Kind::Channel => (&mut self.subs.channels, &handle.channels),
+            Kind::Pattern => (&mut self.subs.patterns, &handle.patterns),
+            Kind::Shard => (&mut self.subs.shard, &handle.shard_channels),
+        }
+    }
+
+    /// Stores what others see of the session.
+    pub fn publish_session(&self, session: &Session) {
+        let handle = &self.handle;
+        handle.db.store(session.db, Relaxed);
+        handle.resp.store(session.resp, Relaxed);
+        let (queued, bytes) = match &session.txn {
+            None => (-1, 0),
+            Some(txn) => (
+                i64::try_from(txn.queue.len()).unwrap_or(i64::MAX),
+                txn.bytes,
+            ),
+        };
+        handle.multi.store(queued, Relaxed);
+        handle.multi_bytes.store(bytes, Relaxed);
+        let watched = session.watched.len();
+        if handle.watch.swap(watched, Relaxed) != watched {
+            *handle.watch_flag.lock() = (watched > 0).then(|| session.watch.clone());
+        }
+    }
+
+    /// Switches to protocol version 2 or 3.
+    pub fn speak(&mut self, session: &mut Session, out: &mut Reply, version: u8) {
+        session.resp = version;
+        out.protocol = Reply::new(version).protocol;
+        self.handle.resp.store(version, Relaxed);
+    }
+
     /// Whether the client is in RESP2 subscribe mode or similar: has any subscription.
     pub fn is_subscriber(&self) -> bool {
         !self.subs.channels.is_empty()
@@ -140,10 +183,7 @@ impl Host for Conn {
         command: &'static Command,
         args: &[&[u8]],
     ) -> Result<(), ReplyError> {
-        if self.server.hot.monitoring.load(Relaxed) {
-            process::feed_monitors(self, command, args, self.handle.db.load(Relaxed));
-        }
-        process::started(self);
+        process::started(self, command, args);
         Ok(())
     }
 
@@ -154,6 +194,14 @@ impl Host for Conn {
         failed: Option<&ReplyError>,
     ) {
         process::finished_queued(self, command, args, failed);
+    }
+
+    fn after_read(&mut self, command: &'static Command, args: &[&[u8]]) {
+        if self.handle.tracks.load(Relaxed) {
+            self.server
+                .tracking
+                .remember(&self.handle, self.caching, command, args);
+        }
     }
 
     fn waker(&self) -> Option<Arc<dyn Wake>> {

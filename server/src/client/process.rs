@@ -1,14 +1,15 @@
 //! From one request to its reply: look-up, the checks in Redis's order, queueing or running,
 //! then counters, slow log and monitors.
 
-use std::sync::atomic::Ordering::Relaxed;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::time::Instant;
 
 use basalt_engine::command::Command;
-use basalt_engine::command::spec::Flags;
+use basalt_engine::command::spec::{Flags, Group};
 use basalt_engine::{Flow, Reply, ReplyError, Session, fail_transaction};
 
-use super::{Conn, ReplyMode, Waiting};
+use super::{Conn, ReplyMode, Waiting, tracking};
 use crate::server::unix_us;
 use crate::stats::bump;
 
@@ -30,39 +31,39 @@ pub fn process(
     time: &mut BatchTime,
 ) -> Waiting {
     let before = reply.buf.len();
-    let command = match conn.server.engine.resolve(args) {
+    if speaks_http(args) {
+        warn_of_http(conn);
+        conn.close_now = true;
+        return Waiting::No;
+    }
+    let server = conn.server.clone();
+    let command = match server.engine.resolve(args) {
         Ok(command) => command,
         Err(error) => {
-            if let Some(known) = conn.server.engine.registry.resolve(args).ok() {
+            let known = server.engine.registry.resolve(args).ok();
+            if let Some(known) = known {
                 bump(&conn.worker.commands[known.id].rejected, 1);
             }
+            note_command(conn, known);
             reject(session, conn, reply, args, &error);
             return answered(conn, reply, before);
         }
     };
-    if let Some(error) = refusal(session, conn, command) {
+    note_command(conn, Some(command));
+    if let Some(error) = refusal(session, conn, command, time.now_ms) {
         bump(&conn.worker.commands[command.id].rejected, 1);
         reject(session, conn, reply, args, &error);
         return answered(conn, reply, before);
     }
-    if conn.server.hot.paused.load(Relaxed)
+    if server.hot.paused.load(Relaxed)
         && let Some(until) = held_back(session, conn, command, time.now_ms)
     {
         return Waiting::Pause(until);
     }
-    conn.handle
-        .last_command
-        .store(u32::try_from(command.id).unwrap_or(u32::MAX), Relaxed);
-    let server = conn.server.clone();
     if server.engine.queue(session, command, args, reply) {
         return answered(conn, reply, before);
     }
-    if server.hot.monitoring.load(Relaxed) {
-        feed_monitors(conn, command, args, session.db);
-    }
-    let flow = server
-        .engine
-        .call(command, session, conn, args, reply, time.now_ms);
+    let flow = run(session, conn, reply, command, args, time.now_ms);
     let ended = Instant::now();
     let nanos = u64::try_from((ended - time.instant).as_nanos()).unwrap_or(u64::MAX);
     time.instant = ended;
@@ -85,10 +86,118 @@ pub fn process(
     };
     bump(&stat.calls, 1);
     bump(&stat.nanos, nanos);
-    observe(conn, command, args, nanos);
+    observe(conn, command, args, nanos, reply.buf.len() - before);
     match waiting {
+        Waiting::No if pushes_replies(command) => Waiting::No,
         Waiting::No => answered(conn, reply, before),
         other => other,
+    }
+}
+
+/// Remembers the last command for CLIENT LIST.
+#[inline]
+fn note_command(conn: &Conn, command: Option<&'static Command>) {
+    let id = command.and_then(|command| u32::try_from(command.id).ok());
+    conn.handle
+        .last_command
+        .store(id.unwrap_or(u32::MAX), Relaxed);
+}
+
+/// Runs a command that passed the checks, with what surrounds it: MONITOR, client-side caching,
+/// and a net under it, so that a defect in one command costs its client and no one else.
+fn run(
+    session: &mut Session,
+    conn: &mut Conn,
+    reply: &mut Reply,
+    command: &'static Command,
+    args: &[&[u8]],
+    now_ms: i64,
+) -> Flow {
+    let server = conn.server.clone();
+    let before = reply.buf.len();
+    if command.spec.group == Group::Connection {
+        conn.publish_session(session);
+        let argv = args.iter().map(|word| word.len()).sum();
+        conn.handle.argv_bytes.store(argv, Relaxed);
+    }
+    let may_block = command.flags.has(Flags::BLOCKING);
+    if may_block {
+        // Set early: whoever sees the client wait may want to unblock it at once.
+        conn.handle.blocked.store(true, Relaxed);
+    }
+    let first = shown_before_it_runs(command);
+    if first && server.hot.monitoring.load(Relaxed) {
+        feed_monitors(conn, command, args);
+    }
+    tracking::set_running(conn.handle.id);
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        server
+            .engine
+            .call(command, session, &mut *conn, args, reply, now_ms)
+    }));
+    tracking::set_running(0);
+    let flow = outcome.unwrap_or_else(|_| {
+        tracing::error!("Internal error in command '{}'", command.name);
+        reply.buf.truncate(before);
+        session.txn = None;
+        let error = ReplyError::err("internal error");
+        reply.error(&error);
+        conn.close_after_reply = true;
+        Flow::Failed(error)
+    });
+    if may_block && !matches!(flow, Flow::Blocked(_)) && conn.wait_until.is_none() {
+        let mut unblock = conn.handle.unblock.lock();
+        *unblock = None;
+        conn.handle.blocked.store(false, Relaxed);
+    }
+    if server.engine.settings.tracking.load(Relaxed) {
+        server.tracking.broadcast();
+        server.tracking.limit();
+    }
+    if conn.caching
+        && session.txn.is_none()
+        && command
+            .parent
+            .is_none_or(|container| container.name != "client")
+    {
+        conn.caching = false;
+    }
+    if !first && server.hot.monitoring.load(Relaxed) {
+        feed_monitors(conn, command, args);
+    }
+    flow
+}
+
+/// Scripts are shown before the commands that they run.
+fn shown_before_it_runs(command: &Command) -> bool {
+    command.spec.group == Group::Scripting && command.flags.has(Flags::SKIP_MONITOR)
+}
+
+/// Commands whose replies are pushes, which CLIENT REPLY does not hold back.
+fn pushes_replies(command: &Command) -> bool {
+    matches!(
+        command.spec.name,
+        "subscribe" | "psubscribe" | "ssubscribe" | "unsubscribe" | "punsubscribe" | "sunsubscribe"
+    )
+}
+
+/// Whether this is a line of an HTTP request: a browser was made to send it.
+fn speaks_http(args: &[&[u8]]) -> bool {
+    args.first().is_some_and(|word| {
+        word.eq_ignore_ascii_case(b"host:") || word.eq_ignore_ascii_case(b"post")
+    })
+}
+
+/// Logs an HTTP request, at most once a minute.
+fn warn_of_http(conn: &Conn) {
+    static LOGGED: AtomicI64 = AtomicI64::new(0);
+    let now = unix_us() / 1_000_000;
+    let last = LOGGED.load(Relaxed);
+    if (now - last).abs() > 60 && LOGGED.swap(now, Relaxed) == last {
+        tracing::warn!(
+            "Possible SECURITY ATTACK detected. It looks like somebody is sending POST or Host: commands to Redis. This is likely due to an attacker attempting to use Cross Protocol Scripting to compromise your Redis instance. Connection from {} aborted.",
+            conn.handle.addr
+        );
     }
 }
 
@@ -120,22 +229,32 @@ fn reject(
     let is_exec = args
         .first()
         .is_some_and(|name| name.eq_ignore_ascii_case(b"exec"));
-    if is_exec && session.txn.is_some() {
+    if is_exec {
         session.txn = None;
         conn.server.engine.release_watches(session);
         let text = error.0.strip_prefix("ERR ").unwrap_or(&error.0);
-        reply.error(&ReplyError::raw(format!(
+        let aborted = ReplyError::raw(format!(
             "EXECABORT Transaction discarded because of: {text}"
-        )));
+        ));
+        reply.error(&aborted);
+        conn.server.stats.count_error(aborted.code());
+        if conn.server.hot.monitoring.load(Relaxed) {
+            show(conn, args);
+        }
     } else {
         fail_transaction(session);
         reply.error(error);
+        conn.server.stats.count_error(error.code());
     }
-    conn.server.stats.count_error(error.code());
 }
 
 /// Why a command may not run now, in the order in which Redis checks.
-fn refusal(session: &Session, conn: &Conn, command: &'static Command) -> Option<ReplyError> {
+fn refusal(
+    session: &Session,
+    conn: &Conn,
+    command: &'static Command,
+    now_ms: i64,
+) -> Option<ReplyError> {
     let server = &conn.server;
     let flags = command.flags;
     if flags.has(Flags::PROTECTED)
@@ -152,8 +271,14 @@ fn refusal(session: &Session, conn: &Conn, command: &'static Command) -> Option<
     {
         return Some(ReplyError::NOT_IN_MULTI);
     }
+    if conn.handle.monitor.load(Relaxed)
+        && flags.any(Flags::WRITE.or(Flags::READONLY).or(Flags::MAY_REPLICATE))
+    {
+        return Some(ReplyError::err("Replica can't interact with the keyspace"));
+    }
     let maxmemory = server.hot.maxmemory.load(Relaxed);
-    if maxmemory != 0 && flags.has(Flags::DENYOOM) && crate::memory::used() > maxmemory {
+    if maxmemory != 0 && flags.has(Flags::DENYOOM) && crate::memory::used_lately(now_ms) > maxmemory
+    {
         return Some(ReplyError::OOM);
     }
     if conn.is_subscriber()
@@ -217,67 +342,112 @@ fn held_back(
     let is_write = |command: &Command| command.flags.any(Flags::WRITE.or(Flags::MAY_REPLICATE));
     let writes = match (&session.txn, command.spec.name) {
         (Some(txn), "exec") => txn.queue.iter().any(|queued| is_write(queued.command)),
-        (Some(_), _) => return None,
-        (None, _) => is_write(command),
+        _ => is_write(command),
     };
-    let exempt = matches!(command.parent.map_or("", |parent| parent.name), "client")
-        && command.spec.name == "unpause";
-    if exempt {
-        None
-    } else {
-        conn.server.pause.holds(writes, now_ms)
+    let container = command.parent.map_or("", |parent| parent.name);
+    if container == "client" && command.spec.name == "unpause" {
+        return None;
     }
+    conn.server.pause.holds(writes, now_ms)
 }
 
 /// Shows a command to MONITOR clients, unless it is one that must not be seen.
-pub fn feed_monitors(conn: &Conn, command: &'static Command, args: &[&[u8]], db: usize) {
-    if command.flags.has(Flags::SKIP_MONITOR)
-        || command.flags.has(Flags::ADMIN) && command.spec.name != "exec"
-    {
-        return;
+fn feed_monitors(conn: &Conn, command: &'static Command, args: &[&[u8]]) {
+    let hidden = command.flags.has(Flags::ADMIN)
+        || command.flags.has(Flags::SKIP_MONITOR) && !shown_before_it_runs(command);
+    if !hidden {
+        show(conn, &redacted(command, args));
     }
-    let hidden: Vec<&[u8]>;
-    let shown = match command.spec.name {
-        "auth" | "hello" => {
-            hidden = redacted(args);
-            &hidden
+}
+
+/// Shows words to MONITOR clients as sent by this client.
+fn show(conn: &Conn, words: &[&[u8]]) {
+    let handle = &conn.handle;
+    let from = if handle.unix {
+        let path = handle.laddr.strip_suffix(":0").unwrap_or(&handle.laddr);
+        format!("unix:{path}")
+    } else {
+        handle.addr.clone()
+    };
+    let db = handle.db.load(Relaxed);
+    conn.server.monitors.feed(unix_us(), db, &from, words);
+}
+
+/// Directives whose values are secrets.
+const SECRETS: &[&[u8]] = &[
+    b"requirepass",
+    b"masterauth",
+    b"primaryauth",
+    b"masteruser",
+    b"primaryuser",
+    b"tls-key-file-pass",
+    b"tls-client-key-file-pass",
+];
+
+/// The words of a request with secrets covered, for MONITOR and the slow log.
+fn redacted<'a>(command: &Command, args: &[&'a [u8]]) -> Vec<&'a [u8]> {
+    let mut shown = args.to_vec();
+    let after = |word: &[u8], from: usize| {
+        let words = args.get(from..).unwrap_or_default();
+        words
+            .iter()
+            .position(|other| other.eq_ignore_ascii_case(word))
+            .map(|at| from + at)
+    };
+    let mut cover = |from: usize, count: usize| {
+        let end = from.saturating_add(count).min(args.len());
+        if let Some(words) = shown.get_mut(from..end) {
+            words.fill(b"(redacted)");
         }
-        _ => args,
     };
-    let from = if conn.handle.unix {
-        format!("unix:{}", conn.handle.laddr)
-    } else {
-        conn.handle.addr.clone()
-    };
-    conn.server.monitors.feed(unix_us(), db, &from, shown);
-}
-
-/// The words of AUTH and HELLO without secrets.
-fn redacted<'a>(args: &[&'a [u8]]) -> Vec<&'a [u8]> {
-    let auth_at = if args
-        .first()
-        .is_some_and(|name| name.eq_ignore_ascii_case(b"auth"))
-    {
-        Some(0)
-    } else {
-        args.iter()
-            .position(|word| word.eq_ignore_ascii_case(b"auth"))
-    };
-    let count = if auth_at == Some(0) { args.len() } else { 2 };
-    args.iter()
-        .enumerate()
-        .map(|(i, word)| {
-            if auth_at.is_some_and(|at| i > at && i <= at + count) {
-                &b"(redacted)"[..]
-            } else {
-                *word
+    let container = command.parent.map_or("", |parent| parent.name);
+    match (container, command.spec.name) {
+        ("", "auth") => cover(1, 2),
+        ("", "hello") => {
+            if let Some(at) = after(b"auth", 2) {
+                cover(at + 1, 2);
             }
-        })
-        .collect()
+        }
+        ("", "migrate") => {
+            if let Some(at) = after(b"auth", 6) {
+                cover(at + 1, 1);
+            }
+            if let Some(at) = after(b"auth2", 6) {
+                cover(at + 1, 2);
+            }
+        }
+        ("acl", "setuser") => cover(2, usize::MAX),
+        ("config", "set") => (2..args.len())
+            .step_by(2)
+            .filter(|at| {
+                SECRETS
+                    .iter()
+                    .any(|name| name.eq_ignore_ascii_case(args[*at]))
+            })
+            .for_each(|at| cover(at + 1, 1)),
+        _ => {}
+    }
+    shown
 }
 
-/// Slow log, latency histogram and latency monitor of a command that ran.
-fn observe(conn: &mut Conn, command: &'static Command, args: &[&[u8]], nanos: u64) {
+/// Bytes of a request as clients send it.
+fn request_bytes(args: &[&[u8]]) -> usize {
+    let digits = |n: usize| n.checked_ilog10().unwrap_or(0) as usize + 1;
+    let words: usize = args
+        .iter()
+        .map(|word| digits(word.len()) + word.len() + 5)
+        .sum();
+    digits(args.len()) + 3 + words
+}
+
+/// Slow log, logs of large commands, latency histogram and latency monitor of a command that ran.
+fn observe(
+    conn: &mut Conn,
+    command: &'static Command,
+    args: &[&[u8]],
+    nanos: u64,
+    reply_bytes: usize,
+) {
     let hot = &conn.server.hot;
     if hot.latency_tracking.load(Relaxed)
         && let Some(mut latency) = conn.worker.commands[command.id].latency.try_lock()
@@ -285,26 +455,44 @@ fn observe(conn: &mut Conn, command: &'static Command, args: &[&[u8]], nanos: u6
         latency.get_or_insert_with(Default::default).record(nanos);
     }
     let micros = nanos / 1000;
-    let slow = hot.slowlog_us.load(Relaxed);
-    if slow >= 0 && micros >= slow as u64 && !command.flags.has(Flags::SKIP_SLOWLOG) {
-        let config = conn.server.config.load();
+    let reaches = |limit: &AtomicI64, value: u64| {
+        u64::try_from(limit.load(Relaxed)).is_ok_and(|limit| value >= limit)
+    };
+    let request_bytes = request_bytes(args) as u64;
+    let slow = reaches(&hot.slowlog_us, micros);
+    let large_request = reaches(&hot.large_request, request_bytes);
+    let large_reply = reaches(&hot.large_reply, reply_bytes as u64);
+    if (slow || large_request || large_reply) && !command.flags.has(Flags::SKIP_SLOWLOG) {
+        let server = &conn.server;
+        let config = server.config.load();
         let name = conn.handle.labels.lock().name.clone();
-        let hidden;
-        let shown = if matches!(command.spec.name, "auth" | "hello") {
-            hidden = redacted(args);
-            &hidden[..]
-        } else {
-            args
-        };
-        let max_len = usize::try_from(config.slowlog_max_len).unwrap_or(usize::MAX);
-        conn.server.slowlog.push(
-            max_len,
-            unix_us() / 1_000_000,
-            micros,
-            shown,
-            &conn.handle.addr,
-            &name,
-        );
+        let words = redacted(command, args);
+        for (wanted, log, max_len, value) in [
+            (slow, &server.slowlog, config.slowlog_max_len, micros),
+            (
+                large_request,
+                &server.large_requests,
+                config.commandlog_large_request_max_len,
+                request_bytes,
+            ),
+            (
+                large_reply,
+                &server.large_replies,
+                config.commandlog_large_reply_max_len,
+                reply_bytes as u64,
+            ),
+        ] {
+            if wanted {
+                log.push(
+                    usize::try_from(max_len).unwrap_or(usize::MAX),
+                    unix_us() / 1_000_000,
+                    value,
+                    &words,
+                    &conn.handle.addr,
+                    &name,
+                );
+            }
+        }
     }
     let threshold = hot.latency_ms.load(Relaxed);
     if threshold > 0 && micros / 1000 >= threshold as u64 {
@@ -324,7 +512,10 @@ thread_local! {
 }
 
 /// A queued command is about to run inside EXEC.
-pub(super) fn started(_conn: &mut Conn) {
+pub(super) fn started(conn: &Conn, command: &'static Command, args: &[&[u8]]) {
+    if shown_before_it_runs(command) && conn.server.hot.monitoring.load(Relaxed) {
+        feed_monitors(conn, command, args);
+    }
     QUEUED_START.set(Some(Instant::now()));
 }
 
@@ -346,5 +537,96 @@ pub(super) fn finished_queued(
         bump(&stat.failed, 1);
         conn.server.stats.count_error(error.code());
     }
-    observe(conn, command, args, nanos);
+    observe(conn, command, args, nanos, 0);
+    if !shown_before_it_runs(command) && conn.server.hot.monitoring.load(Relaxed) {
+        feed_monitors(conn, command, args);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use basalt_engine::command::Ctx;
+    use basalt_engine::command::spec::{Args, CmdResult, CommandSpec, KeyFlags, KeySpec};
+
+    use super::*;
+    use crate::app::build_with;
+    use crate::client::handle::Handle;
+    use crate::config::Config;
+    use crate::server::unix_ms;
+
+    const BROKEN: &[CommandSpec] = &[CommandSpec {
+        name: "broken",
+        arity: 2,
+        flags: Flags::WRITE,
+        keys: &[KeySpec::one(1, KeyFlags::RW)],
+        handler: broken,
+        ..CommandSpec::BLANK
+    }];
+
+    fn broken(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
+        ctx.out.array(3);
+        panic!("on purpose");
+    }
+
+    /// A connection without a socket.
+    struct Caller {
+        session: Session,
+        conn: Conn,
+        reply: Reply,
+    }
+
+    impl Caller {
+        fn new(server: &Arc<crate::server::Server>) -> Caller {
+            let id = server.clients.next_id();
+            let handle = Arc::new(Handle::new(
+                id,
+                "127.0.0.1:1".into(),
+                "127.0.0.1:2".into(),
+                0,
+                false,
+                true,
+                unix_ms(),
+            ));
+            server.clients.add(&handle);
+            let worker = server.stats.add_worker(server.engine.registry.all().len());
+            Caller {
+                session: Session::new(id),
+                conn: Conn::new(server.clone(), handle, worker),
+                reply: Reply::new(2),
+            }
+        }
+
+        fn call(&mut self, line: &str) -> String {
+            let args: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
+            let mut time = BatchTime {
+                now_ms: unix_ms(),
+                instant: Instant::now(),
+            };
+            process(
+                &mut self.session,
+                &mut self.conn,
+                &mut self.reply,
+                &args,
+                &mut time,
+            );
+            String::from_utf8(std::mem::take(&mut self.reply.buf)).expect("text")
+        }
+    }
+
+    #[test]
+    fn a_panic_in_a_command_costs_its_client_only() {
+        let server = build_with(Config::default(), &[BROKEN]).expect("a server");
+        let mut caller = Caller::new(&server);
+        assert_eq!(caller.call("BROKEN k"), "-ERR internal error\r\n");
+        assert!(caller.conn.close_after_reply);
+        let mut other = Caller::new(&server);
+        assert_eq!(other.call("SET k v"), "+OK\r\n");
+        assert_eq!(other.call("MULTI"), "+OK\r\n");
+        assert_eq!(other.call("SET k w"), "+QUEUED\r\n");
+        assert_eq!(other.call("BROKEN k"), "+QUEUED\r\n");
+        assert_eq!(other.call("EXEC"), "-ERR internal error\r\n");
+        assert_eq!(Caller::new(&server).call("GET k"), "$1\r\nw\r\n");
+    }
 }

@@ -41,6 +41,15 @@ impl Clients {
         self.by_id.read().values().cloned().collect()
     }
 
+    /// Number of clients that wait in a blocking command or for the end of a pause.
+    pub fn blocked_count(&self) -> usize {
+        self.by_id
+            .read()
+            .values()
+            .filter(|handle| handle.blocked.load(Relaxed) || handle.paused.load(Relaxed))
+            .count()
+    }
+
     /// Number of clients.
     pub fn len(&self) -> usize {
         self.by_id.read().len()

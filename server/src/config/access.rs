@@ -93,7 +93,7 @@ impl SetError {
 }
 
 fn printable(name: &[u8]) -> String {
-    String::from_utf8_lossy(name).into_owned()
+    basalt_engine::shown(name)
 }
 
 impl Config {

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use basalt_engine::keyspace::notify::{EventSink, NotifyClass};
 use basalt_formats::glob;
@@ -14,6 +14,8 @@ use parking_lot::RwLock;
 
 use crate::client::Conn;
 use crate::client::handle::Handle;
+use crate::client::registry::Clients;
+use crate::client::tracking::TrackingTable;
 
 /// The three kinds of subscription.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,109 +35,55 @@ type Listeners = HashMap<Vec<u8>, Vec<Arc<Handle>>>;
 pub struct PubSub {
     channels: RwLock<Listeners>,
     shard: RwLock<Listeners>,
-    /// In the order in which patterns were first subscribed, as messages are delivered.
-    patterns: RwLock<Vec<(Vec<u8>, Vec<Arc<Handle>>)>>,
+    patterns: RwLock<Listeners>,
 }
 
 impl PubSub {
+    fn listeners_of(&self, kind: Kind) -> &RwLock<Listeners> {
+        match kind {
+            Kind::Channel => &self.channels,
+            Kind::Pattern => &self.patterns,
+            Kind::Shard => &self.shard,
+        }
+    }
+
     /// Subscribes a client; false if it was already.
     pub fn subscribe(&self, conn: &mut Conn, kind: Kind, name: &[u8]) -> bool {
-        let handle = conn.handle.clone();
-        match kind {
-            Kind::Channel => {
-                if !conn.subs.channels.insert(name.to_vec()) {
-                    return false;
-                }
-                self.channels
-                    .write()
-                    .entry(name.to_vec())
-                    .or_default()
-                    .push(handle);
-                conn.handle
-                    .channels
-                    .store(conn.subs.channels.len(), Relaxed);
-            }
-            Kind::Shard => {
-                if !conn.subs.shard.insert(name.to_vec()) {
-                    return false;
-                }
-                self.shard
-                    .write()
-                    .entry(name.to_vec())
-                    .or_default()
-                    .push(handle);
-                conn.handle
-                    .shard_channels
-                    .store(conn.subs.shard.len(), Relaxed);
-            }
-            Kind::Pattern => {
-                if !conn.subs.patterns.insert(name.to_vec()) {
-                    return false;
-                }
-                let mut patterns = self.patterns.write();
-                match patterns.iter_mut().find(|(pattern, _)| pattern == name) {
-                    Some((_, listeners)) => listeners.push(handle),
-                    None => patterns.push((name.to_vec(), vec![handle])),
-                }
-                conn.handle
-                    .patterns
-                    .store(conn.subs.patterns.len(), Relaxed);
-            }
+        let (own, count) = conn.subscriptions(kind);
+        if !own.insert(name.to_vec()) {
+            return false;
         }
+        count.store(own.len(), Relaxed);
+        let handle = conn.handle.clone();
+        let mut all = self.listeners_of(kind).write();
+        all.entry(name.to_vec()).or_default().push(handle);
         true
     }
 
     /// Unsubscribes a client; false if it was not subscribed.
     pub fn unsubscribe(&self, conn: &mut Conn, kind: Kind, name: &[u8]) -> bool {
-        let id = conn.handle.id;
-        match kind {
-            Kind::Channel => {
-                if !conn.subs.channels.remove(name) {
-                    return false;
-                }
-                remove(&mut self.channels.write(), name, id);
-                conn.handle
-                    .channels
-                    .store(conn.subs.channels.len(), Relaxed);
-            }
-            Kind::Shard => {
-                if !conn.subs.shard.remove(name) {
-                    return false;
-                }
-                remove(&mut self.shard.write(), name, id);
-                conn.handle
-                    .shard_channels
-                    .store(conn.subs.shard.len(), Relaxed);
-            }
-            Kind::Pattern => {
-                if !conn.subs.patterns.remove(name) {
-                    return false;
-                }
-                let mut patterns = self.patterns.write();
-                if let Some((_, listeners)) =
-                    patterns.iter_mut().find(|(pattern, _)| pattern == name)
-                {
-                    listeners.retain(|handle| handle.id != id);
-                }
-                patterns.retain(|(_, listeners)| !listeners.is_empty());
-                conn.handle
-                    .patterns
-                    .store(conn.subs.patterns.len(), Relaxed);
-            }
+        let (own, count) = conn.subscriptions(kind);
+        if !own.remove(name) {
+            return false;
         }
+        count.store(own.len(), Relaxed);
+        remove(&mut self.listeners_of(kind).write(), name, conn.handle.id);
         true
     }
 
     /// Drops all subscriptions of a client.
     pub fn forget(&self, conn: &mut Conn) {
-        for name in conn.subs.channels.clone() {
-            self.unsubscribe(conn, Kind::Channel, &name);
-        }
-        for name in conn.subs.shard.clone() {
-            self.unsubscribe(conn, Kind::Shard, &name);
-        }
-        for name in conn.subs.patterns.clone() {
-            self.unsubscribe(conn, Kind::Pattern, &name);
+        for kind in [Kind::Channel, Kind::Pattern, Kind::Shard] {
+            let (own, count) = conn.subscriptions(kind);
+            let names = std::mem::take(own);
+            count.store(0, Relaxed);
+            if names.is_empty() {
+                continue;
+            }
+            let mut all = self.listeners_of(kind).write();
+            for name in &names {
+                remove(&mut all, name, conn.handle.id);
+            }
         }
     }
 
@@ -163,12 +111,9 @@ impl PubSub {
 
     /// Channels with listeners that match a pattern.
     pub fn names(&self, kind: Kind, pattern: Option<&[u8]>) -> Vec<Vec<u8>> {
-        let map = if kind == Kind::Shard {
-            self.shard.read()
-        } else {
-            self.channels.read()
-        };
-        map.keys()
+        self.listeners_of(kind)
+            .read()
+            .keys()
             .filter(|name| pattern.is_none_or(|pattern| glob::glob_match(pattern, name, false)))
             .cloned()
             .collect()
@@ -176,21 +121,12 @@ impl PubSub {
 
     /// Number of listeners of a channel.
     pub fn listeners(&self, kind: Kind, name: &[u8]) -> usize {
-        let map = if kind == Kind::Shard {
-            self.shard.read()
-        } else {
-            self.channels.read()
-        };
-        map.get(name).map_or(0, Vec::len)
+        self.listeners_of(kind).read().get(name).map_or(0, Vec::len)
     }
 
     /// Number of channels or distinct patterns with listeners.
     pub fn count(&self, kind: Kind) -> usize {
-        match kind {
-            Kind::Channel => self.channels.read().len(),
-            Kind::Shard => self.shard.read().len(),
-            Kind::Pattern => self.patterns.read().len(),
-        }
+        self.listeners_of(kind).read().len()
     }
 }
 
@@ -203,8 +139,9 @@ fn remove(map: &mut Listeners, name: &[u8], id: u64) {
     }
 }
 
-/// Sends one push to each listener; encoded once per protocol.
+/// Sends one push to each listener; encoded once per protocol. The number of those reached.
 fn deliver(listeners: &[Arc<Handle>], kind: &[u8], parts: &[&[u8]]) -> usize {
+    let mut reached = 0;
     let mut encoded: [Option<Vec<u8>>; 2] = [None, None];
     for handle in listeners {
         let resp3 = handle.resp.load(Relaxed) == 3;
@@ -223,9 +160,9 @@ fn deliver(listeners: &[Arc<Handle>], kind: &[u8], parts: &[&[u8]]) -> usize {
             parts.iter().for_each(|part| encode::bulk(&mut out, part));
             out
         });
-        handle.push(bytes);
+        reached += usize::from(handle.push(bytes));
     }
-    listeners.len()
+    reached
 }
 
 /// Publishes keyspace events of the engine.
@@ -233,7 +170,11 @@ pub struct KeyspaceEvents {
     /// Where to.
     pub pubsub: Arc<PubSub>,
     /// `notify-keyspace-events` as class bits.
-    pub classes: Arc<std::sync::atomic::AtomicU32>,
+    pub classes: Arc<AtomicU32>,
+    /// Client-side caching.
+    pub tracking: Arc<TrackingTable>,
+    /// The clients.
+    pub clients: Arc<Clients>,
 }
 
 impl EventSink for KeyspaceEvents {
@@ -250,7 +191,11 @@ impl EventSink for KeyspaceEvents {
         }
     }
 
-    fn invalidate(&self, _db: usize, _key: &[u8]) {
-        // Client-side caching is not offered yet: nobody can be tracking.
+    fn invalidate(&self, _db: usize, key: &[u8]) {
+        self.tracking.invalidate(key);
+    }
+
+    fn invalidate_all(&self) {
+        self.tracking.invalidate_all(&self.clients.all());
     }
 }

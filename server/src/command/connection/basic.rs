@@ -1,5 +1,7 @@
 //! PING, ECHO, QUIT, SELECT.
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use basalt_engine::ReplyError;
 use basalt_engine::command::spec::{
     Acl, ArgSpec, ArgType, Args, CmdResult, CommandSpec, Flags, Group,
@@ -8,7 +10,7 @@ use basalt_engine::command::{Ctx, args};
 
 use crate::client::Conn;
 
-/// The group's rows.
+/// The rows of this file.
 pub(super) const SPECS: &[CommandSpec] = &[
     CommandSpec {
         name: "ping",
@@ -100,13 +102,10 @@ fn quit(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
 }
 
 fn select(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {
-    let index = args::int(words[1])?;
-    let db = usize::try_from(index)
-        .ok()
-        .filter(|db| *db < ctx.engine().databases())
-        .ok_or(ReplyError::DB_OUT_OF_RANGE)?;
+    let db = args::database(words[1], ctx.engine().databases())?;
     ctx.session.db = db;
     ctx.ks.select(db);
+    Conn::of(ctx).handle.db.store(db, Relaxed);
     ctx.out.ok();
     Ok(())
 }

@@ -1,0 +1,274 @@
+//! The task of a connection: reads, processes what is complete, writes, waits.
+//!
+//! One future polls everything the client may wait for (socket readable, pending output
+//! writable, a signal from another thread, a deadline), so an idle connection costs one
+//! registered waker and no buffer: memory to read into is reserved when there is something to
+//! read, and given back after a while. Replies of a batch leave in one write.
+
+mod batch;
+mod output;
+mod wait;
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll};
+
+use bytes::BytesMut;
+use tokio::io::AsyncWrite;
+use tokio::time::Sleep;
+
+use basalt_engine::{Reply, Session};
+use basalt_formats::resp::decode::{Decoder, Request};
+
+use super::handle::{Handle, signal};
+use super::{Conn, Waiting};
+use crate::net::stream::Stream;
+use crate::server::{Server, unix_ms};
+use crate::stats::{WorkerStats, bump};
+use batch::Batch;
+
+/// Free space wanted in the query buffer before a read.
+const READ_CHUNK: usize = 16 * 1024;
+/// Output that makes a batch pause to write.
+const WRITE_CHUNK: usize = 256 * 1024;
+/// Buffers of a client idle for longer, in milliseconds, are given back whole.
+const IDLE_MS: i64 = 2000;
+
+enum Event {
+    Read(io::Result<usize>),
+    Written,
+    WriteFailed,
+    Resume,
+    Signal,
+    Deadline,
+}
+
+/// A connection and its task's state.
+pub struct Client {
+    stream: Stream,
+    session: Session,
+    conn: Conn,
+    /// Replies from `written` on are still to be sent.
+    reply: Reply,
+    written: usize,
+    /// Requests that are not processed yet.
+    buf: BytesMut,
+    decoder: Decoder,
+    request: Request,
+    waiting: Waiting,
+    timer: Option<Pin<Box<Sleep>>>,
+    /// Nothing more is read or processed; closes when all is written.
+    closing: bool,
+    /// The peer sends no more.
+    eof: bool,
+    /// The buffer holds a part of a request only.
+    starved: bool,
+    /// Complete requests are left in the buffer although the client does not wait.
+    resume: bool,
+}
+
+impl Client {
+    /// A client on a fresh socket.
+    pub fn new(
+        stream: Stream,
+        server: Arc<Server>,
+        handle: Arc<Handle>,
+        worker: Arc<WorkerStats>,
+    ) -> Client {
+        Client {
+            stream,
+            session: Session::new(handle.id),
+            conn: Conn::new(server, handle, worker),
+            reply: Reply::new(2),
+            written: 0,
+            buf: BytesMut::new(),
+            decoder: Decoder::new(),
+            request: Request::new(),
+            waiting: Waiting::No,
+            timer: None,
+            closing: false,
+            eof: false,
+            starved: false,
+            resume: false,
+        }
+    }
+
+    /// Serves the client until it goes away.
+    pub async fn run(mut self) {
+        loop {
+            match self.next_event().await {
+                Event::Read(Ok(0)) if matches!(self.waiting, Waiting::No) => self.eof = true,
+                Event::Read(Ok(0) | Err(_)) | Event::WriteFailed => return,
+                Event::Read(Ok(n)) => self.received(n),
+                Event::Written | Event::Resume => {}
+                Event::Deadline => self.deadline(),
+                Event::Signal => {
+                    if !self.signalled() {
+                        return;
+                    }
+                }
+            }
+            if !self.work() {
+                return;
+            }
+        }
+    }
+
+    /// Processes what is there and writes what can be written; false: close now.
+    fn work(&mut self) -> bool {
+        self.resume = false;
+        loop {
+            let batch = self.run_batch();
+            self.publish_facts();
+            if matches!(batch, Batch::Abort) || self.over_limits() || !self.flush_now() {
+                return false;
+            }
+            match batch {
+                Batch::More if self.pending() == 0 => {}
+                Batch::More => {
+                    self.resume = true;
+                    return true;
+                }
+                Batch::Drained | Batch::Stalled | Batch::Abort => break,
+            }
+        }
+        if self.eof {
+            // Nobody is there to wait for; what was answered may still be read.
+            self.closing = true;
+            if !matches!(self.waiting, Waiting::No) {
+                return false;
+            }
+        }
+        if self.closing {
+            self.conn.handle.closing.store(true, Relaxed);
+        }
+        !(self.closing && self.pending() == 0)
+    }
+
+    /// Waits for the next thing that happens to this client.
+    async fn next_event(&mut self) -> Event {
+        let mut armed = false;
+        poll_fn(|cx| self.poll_event(cx, &mut armed)).await
+    }
+
+    fn poll_event(&mut self, cx: &mut Context<'_>, armed: &mut bool) -> Poll<Event> {
+        let handle = &self.conn.handle;
+        if !*armed {
+            handle.set_waker(cx.waker());
+            *armed = true;
+        }
+        if handle.signals() != 0 {
+            return Poll::Ready(Event::Signal);
+        }
+        if self.pending() > 0 {
+            let unsent = self.reply.buf.get(self.written..).unwrap_or_default();
+            match Pin::new(&mut self.stream).poll_write(cx, unsent) {
+                Poll::Ready(Ok(n)) if n > 0 => {
+                    self.sent(n);
+                    return Poll::Ready(Event::Written);
+                }
+                Poll::Ready(_) => return Poll::Ready(Event::WriteFailed),
+                Poll::Pending => {}
+            }
+        }
+        if self.resume {
+            // The others on this thread have a turn first.
+            self.resume = false;
+            cx.waker().wake_by_ref();
+            return Poll::Ready(Event::Resume);
+        }
+        if !self.closing && !self.eof {
+            while self.stream.poll_read_ready(cx).is_ready() {
+                if self.buf.capacity() - self.buf.len() < READ_CHUNK / 4 {
+                    self.buf.reserve(READ_CHUNK);
+                }
+                match self.stream.try_read_buf(&mut self.buf) {
+                    Err(error)
+                        if matches!(
+                            error.kind(),
+                            io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+                        ) => {}
+                    result => return Poll::Ready(Event::Read(result)),
+                }
+            }
+        }
+        if let Some(timer) = &mut self.timer
+            && timer.as_mut().poll(cx).is_ready()
+        {
+            return Poll::Ready(Event::Deadline);
+        }
+        Poll::Pending
+    }
+
+    fn received(&mut self, n: usize) {
+        self.starved = false;
+        let handle = &self.conn.handle;
+        bump(&self.conn.worker.net_in, n as u64);
+        bump(&self.conn.worker.reads, 1);
+        bump(&handle.net_in, n as u64);
+        handle.last_active_ms.store(unix_ms(), Relaxed);
+    }
+
+    /// Acts on signals; false: close now.
+    fn signalled(&mut self) -> bool {
+        let handle = self.conn.handle.clone();
+        let signals = handle.signals();
+        if signals & signal::KILL != 0 {
+            return false;
+        }
+        if signals & signal::OUTBOX != 0 {
+            handle.drain_outbox(&mut self.reply.buf);
+        }
+        if signals & signal::UNBLOCKED != 0 {
+            handle.clear(signal::UNBLOCKED);
+            self.unblocked();
+        }
+        if signals & signal::RESUMED != 0 {
+            handle.clear(signal::RESUMED);
+            if matches!(self.waiting, Waiting::Pause(_)) {
+                self.stop_waiting();
+            }
+        }
+        if signals & signal::CLOSE_AFTER_REPLY != 0 {
+            handle.clear(signal::CLOSE_AFTER_REPLY);
+            self.closing = true;
+        }
+        if signals & signal::SHRINK != 0 {
+            handle.clear(signal::SHRINK);
+            self.shrink();
+        }
+        true
+    }
+
+    /// Gives back buffer memory: all that is free when idle, else half of the query buffer.
+    fn shrink(&mut self) {
+        let idle_ms = unix_ms() - self.conn.handle.last_active_ms.load(Relaxed);
+        let keep = if idle_ms > IDLE_MS {
+            self.request.shrink_to(0, 0);
+            if self.pending() == 0 {
+                self.reply.buf = Vec::new();
+                self.written = 0;
+            }
+            self.buf.len()
+        } else {
+            self.buf.len().max(self.buf.capacity() / 2)
+        };
+        let mut smaller = BytesMut::with_capacity(keep);
+        smaller.extend_from_slice(&self.buf);
+        self.buf = smaller;
+    }
+}
+
+impl Drop for Client {
+    /// Whatever ended the task, nothing of the client stays behind.
+    fn drop(&mut self) {
+        if let Waiting::Keys(waiter) = &self.waiting {
+            self.conn.server.engine.blocked.cancel(waiter);
+        }
+        self.conn.server.engine.release_watches(&mut self.session);
+        self.conn.server.clone().forget_client(&mut self.conn);
+    }
+}

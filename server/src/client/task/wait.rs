@@ -1,0 +1,139 @@
+//! A client that waits: for keys, for a time, for the end of a pause.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use basalt_engine::command::ctx::timed_out;
+use basalt_engine::keyspace::blocked::{OnTimeout, Served, Waiter};
+use basalt_engine::{Reply, ReplyError};
+
+use super::Client;
+use crate::client::handle::Unblock;
+use crate::client::{ReplyMode, Waiting};
+use crate::server::unix_ms;
+use crate::stats::bump;
+
+const UNBLOCKED: &str = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
+/// Longest sleep; a longer wait sleeps again.
+const MAX_SLEEP_MS: u64 = 1 << 40;
+
+impl Client {
+    /// Begins to wait.
+    pub(super) fn wait(&mut self, waiting: Waiting) {
+        let deadline_ms = match &waiting {
+            Waiting::Keys(waiter) => waiter.deadline_ms,
+            Waiting::Until(until, _) => (*until != i64::MAX).then_some(*until),
+            Waiting::Pause(until) => Some(*until),
+            Waiting::No => None,
+        };
+        self.set_timer(deadline_ms);
+        let handle = &self.conn.handle;
+        let paused = matches!(waiting, Waiting::Pause(_));
+        handle.paused.store(paused, Relaxed);
+        handle.blocked.store(!paused, Relaxed);
+        if let Waiting::Keys(waiter) = &waiting {
+            *handle.waiter.lock() = Some(waiter.clone());
+        }
+        self.waiting = waiting;
+    }
+
+    fn set_timer(&mut self, deadline_ms: Option<i64>) {
+        self.timer = deadline_ms.map(|at| {
+            let left = u64::try_from(at.saturating_sub(unix_ms())).unwrap_or(0);
+            Box::pin(tokio::time::sleep(Duration::from_millis(
+                left.min(MAX_SLEEP_MS),
+            )))
+        });
+    }
+
+    /// Ends the wait without a reply.
+    pub(super) fn stop_waiting(&mut self) {
+        let handle = &self.conn.handle;
+        self.waiting = Waiting::No;
+        self.timer = None;
+        handle.paused.store(false, Relaxed);
+        let mut unblock = handle.unblock.lock();
+        *unblock = None;
+        handle.blocked.store(false, Relaxed);
+        drop(unblock);
+        *handle.waiter.lock() = None;
+    }
+
+    /// Ends the wait with this reply.
+    fn end_wait(&mut self, bytes: &[u8]) {
+        match self.conn.reply_mode {
+            ReplyMode::On => self.reply.buf.extend_from_slice(bytes),
+            ReplyMode::Off => {}
+            ReplyMode::SkipNext => self.conn.reply_mode = ReplyMode::Skip,
+            ReplyMode::Skip => self.conn.reply_mode = ReplyMode::On,
+        }
+        if let Waiting::Keys(waiter) = &self.waiting {
+            bump(&self.conn.worker.processed, 1);
+            bump(&self.conn.worker.commands[waiter.command.id].calls, 1);
+        }
+        self.stop_waiting();
+    }
+
+    fn on_timeout(&self, on_timeout: OnTimeout) -> Vec<u8> {
+        let mut out = Reply::new(self.session.resp);
+        timed_out(&mut out, on_timeout);
+        out.buf
+    }
+
+    fn unblocked_error(&self) -> Vec<u8> {
+        let mut out = Reply::new(self.session.resp);
+        out.error(&ReplyError::raw(UNBLOCKED));
+        self.conn.server.stats.count_error("UNBLOCKED");
+        out.buf
+    }
+
+    /// The reply of a served waiter, if there is one.
+    fn outcome(&self, waiter: &Waiter) -> Option<Vec<u8>> {
+        match waiter.take_outcome()? {
+            Served::Reply(bytes) => Some(bytes),
+            Served::TimedOut => Some(self.on_timeout(waiter.on_timeout)),
+        }
+    }
+
+    /// A blocked command was served, or CLIENT UNBLOCK ended it.
+    pub(super) fn unblocked(&mut self) {
+        let forced = *self.conn.handle.unblock.lock();
+        let reply = match &self.waiting {
+            Waiting::Keys(waiter) => match forced {
+                Some(how) if self.conn.server.engine.blocked.cancel(waiter) => Some(match how {
+                    Unblock::Timeout => self.on_timeout(waiter.on_timeout),
+                    Unblock::Error => self.unblocked_error(),
+                }),
+                _ => self.outcome(waiter),
+            },
+            Waiting::Until(_, bytes) => forced.map(|how| match how {
+                Unblock::Timeout => bytes.clone(),
+                Unblock::Error => self.unblocked_error(),
+            }),
+            Waiting::No | Waiting::Pause(_) => None,
+        };
+        if let Some(reply) = reply {
+            self.end_wait(&reply);
+        }
+    }
+
+    /// The time of a wait is up.
+    pub(super) fn deadline(&mut self) {
+        let reply = match &self.waiting {
+            Waiting::Keys(waiter) if self.conn.server.engine.blocked.cancel(waiter) => {
+                Some(self.on_timeout(waiter.on_timeout))
+            }
+            Waiting::Keys(waiter) => self.outcome(waiter),
+            Waiting::Until(until, bytes) => (*until <= unix_ms()).then(|| bytes.clone()),
+            Waiting::Pause(_) | Waiting::No => Some(Vec::new()),
+        };
+        match reply {
+            Some(_) if matches!(self.waiting, Waiting::Pause(_) | Waiting::No) => {
+                self.stop_waiting();
+            }
+            Some(reply) => self.end_wait(&reply),
+            // Being served at this moment, or the clock is behind the timer: look again soon.
+            None => self.set_timer(Some(unix_ms() + 1)),
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! WAIT, WAITAOF, ROLE, REPLICAOF of a primary without replicas.
+
+use basalt_engine::command::spec::{
+    Acl, ArgSpec, ArgType, Args, CmdResult, CommandSpec, Flags, Group,
+};
+use basalt_engine::command::{Ctx, args};
+use basalt_engine::{Reply, ReplyError};
+
+use super::timeout_ms;
+use crate::client::Conn;
+
+/// The group's rows.
+pub(super) const SPECS: &[CommandSpec] = &[
+    CommandSpec {
+        name: "wait",
+        since: "3.0.0",
+        summary: "Waits until enough replicas have confirmed this connection's earlier writes.",
+        complexity: "O(1)",
+        arity: 3,
+        flags: Flags::BLOCKING,
+        acl: Acl::CONNECTION,
+        args: &[
+            ArgSpec::new("numreplicas", ArgType::Integer),
+            ArgSpec::new("timeout", ArgType::Integer),
+        ],
+        tips: &["request_policy:all_shards", "response_policy:agg_min"],
+        handler: wait,
+        ..CommandSpec::BLANK
+    },
+    CommandSpec {
+        name: "waitaof",
+        since: "7.2.0",
+        summary: "Waits until this connection's earlier writes are synced to append-only files here or \
+            on replicas.",
+        complexity: "O(1)",
+        arity: 4,
+        flags: Flags::BLOCKING,
+        acl: Acl::CONNECTION,
+        args: &[
+            ArgSpec::new("numlocal", ArgType::Integer),
+            ArgSpec::new("numreplicas", ArgType::Integer),
+            ArgSpec::new("timeout", ArgType::Integer),
+        ],
+        tips: &["request_policy:all_shards", "response_policy:agg_min"],
+        handler: waitaof,
+        ..CommandSpec::BLANK
+    },
+    CommandSpec {
+        name: "role",
+        group: Group::Server,
+        since: "2.8.12",
+        summary: "Tells whether the server is a primary or replica, and how replication stands.",
+        complexity: "O(1)",
+        flags: Flags::NOSCRIPT
+            .or(Flags::LOADING)
+            .or(Flags::STALE)
+            .or(Flags::FAST)
+            .or(Flags::SENTINEL),
+        acl: Acl::ADMIN.or(Acl::DANGEROUS),
+        handler: role,
+        ..CommandSpec::BLANK
+    },
+    CommandSpec {
+        name: "replicaof",
+        group: Group::Server,
+        since: "5.0.0",
+        summary: "Makes this server a replica of another, or a primary again.",
+        complexity: "O(1)",
+        arity: 3,
+        flags: Flags::NO_ASYNC_LOADING
+            .or(Flags::ADMIN)
+            .or(Flags::NOSCRIPT)
+            .or(Flags::STALE),
+        args: &[ArgSpec {
+            args: &[
+                ArgSpec {
+                    args: &[
+                        ArgSpec::new("host", ArgType::String),
+                        ArgSpec::new("port", ArgType::Integer),
+                    ],
+                    ..ArgSpec::new("host-port", ArgType::Block)
+                },
+                ArgSpec {
+                    args: &[
+                        ArgSpec {
+                            token: "NO",
+                            ..ArgSpec::new("no", ArgType::PureToken)
+                        },
+                        ArgSpec {
+                            token: "ONE",
+                            ..ArgSpec::new("one", ArgType::PureToken)
+                        },
+                    ],
+                    ..ArgSpec::new("no-one", ArgType::Block)
+                },
+            ],
+            ..ArgSpec::new("args", ArgType::OneOf)
+        }],
+        handler: replicaof,
+        ..CommandSpec::BLANK
+    },
+    CommandSpec {
+        name: "slaveof",
+        group: Group::Server,
+        summary: "Makes this server a replica of another, or a primary again.",
+        complexity: "O(1)",
+        arity: 3,
+        flags: Flags::NO_ASYNC_LOADING
+            .or(Flags::ADMIN)
+            .or(Flags::NOSCRIPT)
+            .or(Flags::STALE),
+        args: &[ArgSpec {
+            args: &[
+                ArgSpec {
+                    args: &[
+                        ArgSpec::new("host", ArgType::String),
+                        ArgSpec::new("port", ArgType::Integer),
+                    ],
+                    ..ArgSpec::new("host-port", ArgType::Block)
+                },
+                ArgSpec {
+                    args: &[
+                        ArgSpec {
+                            token: "NO",
+                            ..ArgSpec::new("no", ArgType::PureToken)
+                        },
+                        ArgSpec {
+                            token: "ONE",
+                            ..ArgSpec::new("one", ArgType::PureToken)
+                        },
+                    ],
+                    ..ArgSpec::new("no-one", ArgType::Block)
+                },
+            ],
+            ..ArgSpec::new("args", ArgType::OneOf)
+        }],
+        deprecated_since: "5.0.0",
+        replaced_by: "`REPLICAOF`",
+        handler: slaveof,
+        ..CommandSpec::BLANK
+    },
+];
+
+/// Answers at once if nothing more is wanted or waiting is not allowed; otherwise the reply
+/// comes when the time is up, because no replica will ever confirm anything.
+fn answer(ctx: &mut Ctx<'_>, enough: bool, until: Option<i64>, reply: impl Fn(&mut Reply)) {
+    if enough || ctx.session.deny_blocking {
+        return reply(ctx.out);
+    }
+    let mut later = Reply::new(ctx.session.resp);
+    reply(&mut later);
+    Conn::of(ctx).wait_until = Some((until.unwrap_or(i64::MAX), later.buf));
+}
+
+fn wait(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {
+    let replicas = args::int(words[1])?;
+    let until = timeout_ms(words[2], ctx.ks.now_ms)?;
+    answer(ctx, replicas <= 0, until, |out| out.int(0));
+    Ok(())
+}
+
+fn waitaof(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {
+    let local = args::int_in(words[1], 0, 1, "")?;
+    let replicas = args::positive(words[2])?;
+    let until = timeout_ms(words[3], ctx.ks.now_ms)?;
+    if local > 0 {
+        return Err(ReplyError::err(
+            "WAITAOF cannot be used when numlocal is set but appendonly is disabled.",
+        ));
+    }
+    answer(ctx, replicas == 0, until, |out| {
+        out.array(2);
+        out.int(0);
+        out.int(0);
+    });
+    Ok(())
+}
+
+fn role(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
+    ctx.out.array(3);
+    ctx.out.bulk(b"master");
+    ctx.out.int(0);
+    ctx.out.array(0);
+    Ok(())
+}
+
+fn replicaof(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {
+    if args::is(words[1], "no") && args::is(words[2], "one") {
+        ctx.out.ok();
+        return Ok(());
+    }
+    args::int_in(words[2], 0, 65535, "Invalid master port")?;
+    Err(ReplyError::err(
+        "this server cannot follow a primary yet: replication is not built",
+    ))
+}
+
+fn slaveof(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {
+    replicaof(ctx, words)
+}
