@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering::R
 use crate::command::Registry;
 use crate::keyspace::blocked::Blocked;
 use crate::keyspace::notify::{EventSink, NoEvents};
-use crate::keyspace::shard::{SHARDS, ShardCell, ShardStats};
+use crate::keyspace::shard::{SHARDS, SLOTS_PER_SHARD, ShardCell, ShardStats, SlotTable};
 use crate::lazy::LazyFree;
 use crate::log::Log;
 use crate::value::{HashLimits, ListLimits, SetLimits, Value, ZsetLimits};
@@ -228,11 +228,11 @@ impl Engine {
             .sum()
     }
 
-    /// Sums of the shards' counters. Takes each lock for a moment.
+    /// Sums of the shards' counters. O(shards), takes no lock.
     pub fn stats(&self) -> ShardStats {
         let mut sum = ShardStats::default();
         for cell in &self.shards {
-            let stats = cell.lock.lock().stats;
+            let stats = cell.counters.read();
             sum.hits += stats.hits;
             sum.misses += stats.misses;
             sum.expired += stats.expired;
@@ -241,15 +241,21 @@ impl Engine {
         sum
     }
 
-    /// Sets the shards' counters to zero.
+    /// Sets the shards' counters to zero, except for that of changes. Call it with every shard
+    /// locked, or increments of that moment may undo it.
     pub fn reset_stats(&self) {
-        for cell in &self.shards {
-            let stats = &mut cell.lock.lock().stats;
-            *stats = ShardStats {
-                dirty: stats.dirty,
-                ..ShardStats::default()
-            };
-        }
+        self.shards.iter().for_each(|cell| cell.counters.reset());
+    }
+
+    /// Bytes of the tables of a database themselves, without what is in them. O(shards), takes
+    /// no lock.
+    pub fn table_bytes(&self, db: usize) -> usize {
+        let used = self
+            .shards
+            .iter()
+            .filter_map(|cell| cell.counts.get(db))
+            .filter(|counts| counts.keys() > 0);
+        used.count() * SLOTS_PER_SHARD * size_of::<SlotTable>()
     }
 
     /// Frees a value, in the background if it is big.

@@ -99,7 +99,12 @@ fn log_panics() {
         let place = panic
             .location()
             .map_or_else(String::new, |at| format!(" at {}:{}", at.file(), at.line()));
-        let text = panic.payload_as_str().unwrap_or("no text");
+        let payload = panic.payload();
+        let text = payload
+            .downcast_ref::<&str>()
+            .copied()
+            .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+            .unwrap_or("no text");
         tracing::error!("Internal error{place}: {text}");
     }));
 }
@@ -124,7 +129,7 @@ fn announce(config: &Config) {
 }
 
 /// 40 random hex digits.
-fn random_id() -> anyhow::Result<String> {
+pub(crate) fn random_id() -> anyhow::Result<String> {
     let mut bytes = [0u8; 20];
     getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("no random numbers: {error}"))?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
@@ -193,18 +198,21 @@ pub(crate) fn build_with(
         monitors: Default::default(),
         stats: Default::default(),
         slowlog: Default::default(),
+        large_requests: Default::default(),
+        large_replies: Default::default(),
         latency: Default::default(),
         pause: Default::default(),
         hot: Hot::default(),
         listeners: Listeners::default(),
         shutdown: Default::default(),
         run_id: random_id()?,
-        replication_id: random_id()?,
+        replication_id: Mutex::new(random_id()?),
         started: Instant::now(),
         started_ms: unix_ms(),
         last_save: AtomicI64::new(unix_ms() / 1000),
         dirty_at_save: AtomicU64::new(0),
         peak_memory: AtomicU64::new(0),
+        average_ttl_ms: (0..databases).map(|_| AtomicI64::new(0)).collect(),
         startup_memory: AtomicU64::new(0),
         password: Mutex::new(None),
     });
@@ -260,6 +268,10 @@ fn publish(server: &Server, config: &Config) {
     let hot = &server.hot;
     hot.slowlog_us
         .store(config.slowlog_log_slower_than, Relaxed);
+    hot.large_request
+        .store(config.commandlog_request_larger_than, Relaxed);
+    hot.large_reply
+        .store(config.commandlog_reply_larger_than, Relaxed);
     hot.latency_ms.store(
         i64::try_from(config.latency_monitor_threshold).unwrap_or(i64::MAX),
         Relaxed,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::memory;
 use crate::server::{Server, unix_ms};
@@ -13,22 +13,54 @@ pub async fn run(server: Arc<Server>) {
     loop {
         let hz = u64::from(server.config.load().hz.clamp(1, 500));
         tokio::time::sleep(Duration::from_millis(1000 / hz)).await;
+        if server.hot.cron_paused.load(Relaxed) {
+            continue;
+        }
         let now_ms = unix_ms();
+        let began = Instant::now();
         if server.engine.settings.active_expire.load(Relaxed) && !server.hot.paused.load(Relaxed) {
+            let started = Instant::now();
             server.engine.expire_pass(now_ms);
+            let took = i64::try_from(started.elapsed().as_micros()).unwrap_or(i64::MAX);
+            server.stats.expire_cycle_us.fetch_add(took, Relaxed);
         }
         server.tracking.broadcast();
         server.end_pause_if_due(now_ms);
-        let totals = [
-            server.stats.sum(|worker| &worker.processed),
-            server.stats.sum(|worker| &worker.net_in),
-            server.stats.sum(|worker| &worker.net_out),
-        ];
-        server.stats.rates.lock().sample(now_ms, totals);
+        server
+            .stats
+            .rates
+            .lock()
+            .sample(now_ms, server.stats.totals());
         server.peak_memory.fetch_max(memory::used(), Relaxed);
         if ticks.is_multiple_of((hz / 10).max(1)) {
             server.check_clients(now_ms);
         }
+        if ticks.is_multiple_of(hz) {
+            for (db, average) in server.average_ttl_ms.iter().enumerate() {
+                average.store(server.engine.average_ttl_ms(db, now_ms), Relaxed);
+            }
+        }
+        server
+            .stats
+            .buffers
+            .lock()
+            .sample(now_ms, server.largest_buffers());
+        server.stats.cron_ticks.fetch_add(1, Relaxed);
+        let took = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        server.stats.cron_us.fetch_add(took, Relaxed);
         ticks += 1;
+    }
+}
+
+impl Server {
+    /// The largest input and output buffers among the clients.
+    fn largest_buffers(&self) -> [u64; 2] {
+        self.clients.all().iter().fold([0; 2], |max, handle| {
+            let input = handle.query_bytes.load(Relaxed)
+                + handle.query_free.load(Relaxed)
+                + handle.argv_bytes.load(Relaxed);
+            let output = handle.pending();
+            [max[0].max(input as u64), max[1].max(output as u64)]
+        })
     }
 }

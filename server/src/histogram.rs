@@ -5,6 +5,8 @@
 const SUB_BITS: u32 = 4;
 const SUBS: usize = 1 << SUB_BITS;
 const OCTAVES: usize = 38;
+/// The last step of LATENCY HISTOGRAM, a bit more than a second.
+const LAST_POWER: u32 = 20;
 
 /// Counts by duration in nanoseconds.
 #[derive(Debug, Clone)]
@@ -72,29 +74,27 @@ impl Histogram {
         0
     }
 
-    /// Cumulative counts at powers of two of microseconds, as LATENCY HISTOGRAM prints them:
-    /// from the first that holds anything, up to the one that holds everything.
+    /// Cumulative counts at powers of two of 1.024 microseconds, as LATENCY HISTOGRAM prints
+    /// them: those that add something, the last of them with everything. The labels are what
+    /// Redis's histogram of two digits gives: the end of the step that the power begins.
     pub fn cumulative_us(&self) -> Vec<(u64, u64)> {
-        let mut edges = Vec::new();
-        let mut edge_us: u64 = 1;
-        let mut index = 0;
-        let mut seen = 0;
-        let mut before = 0;
-        while seen < self.total && edge_us < 1 << 40 {
-            while index < self.counts.len() && upper_edge(index) <= edge_us.saturating_mul(1024) {
+        let mut steps = Vec::new();
+        let (mut index, mut seen, mut before) = (0, 0, 0);
+        for power in 0..=LAST_POWER {
+            let edge = 1024u64 << power;
+            while index < self.counts.len() && upper_edge(index) <= edge {
                 seen += self.counts[index];
                 index += 1;
             }
-            if index == self.counts.len() {
+            if power == LAST_POWER {
                 seen = self.total;
             }
             if seen > before {
-                edges.push((edge_us, seen));
+                steps.push(((edge + edge / 128 - 1) / 1000, seen));
                 before = seen;
             }
-            edge_us *= 2;
         }
-        edges
+        steps
     }
 }
 
@@ -118,11 +118,13 @@ mod tests {
     #[test]
     fn cumulative_ends_with_everything() {
         let mut h = Histogram::default();
-        [1, 900, 3_000, 70_000, u64::MAX]
+        [1, 900, 3_000, 60_000, u64::MAX]
             .into_iter()
             .for_each(|n| h.record(n));
         let edges = h.cumulative_us();
         assert_eq!(edges.last().map(|e| e.1), Some(5));
+        assert_eq!(edges.last().map(|e| e.0), Some(1_082_130));
+        assert_eq!(&edges[..3], [(1, 2), (4, 3), (66, 4)]);
         assert!(edges.windows(2).all(|w| w[0].0 < w[1].0 && w[0].1 < w[1].1));
     }
 }

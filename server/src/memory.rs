@@ -1,6 +1,6 @@
 //! What the allocator says: the truth behind `used_memory`.
 
-use tikv_jemalloc_ctl::{epoch, stats};
+use tikv_jemalloc_ctl::{Access, AsName, arenas, epoch, stats, stats_print};
 
 /// Bytes as the allocator sees them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,4 +38,61 @@ pub fn usage() -> Usage {
 /// Bytes handed out to the program.
 pub fn used() -> u64 {
     usage().allocated
+}
+
+/// Bytes of the process in physical memory.
+pub fn resident() -> u64 {
+    let pages = std::fs::read_to_string("/proc/self/statm")
+        .ok()
+        .and_then(|text| text.split(' ').nth(1)?.parse::<u64>().ok());
+    match pages {
+        Some(pages) => pages.saturating_mul(rustix::param::page_size() as u64),
+        None => usage().resident,
+    }
+}
+
+/// Bytes of physical memory of the machine.
+pub fn of_machine() -> u64 {
+    let info = rustix::system::sysinfo();
+    #[allow(
+        clippy::useless_conversion,
+        reason = "the type depends on the platform"
+    )]
+    let total = u64::from(info.totalram);
+    total.saturating_mul(u64::from(info.mem_unit.max(1)))
+}
+
+/// Name and version of the allocator.
+pub fn allocator() -> String {
+    let version = tikv_jemalloc_ctl::version::read().unwrap_or_default();
+    let release = version.split('-').next().unwrap_or_default();
+    format!("jemalloc-{release}")
+}
+
+/// The allocator's own report.
+pub fn statistics() -> Vec<u8> {
+    let mut text = Vec::new();
+    if let Err(error) = stats_print::stats_print(&mut text, stats_print::Options::default()) {
+        text.extend_from_slice(format!("{error}\n").as_bytes());
+    }
+    text
+}
+
+/// Gives unused pages of every arena back to the system: setting the time after which they
+/// are given back to zero does it at once, and then the old time is restored. False when the
+/// allocator refused.
+pub fn purge() -> bool {
+    let purge_all = || -> Result<(), tikv_jemalloc_ctl::Error> {
+        let count = arenas::narenas::read()?;
+        let mut arena = b"arena.0.dirty_decay_ms\0".name().mib::<[usize; 3]>()?;
+        for index in 0..count {
+            arena[1] = index as usize;
+            // Arenas that were never used have no such setting.
+            if let Ok(before) = Access::<isize>::update(&arena, 0) {
+                Access::<isize>::write(&arena, before)?;
+            }
+        }
+        Ok(())
+    };
+    purge_all().is_ok()
 }

@@ -33,6 +33,10 @@ pub struct Server {
     pub stats: Stats,
     /// Slow commands.
     pub slowlog: SlowLog,
+    /// Requests of at least `commandlog-request-larger-than` bytes.
+    pub large_requests: SlowLog,
+    /// Commands with a reply of at least `commandlog-reply-larger-than` bytes.
+    pub large_replies: SlowLog,
     /// Latency spikes by event.
     pub latency: crate::latency::LatencyMonitor,
     /// Commands paused by CLIENT PAUSE.
@@ -46,7 +50,7 @@ pub struct Server {
     /// 40 hex digits that name this run.
     pub run_id: String,
     /// 40 hex digits that name the data set's history.
-    pub replication_id: String,
+    pub replication_id: Mutex<String>,
     /// When the process started.
     pub started: Instant,
     /// Unix time of the start in milliseconds.
@@ -57,6 +61,9 @@ pub struct Server {
     pub dirty_at_save: AtomicU64,
     /// Peak of allocated bytes.
     pub peak_memory: AtomicU64,
+    /// Average time left to the keys of each database that have an expiry, in milliseconds;
+    /// brought up to date once a second.
+    pub average_ttl_ms: Box<[AtomicI64]>,
     /// Allocated bytes when the server was ready.
     pub startup_memory: AtomicU64,
     /// The password of the default user as SHA-256, if one is set.
@@ -68,6 +75,10 @@ pub struct Server {
 pub struct Hot {
     /// `slowlog-log-slower-than` in microseconds, negative: off.
     pub slowlog_us: AtomicI64,
+    /// `commandlog-request-larger-than` in bytes, negative: off.
+    pub large_request: AtomicI64,
+    /// `commandlog-reply-larger-than` in bytes, negative: off.
+    pub large_reply: AtomicI64,
     /// `latency-monitor-threshold` in milliseconds, 0: off.
     pub latency_ms: AtomicI64,
     /// `latency-tracking`.
@@ -88,6 +99,8 @@ pub struct Hot {
     pub output_soft: [AtomicU64; 3],
     /// Seconds a soft limit may be exceeded.
     pub output_soft_seconds: [AtomicU64; 3],
+    /// The periodic work rests (`DEBUG PAUSE-CRON`).
+    pub cron_paused: AtomicBool,
     /// `maxmemory`, 0: none.
     pub maxmemory: AtomicU64,
 }

@@ -1,4 +1,4 @@
-//! The slow log: the newest commands that took longer than `slowlog-log-slower-than`.
+//! A log of the newest commands beyond a limit: slow ones, and large requests and replies.
 
 use std::collections::VecDeque;
 
@@ -8,15 +8,15 @@ use parking_lot::Mutex;
 const MAX_WORDS: usize = 32;
 const MAX_WORD_BYTES: usize = 128;
 
-/// One slow command.
+/// One such command.
 #[derive(Clone, Debug)]
 pub struct Entry {
     /// Increasing number.
     pub id: u64,
     /// When it ran, Unix seconds.
     pub time: i64,
-    /// How long, in microseconds.
-    pub micros: u64,
+    /// How long it took in microseconds, or how large it was in bytes.
+    pub value: u64,
     /// Its words, shortened.
     pub words: Vec<Vec<u8>>,
     /// Address of the client.
@@ -43,7 +43,7 @@ impl SlowLog {
         &self,
         max_len: usize,
         time: i64,
-        micros: u64,
+        value: u64,
         args: &[&[u8]],
         addr: &str,
         name: &[u8],
@@ -54,7 +54,7 @@ impl SlowLog {
         let entry = Entry {
             id,
             time,
-            micros,
+            value,
             words: shorten(args),
             addr: addr.into(),
             name: name.into(),

@@ -39,6 +39,14 @@ pub struct WorkerStats {
     pub reads: AtomicU64,
     /// Writes to sockets.
     pub writes: AtomicU64,
+    /// Batches of requests, each from one turn of a connection's task.
+    pub cycles: AtomicU64,
+    /// Nanoseconds spent in them.
+    pub busy_nanos: AtomicU64,
+    /// The longest of them, in nanoseconds.
+    pub longest_cycle_nanos: AtomicU64,
+    /// The most commands in one of them.
+    pub most_commands: AtomicU64,
 }
 
 /// Adds to a counter that only this thread writes.
@@ -57,22 +65,42 @@ impl WorkerStats {
             net_out: AtomicU64::new(0),
             reads: AtomicU64::new(0),
             writes: AtomicU64::new(0),
+            cycles: AtomicU64::new(0),
+            busy_nanos: AtomicU64::new(0),
+            longest_cycle_nanos: AtomicU64::new(0),
+            most_commands: AtomicU64::new(0),
+        }
+    }
+
+    /// Counts a batch of requests.
+    pub fn cycle(&self, nanos: u64, commands: u64) {
+        bump(&self.cycles, 1);
+        bump(&self.busy_nanos, nanos);
+        if nanos > self.longest_cycle_nanos.load(Relaxed) {
+            self.longest_cycle_nanos.store(nanos, Relaxed);
+        }
+        if commands > self.most_commands.load(Relaxed) {
+            self.most_commands.store(commands, Relaxed);
         }
     }
 }
 
+/// What the `instantaneous_*` fields are made from: commands, bytes in, bytes out, batches,
+/// microseconds spent in them.
+pub type Totals = [u64; 5];
+
 /// One second of history for the `instantaneous_*` fields.
 #[derive(Default, Debug)]
 pub struct Rates {
-    samples: [[u64; 3]; 16],
+    samples: [Totals; 16],
     at: usize,
-    last: [u64; 3],
+    last: Totals,
     last_ms: i64,
 }
 
 impl Rates {
     /// Takes a sample of the running totals; called about ten times a second.
-    pub fn sample(&mut self, now_ms: i64, totals: [u64; 3]) {
+    pub fn sample(&mut self, now_ms: i64, totals: Totals) {
         let elapsed = u64::try_from(now_ms - self.last_ms).unwrap_or(0).max(1);
         if self.last_ms != 0 {
             self.samples[self.at] = std::array::from_fn(|i| {
@@ -84,10 +112,39 @@ impl Rates {
         self.last_ms = now_ms;
     }
 
-    /// Averages per second: commands, bytes in, bytes out.
-    pub fn per_second(&self) -> [u64; 3] {
+    /// Averages per second.
+    pub fn per_second(&self) -> Totals {
         std::array::from_fn(|i| {
             self.samples.iter().map(|s| s[i]).sum::<u64>() / self.samples.len() as u64
+        })
+    }
+}
+
+/// Largest input and output buffer of a client in each of the last seconds.
+#[derive(Default, Debug)]
+pub struct BufferPeaks {
+    seconds: [(i64, [u64; 2]); 8],
+}
+
+impl BufferPeaks {
+    /// Notes the largest buffers of this moment: input, output.
+    pub fn sample(&mut self, now_ms: i64, largest: [u64; 2]) {
+        let second = now_ms / 1000;
+        let slot = usize::try_from(second.rem_euclid(8)).unwrap_or(0);
+        let (at, peaks) = &mut self.seconds[slot];
+        if *at != second {
+            (*at, *peaks) = (second, [0; 2]);
+        }
+        peaks[0] = peaks[0].max(largest[0]);
+        peaks[1] = peaks[1].max(largest[1]);
+    }
+
+    /// The largest of the last seconds: input, output.
+    pub fn recent(&self, now_ms: i64) -> [u64; 2] {
+        let oldest = now_ms / 1000 - 8;
+        let recent = self.seconds.iter().filter(|(at, _)| *at > oldest);
+        recent.fold([0; 2], |max, (_, peaks)| {
+            [max[0].max(peaks[0]), max[1].max(peaks[1])]
         })
     }
 }
@@ -111,11 +168,13 @@ pub struct Stats {
     pub evicted_keys: AtomicU64,
     /// Replies cut because of too many error types.
     pub errors_disabled: std::sync::atomic::AtomicBool,
-    /// Largest input and output buffers seen recently.
-    pub peak_input: AtomicU64,
-    /// Largest output buffer seen recently.
-    pub peak_output: AtomicU64,
-    /// Unix milliseconds of the last active expiry pass, and how long it took.
+    /// Largest client buffers of the last seconds.
+    pub buffers: Mutex<BufferPeaks>,
+    /// Runs of the periodic work.
+    pub cron_ticks: AtomicU64,
+    /// Microseconds spent in it.
+    pub cron_us: AtomicU64,
+    /// Microseconds spent in active expiry.
     pub expire_cycle_us: AtomicI64,
     /// Rates of the last seconds.
     pub rates: Mutex<Rates>,
@@ -142,6 +201,32 @@ impl Stats {
             .iter()
             .map(|worker| counter(worker).load(Relaxed))
             .sum()
+    }
+
+    /// The running totals behind the `instantaneous_*` fields.
+    pub fn totals(&self) -> Totals {
+        let cron = |counter: &AtomicU64| counter.load(Relaxed);
+        [
+            self.sum(|worker| &worker.processed),
+            self.sum(|worker| &worker.net_in),
+            self.sum(|worker| &worker.net_out),
+            self.sum(|worker| &worker.cycles) + cron(&self.cron_ticks),
+            self.sum(|worker| &worker.busy_nanos) / 1000 + cron(&self.cron_us),
+        ]
+    }
+
+    /// Durations of a command on all workers, if it ever ran.
+    pub fn histogram(&self, command: usize) -> Option<Histogram> {
+        let mut sum: Option<Histogram> = None;
+        self.each_worker(|worker| {
+            let Some(stat) = worker.commands.get(command) else {
+                return;
+            };
+            if let Some(histogram) = &*stat.latency.lock() {
+                sum.get_or_insert_with(Histogram::default).merge(histogram);
+            }
+        });
+        sum
     }
 
     /// Runs `visit` on each worker's counters.
@@ -180,6 +265,9 @@ impl Stats {
         ] {
             counter.store(0, Relaxed);
         }
+        self.expire_cycle_us.store(0, Relaxed);
+        self.cron_ticks.store(0, Relaxed);
+        self.cron_us.store(0, Relaxed);
         self.errors_disabled.store(false, Relaxed);
         self.errors.lock().clear();
         *self.rates.lock() = Rates::default();
@@ -190,6 +278,10 @@ impl Stats {
                 &worker.net_out,
                 &worker.reads,
                 &worker.writes,
+                &worker.cycles,
+                &worker.busy_nanos,
+                &worker.longest_cycle_nanos,
+                &worker.most_commands,
             ] {
                 counter.store(0, Relaxed);
             }

@@ -108,13 +108,12 @@ impl Engine {
         let mut ks = Keyspace::new(self, Held::Nothing, session.db, now_ms);
         ks.no_touch = session.no_touch;
         self.lock(&mut ks, command, session, args);
-        let waker = host.waker();
         let mut ctx = Ctx::new(ks, session, out, host, command);
         let result = ctx.run(command, args);
         let block = ctx.block.take();
         let mut flow = Flow::Done;
         if let Some(request) = block
-            && let Some(waker) = waker
+            && let Some(waker) = ctx.host.waker()
         {
             let waiter = Arc::new(Waiter::new(
                 ctx.session,

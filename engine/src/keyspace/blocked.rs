@@ -238,6 +238,7 @@ pub struct Blocked {
     queues: Mutex<Queues>,
     keys: AtomicUsize,
     clients: AtomicUsize,
+    timed: AtomicUsize,
 }
 
 impl Blocked {
@@ -257,12 +258,19 @@ impl Blocked {
         self.clients.load(Ordering::Relaxed)
     }
 
+    /// Number of blocked clients that will give up at some time.
+    pub fn timed_count(&self) -> usize {
+        self.timed.load(Ordering::Relaxed)
+    }
+
     /// Registers a waiter on all its keys. The caller holds the locks of their shards.
     pub fn add(&self, waiter: &Arc<Waiter>) {
         let mut queues = self.queues.lock();
         queues.add(waiter);
         self.keys.store(queues.key_count(), Ordering::Release);
         self.clients.fetch_add(1, Ordering::Relaxed);
+        let timed = usize::from(waiter.deadline_ms.is_some());
+        self.timed.fetch_add(timed, Ordering::Relaxed);
     }
 
     /// Ends a wait from outside (time-out, CLIENT UNBLOCK, disconnect). False when it was
@@ -279,6 +287,8 @@ impl Blocked {
         if found {
             self.keys.store(queues.key_count(), Ordering::Release);
             self.clients.fetch_sub(1, Ordering::Relaxed);
+            let timed = usize::from(waiter.deadline_ms.is_some());
+            self.timed.fetch_sub(timed, Ordering::Relaxed);
         }
         found
     }

@@ -11,6 +11,8 @@ use crate::engine::Engine;
 
 /// Pages looked into per table and pass.
 const PAGES_PER_TABLE: usize = 8;
+/// Keys of a shard whose expiry goes into the average.
+const TTL_SAMPLES_PER_SHARD: usize = 4;
 
 impl Engine {
     /// One pass of active expiry over every shard; returns the number of keys removed.
@@ -18,6 +20,36 @@ impl Engine {
         (0..SHARDS)
             .map(|index| self.expire_shard(index, now_ms))
             .sum()
+    }
+
+    /// Average time left to keys with an expiry, in milliseconds, from a sample of a few per
+    /// shard; 0 without such keys. Takes the lock of one shard after the other.
+    pub fn average_ttl_ms(&self, db: usize, now_ms: i64) -> i64 {
+        let (mut sum, mut samples) = (0i128, 0i128);
+        for cell in &self.shards {
+            if cell
+                .counts
+                .get(db)
+                .is_none_or(|counts| counts.volatile() == 0)
+            {
+                continue;
+            }
+            let shard = cell.lock.lock();
+            let tables = shard.db(db).map_or(&[][..], |tables| &tables.slots);
+            let volatile = tables
+                .iter()
+                .filter(|table| table.min_hint() != u64::MAX)
+                .flat_map(|table| table.iter())
+                .filter_map(|entry| super::Header::decode(entry.payload).0.expire_ms);
+            for at in volatile.take(TTL_SAMPLES_PER_SHARD) {
+                sum += i128::from(at.saturating_sub(now_ms).max(0));
+                samples += 1;
+            }
+        }
+        if samples == 0 {
+            return 0;
+        }
+        i64::try_from(sum / samples).unwrap_or(i64::MAX)
     }
 
     fn expire_shard(&self, index: usize, now_ms: i64) -> usize {

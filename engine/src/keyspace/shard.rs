@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
@@ -49,8 +49,8 @@ impl ShardDb {
     }
 }
 
-/// Counters of what happened in a shard; summed by INFO.
-#[derive(Default, Clone, Copy, Debug)]
+/// Counters of what happened in the shards.
+#[derive(Default, Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShardStats {
     /// Successful read look-ups.
     pub hits: u64,
@@ -60,6 +60,51 @@ pub struct ShardStats {
     pub expired: u64,
     /// Changes made.
     pub dirty: u64,
+}
+
+/// The counters of one shard. Written only under its lock, read by anyone.
+#[derive(Default, Debug)]
+pub struct ShardCounters {
+    hits: AtomicU64,
+    misses: AtomicU64,
+    expired: AtomicU64,
+    dirty: AtomicU64,
+}
+
+fn add(counter: &AtomicU64, by: u64) {
+    counter.store(
+        counter.load(Ordering::Relaxed).wrapping_add(by),
+        Ordering::Relaxed,
+    );
+}
+
+impl ShardCounters {
+    /// Their values.
+    pub fn read(&self) -> ShardStats {
+        ShardStats {
+            hits: self.hits.load(Ordering::Relaxed),
+            misses: self.misses.load(Ordering::Relaxed),
+            expired: self.expired.load(Ordering::Relaxed),
+            dirty: self.dirty.load(Ordering::Relaxed),
+        }
+    }
+    #[inline]
+    pub(super) fn look(&self, hit: bool) {
+        add(if hit { &self.hits } else { &self.misses }, 1);
+    }
+    pub(super) fn expired(&self) {
+        add(&self.expired, 1);
+    }
+    pub(super) fn changed(&self, changes: u64) {
+        add(&self.dirty, changes);
+    }
+    /// Back to zero, except for the changes. The caller holds the lock of the shard, or an
+    /// increment of that moment may undo it.
+    pub(crate) fn reset(&self) {
+        for counter in [&self.hits, &self.misses, &self.expired] {
+            counter.store(0, Ordering::Relaxed);
+        }
+    }
 }
 
 /// One session watching one key.
@@ -81,8 +126,6 @@ pub struct Shard {
     dbs: Vec<Option<Box<ShardDb>>>,
     /// Keys under WATCH, by database and key.
     pub watched: Watched,
-    /// Counters.
-    pub stats: ShardStats,
 }
 
 impl Shard {
@@ -167,6 +210,8 @@ pub struct ShardCell {
     pub lock: Mutex<Shard>,
     /// Key counts by database.
     pub counts: Box<[Counts]>,
+    /// What happened in it.
+    pub counters: ShardCounters,
 }
 
 impl ShardCell {
@@ -175,6 +220,7 @@ impl ShardCell {
         ShardCell {
             lock: Mutex::default(),
             counts: (0..databases).map(|_| Counts::default()).collect(),
+            counters: ShardCounters::default(),
         }
     }
 }

@@ -230,19 +230,14 @@ impl<'e> Keyspace<'e> {
     /// Adds what was changed to the counter of changes since the last save.
     pub(crate) fn settle_dirty(&mut self) {
         if self.dirty != 0 {
-            match &mut self.held {
-                Held::One(_, shard) => shard.stats.dirty += self.dirty,
-                Held::Some(list) => {
-                    if let Some((_, shard)) = list.first_mut() {
-                        shard.stats.dirty += self.dirty;
-                    }
-                }
-                Held::All(all) => {
-                    if let Some(shard) = all.first_mut() {
-                        shard.stats.dirty += self.dirty;
-                    }
-                }
-                Held::Nothing => {}
+            let index = match &self.held {
+                Held::One(index, _) => Some(*index),
+                Held::Some(list) => list.first().map(|(index, _)| *index),
+                Held::All(_) => Some(0),
+                Held::Nothing => None,
+            };
+            if let Some(index) = index {
+                self.engine.shards[index].counters.changed(self.dirty);
             }
             self.dirty = 0;
         }
@@ -317,11 +312,9 @@ impl<'e> Keyspace<'e> {
             other => other,
         };
         if look.count {
-            let stats = &mut self.held.shard_mut(place.shard()).stats;
-            match live {
-                Some(_) => stats.hits += 1,
-                None => stats.misses += 1,
-            }
+            self.engine.shards[place.shard()]
+                .counters
+                .look(live.is_some());
         }
         let Some(header) = live else {
             if look.count {
@@ -339,6 +332,13 @@ impl<'e> Keyspace<'e> {
             Header::patch(entry.payload, header.kind, lru);
         }
         self.find(place, key)
+    }
+
+    /// Counts a hit or a miss for a look-up that did not.
+    pub fn count_look(&self, key: &[u8], hit: bool) {
+        self.engine.shards[self.place(key).shard()]
+            .counters
+            .look(hit);
     }
 
     /// Whether a live key exists; not an access.
@@ -615,7 +615,7 @@ impl<'e> Keyspace<'e> {
     /// Removes a key whose time has come, with its event and counters.
     fn expire_now(&mut self, place: Place, key: &[u8]) {
         if self.remove_at(place, key) {
-            self.held.shard_mut(place.shard()).stats.expired += 1;
+            self.engine.shards[place.shard()].counters.expired();
             self.engine.log.expired(self.db, key);
             self.notify(NotifyClass::EXPIRED, "expired", key);
             self.modified(key);

@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use super::Client;
 use crate::command::ctx::timed_out;
+use crate::command::{CommandSpec, DATA_GROUPS, Registry};
 use crate::keyspace::blocked::{Served, Waiter, Wake};
-use crate::{Flow, Host, Reply};
+use crate::keyspace::notify::NoEvents;
+use crate::{Engine, Flow, Host, Reply};
 
 /// Counts the wake-ups of one caller.
 #[derive(Default)]
@@ -83,6 +85,16 @@ impl Waiting {
 }
 
 impl Client {
+    /// A client of a new engine that has these commands too.
+    pub fn with_commands(specs: &'static [CommandSpec]) -> Client {
+        let groups = [DATA_GROUPS, &[specs]].concat();
+        let engine = Engine::with(16, Registry::build(&groups, &[]), Box::new(NoEvents));
+        Client {
+            engine: Arc::new(engine),
+            ..Client::new()
+        }
+    }
+
     /// Runs words separated by spaces as a caller that can wait.
     ///
     /// # Errors

@@ -86,7 +86,7 @@ pub fn process(
     };
     bump(&stat.calls, 1);
     bump(&stat.nanos, nanos);
-    observe(conn, command, args, nanos);
+    observe(conn, command, args, nanos, reply.buf.len() - before);
     match waiting {
         Waiting::No if pushes_replies(command) => Waiting::No,
         Waiting::No => answered(conn, reply, before),
@@ -424,8 +424,24 @@ fn redacted<'a>(command: &Command, args: &[&'a [u8]]) -> Vec<&'a [u8]> {
     shown
 }
 
-/// Slow log, latency histogram and latency monitor of a command that ran.
-fn observe(conn: &mut Conn, command: &'static Command, args: &[&[u8]], nanos: u64) {
+/// Bytes of a request as clients send it.
+fn request_bytes(args: &[&[u8]]) -> usize {
+    let digits = |n: usize| n.checked_ilog10().unwrap_or(0) as usize + 1;
+    let words: usize = args
+        .iter()
+        .map(|word| digits(word.len()) + word.len() + 5)
+        .sum();
+    digits(args.len()) + 3 + words
+}
+
+/// Slow log, logs of large commands, latency histogram and latency monitor of a command that ran.
+fn observe(
+    conn: &mut Conn,
+    command: &'static Command,
+    args: &[&[u8]],
+    nanos: u64,
+    reply_bytes: usize,
+) {
     let hot = &conn.server.hot;
     if hot.latency_tracking.load(Relaxed)
         && let Some(mut latency) = conn.worker.commands[command.id].latency.try_lock()
@@ -433,19 +449,44 @@ fn observe(conn: &mut Conn, command: &'static Command, args: &[&[u8]], nanos: u6
         latency.get_or_insert_with(Default::default).record(nanos);
     }
     let micros = nanos / 1000;
-    let slow = hot.slowlog_us.load(Relaxed);
-    if slow >= 0 && micros >= slow as u64 && !command.flags.has(Flags::SKIP_SLOWLOG) {
-        let config = conn.server.config.load();
+    let reaches = |limit: &AtomicI64, value: u64| {
+        u64::try_from(limit.load(Relaxed)).is_ok_and(|limit| value >= limit)
+    };
+    let request_bytes = request_bytes(args) as u64;
+    let slow = reaches(&hot.slowlog_us, micros);
+    let large_request = reaches(&hot.large_request, request_bytes);
+    let large_reply = reaches(&hot.large_reply, reply_bytes as u64);
+    if (slow || large_request || large_reply) && !command.flags.has(Flags::SKIP_SLOWLOG) {
+        let server = &conn.server;
+        let config = server.config.load();
         let name = conn.handle.labels.lock().name.clone();
-        let max_len = usize::try_from(config.slowlog_max_len).unwrap_or(usize::MAX);
-        conn.server.slowlog.push(
-            max_len,
-            unix_us() / 1_000_000,
-            micros,
-            &redacted(command, args),
-            &conn.handle.addr,
-            &name,
-        );
+        let words = redacted(command, args);
+        for (wanted, log, max_len, value) in [
+            (slow, &server.slowlog, config.slowlog_max_len, micros),
+            (
+                large_request,
+                &server.large_requests,
+                config.commandlog_large_request_max_len,
+                request_bytes,
+            ),
+            (
+                large_reply,
+                &server.large_replies,
+                config.commandlog_large_reply_max_len,
+                reply_bytes as u64,
+            ),
+        ] {
+            if wanted {
+                log.push(
+                    usize::try_from(max_len).unwrap_or(usize::MAX),
+                    unix_us() / 1_000_000,
+                    value,
+                    &words,
+                    &conn.handle.addr,
+                    &name,
+                );
+            }
+        }
     }
     let threshold = hot.latency_ms.load(Relaxed);
     if threshold > 0 && micros / 1000 >= threshold as u64 {
@@ -490,7 +531,7 @@ pub(super) fn finished_queued(
         bump(&stat.failed, 1);
         conn.server.stats.count_error(error.code());
     }
-    observe(conn, command, args, nanos);
+    observe(conn, command, args, nanos, 0);
     if !shown_before_it_runs(command) && conn.server.hot.monitoring.load(Relaxed) {
         feed_monitors(conn, command, args);
     }

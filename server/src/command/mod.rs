@@ -6,6 +6,8 @@ mod connection;
 mod monitor;
 mod pubsub;
 mod replication;
+mod scripting;
+mod server;
 
 use basalt_engine::ReplyError;
 use basalt_formats::num;
@@ -18,6 +20,8 @@ pub const SERVER_GROUPS: &[&[basalt_engine::command::CommandSpec]] = &[
     monitor::SPECS,
     pubsub::SPECS,
     replication::SPECS,
+    scripting::SPECS,
+    server::SPECS,
 ];
 
 /// A timeout in milliseconds as the Unix time at which it ends; `None` when it is zero.

@@ -7,7 +7,7 @@ use crate::command::spec::{
     Acl, ArgSpec, ArgType, Args, CmdResult, CommandSpec, Flags, KeyFlags, KeySpec,
 };
 use crate::error::ReplyError;
-use crate::keyspace::{Found, Kind, Look, Place};
+use crate::keyspace::{Found, Kind, Look};
 
 pub(super) const SPECS: &[CommandSpec] = &[CommandSpec {
     name: "object",
@@ -106,11 +106,8 @@ const SHARED_INTEGERS: i64 = 10_000;
 /// Looks at a key; a miss counts but causes no event.
 fn inspect<'k>(ctx: &'k mut Ctx<'_>, key: &[u8]) -> Option<Found<'k>> {
     let there = ctx.ks.exists(key);
-    let stats = &mut ctx.ks.shard_mut(Place::of(key).shard()).stats;
-    if there {
-        stats.hits += 1;
-    } else {
-        stats.misses += 1;
+    ctx.ks.count_look(key, there);
+    if !there {
         ctx.out.null();
     }
     ctx.ks.look(key, Look::SILENT)

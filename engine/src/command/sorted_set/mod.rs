@@ -6,6 +6,8 @@
 
 mod aggregate;
 mod bounds;
+#[cfg(test)]
+mod effects_tests;
 mod keys;
 mod zadd;
 mod zdiff;

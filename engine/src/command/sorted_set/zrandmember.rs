@@ -2,6 +2,7 @@
 
 use super::{member, members_header};
 use crate::command::args;
+use crate::command::collection::{check_sample, sample_count};
 use crate::command::ctx::Ctx;
 use crate::command::spec::{
     Acl, ArgSpec, ArgType, Args, CmdResult, CommandSpec, Flags, Group, KeyFlags, KeySpec,
@@ -43,10 +44,6 @@ pub(super) const SPECS: &[CommandSpec] = &[CommandSpec {
     ..CommandSpec::BLANK
 }];
 
-/// A negative count asks for any number of members, some more than once: a
-/// reply past this many bytes is refused.
-const MAX_REPLY_BYTES: usize = 1 << 30;
-
 fn zrandmember(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     let below: Below<'_> = &mut |n| env::random_below(usize::try_from(n).unwrap_or(0)) as u64;
     let Some(count) = args.get(2) else {
@@ -60,62 +57,41 @@ fn zrandmember(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
         }
         return Ok(());
     };
-    let (count, with_scores) = parse(count, &args[3..])?;
+    let (count, repeat) = sample_count(count)?;
+    let with_scores = match &args[3..] {
+        [] => false,
+        [word] if args::is(word, "withscores") => true,
+        _ => return Err(ReplyError::SYNTAX),
+    };
+    if with_scores && count > i64::MAX as u64 / 2 {
+        return Err(ReplyError::OUT_OF_RANGE);
+    }
+    let most = ctx.engine().settings.max_string();
     let out = &mut *ctx.out;
     let Some(zset) = ctx.ks.zset(args[1])? else {
         out.array(0);
         return Ok(());
     };
-    let asked = usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX);
-    if count < 0 {
-        let begin = out.buf.len();
-        members_header(out, asked, with_scores);
-        let mut refused = false;
-        zset.sample(count.unsigned_abs(), below, &mut |own, score| {
+    let len = zset.len();
+    if repeat {
+        let count = check_sample(most, count, || (len, zset.heap_bytes()))?;
+        members_header(out, count, with_scores);
+        zset.sample(count as u64, below, &mut |own, score| {
             member(out, own, with_scores.then_some(score));
-            refused = out.buf.len() - begin > MAX_REPLY_BYTES;
-            !refused
+            true
         });
-        if refused {
-            out.buf.truncate(begin);
-            return Err(ReplyError::OUT_OF_RANGE);
-        }
-    } else if asked >= zset.len() {
+        return Ok(());
+    }
+    let count = usize::try_from(count).unwrap_or(usize::MAX).min(len);
+    members_header(out, count, with_scores);
+    let mut emit = |own: &[u8], score: f64| member(out, own, with_scores.then_some(score));
+    if count == len {
         // Redis shows a whole set from its end.
-        members_header(out, zset.len(), with_scores);
-        zset.visit(0..zset.len(), true, &mut |own, score| {
-            member(out, own, with_scores.then_some(score));
-        });
+        zset.visit(0..len, true, &mut emit);
     } else {
-        members_header(out, asked, with_scores);
-        zset.sample_distinct(asked, below, &mut |own, score| {
-            member(out, own, with_scores.then_some(score));
-        });
+        zset.sample_distinct(count, below, &mut emit);
     }
     Ok(())
-}
-
-/// The count and whether scores are wanted.
-fn parse(count: &[u8], options: Args<'_>) -> Result<(i64, bool), ReplyError> {
-    let count = args::int(count)?;
-    if count == i64::MIN {
-        return Err(ReplyError::err(format_args!(
-            "value is out of range, value must between -{0} and {0}",
-            i64::MAX
-        )));
-    }
-    match options {
-        [] => Ok((count, false)),
-        [word] if args::is(word, "withscores") => {
-            let most = i64::MAX / 2;
-            if (-most..=most).contains(&count) {
-                Ok((count, true))
-            } else {
-                Err(ReplyError::OUT_OF_RANGE)
-            }
-        }
-        _ => Err(ReplyError::SYNTAX),
-    }
 }
 
 #[cfg(test)]
@@ -183,6 +159,10 @@ mod tests {
         ] {
             assert_eq!(c.run(line), format!("-ERR {error}\r\n"), "{line}");
         }
+        assert_eq!(
+            c.run("ZRANDMEMBER z -4611686018427387903"),
+            "-ERR value is out of range\r\n"
+        );
         assert!(c.run("ZRANDMEMBER s").starts_with("-WRONGTYPE"));
         assert!(c.run("ZRANDMEMBER s 0").starts_with("-WRONGTYPE"));
     }

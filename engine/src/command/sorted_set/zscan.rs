@@ -1,15 +1,12 @@
 //! ZSCAN.
 
-use basalt_formats::glob::glob_match;
 use basalt_formats::num;
 
-use crate::command::args::{self, Cursor};
+use crate::command::collection::{ScanOptions, empty_scan, reply_scan, scan_cursor};
 use crate::command::ctx::Ctx;
 use crate::command::spec::{
     Acl, ArgSpec, ArgType, Args, CmdResult, CommandSpec, Flags, Group, KeyFlags, KeySpec,
 };
-use crate::error::ReplyError;
-use crate::reply::Reply;
 use crate::value::Zset;
 
 pub(super) const SPECS: &[CommandSpec] = &[CommandSpec {
@@ -50,107 +47,40 @@ pub(super) const SPECS: &[CommandSpec] = &[CommandSpec {
     ..CommandSpec::BLANK
 }];
 
-struct Options<'a> {
-    pattern: Option<&'a [u8]>,
-    count: usize,
-    scores: bool,
-}
-
-impl<'a> Options<'a> {
-    fn parse(words: &mut Cursor<'a>) -> Result<Options<'a>, ReplyError> {
-        let mut options = Options {
-            pattern: None,
-            count: 10,
-            scores: true,
-        };
-        while let Some(word) = words.next() {
-            if args::is(word, "count") && words.remaining() > 0 {
-                let count = args::int(words.required()?)?;
-                options.count = usize::try_from(count)
-                    .ok()
-                    .filter(|&n| n > 0)
-                    .ok_or(ReplyError::SYNTAX)?;
-            } else if args::is(word, "match") && words.remaining() > 0 {
-                options.pattern = Some(words.required()?).filter(|&pattern| pattern != b"*");
-            } else if args::is(word, "noscores") {
-                options.scores = false;
-            } else {
-                return Err(ReplyError::SYNTAX);
-            }
-        }
-        Ok(options)
-    }
-}
-
 fn zscan(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
-    let cursor = parse_cursor(args[2])?;
-    let out = &mut *ctx.out;
+    let cursor = scan_cursor(args[2])?;
     let Some(zset) = ctx.ks.zset(args[1])? else {
-        out.array(2);
-        out.bulk(b"0");
-        out.array(0);
+        empty_scan(ctx.out);
         return Ok(());
     };
-    let options = Options::parse(&mut Cursor::new(args, 3))?;
+    let options = ScanOptions::parse(args, "noscores")?;
     // Redis prints the score of a small set as stored and that of a big one
     // with all its digits.
     let format_score = match zset {
         Zset::Packed(_) => num::format_f64,
         Zset::Tree(_) => num::format_f64_g17,
     };
-    let mut page = Reply::new(2);
-    let mut shown = 0;
-    let mut score_text = Vec::with_capacity(num::MAX_F64_CHARS);
-    let next = zset.scan(cursor, options.count, &mut |member, score| {
-        let wanted = options
-            .pattern
-            .is_none_or(|pattern| glob_match(pattern, member, false));
-        if !wanted {
-            return;
-        }
-        page.bulk(member);
-        shown += 1;
-        if options.scores {
-            score_text.clear();
-            format_score(score, &mut score_text);
-            page.bulk(&score_text);
-            shown += 1;
-        }
+    let mut text = Vec::with_capacity(num::MAX_F64_CHARS);
+    reply_scan(ctx.out, |out, count| {
+        zset.scan(cursor, options.count, &mut |member, score| {
+            if !options.matches(member) {
+                return;
+            }
+            out.bulk(member);
+            *count += 1;
+            if !options.only_keys {
+                text.clear();
+                format_score(score, &mut text);
+                out.bulk(&text);
+                *count += 1;
+            }
+        })
     });
-    out.array(2);
-    out.bulk(itoa::Buffer::new().format(next).as_bytes());
-    out.array(shown);
-    out.buf.extend_from_slice(&page.buf);
     Ok(())
-}
-
-/// A cursor as C's `strtoul` reads it to the end of the text: an empty one is
-/// 0, a sign is allowed and a NUL byte ends it.
-fn parse_cursor(word: &[u8]) -> Result<u64, ReplyError> {
-    let text = word.split(|&b| b == 0).next().unwrap_or_default();
-    let (negative, digits) = match text {
-        [] => return Ok(0),
-        [b'-', digits @ ..] => (true, digits),
-        [b'+', digits @ ..] => (false, digits),
-        digits => (false, digits),
-    };
-    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
-        return Err(ReplyError::INVALID_CURSOR);
-    }
-    let value: u64 = std::str::from_utf8(digits)
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .ok_or(ReplyError::INVALID_CURSOR)?;
-    Ok(if negative {
-        value.wrapping_neg()
-    } else {
-        value
-    })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::testing::Client;
 
     #[test]
@@ -203,28 +133,15 @@ mod tests {
         assert_eq!(c.run("ZSCAN s x"), "-ERR invalid cursor\r\n");
         assert!(c.run("ZSCAN s 0 foo").starts_with("-WRONGTYPE"));
         assert_eq!(c.run("ZSCAN z 0 foo"), "-ERR syntax error\r\n");
+        assert_eq!(
+            c.run("ZSCAN z 0 NOVALUES"),
+            "-ERR NOVALUES option can only be used in HSCAN\r\n"
+        );
         assert_eq!(c.run("ZSCAN z 0 COUNT 0"), "-ERR syntax error\r\n");
         assert_eq!(c.run("ZSCAN z 0 COUNT"), "-ERR syntax error\r\n");
         assert_eq!(
             c.run("ZSCAN z 0 COUNT x"),
             "-ERR value is not an integer or out of range\r\n"
         );
-    }
-
-    #[test]
-    fn cursors_are_what_strtoul_reads() {
-        for (text, cursor) in [
-            ("", 0),
-            ("12", 12),
-            ("+5", 5),
-            ("-1", u64::MAX),
-            ("18446744073709551615", u64::MAX),
-            ("7\0x", 7),
-        ] {
-            assert_eq!(parse_cursor(text.as_bytes()), Ok(cursor), "{text:?}");
-        }
-        for text in [" 1", "1 ", "x", "+", "-", "18446744073709551616", "0x1"] {
-            assert!(parse_cursor(text.as_bytes()).is_err(), "{text:?}");
-        }
     }
 }

@@ -52,6 +52,8 @@ impl Client {
             now_ms: unix_ms(),
             instant: Instant::now(),
         };
+        let began = time.instant;
+        let mut commands = 0;
         let mut consumed = 0;
         let mut then = Waiting::No;
         let batch = loop {
@@ -62,6 +64,7 @@ impl Client {
             }
             match self.decoder.decode(rest, &mut self.request, &limits) {
                 Ok(Progress::Complete { consumed: used }) => {
+                    commands += 1;
                     let args: SmallVec<[&[u8]; 16]> = self.request.iter(rest).collect();
                     let waiting = process(
                         &mut self.session,
@@ -115,6 +118,9 @@ impl Client {
                 }
             }
         };
+        // The instant is that of the end of the last command.
+        let nanos = u64::try_from((time.instant - began).as_nanos()).unwrap_or(u64::MAX);
+        self.conn.worker.cycle(nanos, commands);
         if consumed == self.buf.len() {
             self.buf.clear();
         } else {

@@ -102,11 +102,7 @@ fn quit(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
 }
 
 fn select(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {
-    let index = args::int32(words[1], "")?;
-    let db = usize::try_from(index)
-        .ok()
-        .filter(|db| *db < ctx.engine().databases())
-        .ok_or(ReplyError::DB_OUT_OF_RANGE)?;
+    let db = args::database(words[1], ctx.engine().databases())?;
     ctx.session.db = db;
     ctx.ks.select(db);
     Conn::of(ctx).handle.db.store(db, Relaxed);

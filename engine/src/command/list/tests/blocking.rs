@@ -220,6 +220,36 @@ fn replies_speak_the_protocol_of_the_waiter_in_its_database() {
     assert_eq!((c.session.db, c.session.id), (5, 1));
 }
 
+/// A list that comes to be under another name, in another database or as the result of a
+/// command serves like one that was pushed to. The waiter's second key is on another shard.
+#[test]
+fn every_way_to_make_a_list_serves() {
+    for (db, line, value) in [
+        (0, "RENAME s k", "b"),
+        (0, "RENAMENX s k", "b"),
+        (0, "COPY s k", "b"),
+        (0, "SORT s ALPHA STORE k", "a"),
+        (0, "LMOVE s k RIGHT LEFT", "a"),
+        (1, "COPY s k DB 1", "b"),
+        (1, "MOVE k 1", "z"),
+        (1, "SWAPDB 0 1", "z"),
+    ] {
+        let (mut c, [mut one, mut two]) = clients();
+        one.session.db = db;
+        two.session.db = db;
+        let one = one.block("BLMOVE k elsewhere LEFT LEFT 0");
+        let two = two.block("BLPOP unused elsewhere 0");
+        c.run("RPUSH s b a");
+        if db == 1 {
+            c.run("RPUSH k z");
+        }
+        c.run(line);
+        let moved = format!("$1\r\n{value}\r\n");
+        assert_eq!(one.reply(), Some(moved), "{line}");
+        assert_eq!(two.reply(), popped("elsewhere", value), "{line}");
+    }
+}
+
 #[test]
 fn timeouts_are_read_as_long_doubles() {
     let mut c = Client::new();

@@ -1,12 +1,18 @@
-//! Waiting, pushing and giving up on several threads at the same time: every element pushed
-//! is in one reply or still in a list.
+//! Waiting, pushing and giving up at the same time: every element pushed is in one reply or
+//! still in a list.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::thread;
+use std::time::Duration;
 
+use crate::command::spec::{Args, CmdResult, CommandSpec, Flags, KeyFlags, KeySpec};
+use crate::command::{Ctx, args};
 use crate::env;
+use crate::keyspace::Kind;
+use crate::keyspace::blocked::OnTimeout;
 use crate::testing::Client;
+use crate::value::list::Side;
 
 const KEYS: [&str; 5] = ["a", "{a}b", "c", "d", "{d}e"];
 
@@ -95,5 +101,55 @@ fn no_element_is_lost_or_doubled() {
         .sum();
     assert_eq!(got + left, pushed.load(Relaxed));
     assert_eq!(c.engine().blocked.client_count(), 0);
+    assert!(!c.engine().blocked.any());
+}
+
+static SERVING: AtomicBool = AtomicBool::new(false);
+
+/// A BLPOP of one key that takes its time when there is something to pop.
+const SLOW_POP: &[CommandSpec] = &[CommandSpec {
+    name: "slowpop",
+    arity: 2,
+    flags: Flags::WRITE.or(Flags::BLOCKING),
+    keys: &[KeySpec::one(1, KeyFlags::RW)],
+    handler: slow_pop,
+    ..CommandSpec::BLANK
+}];
+
+fn slow_pop(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
+    let limits = ctx.ks.engine.settings.list_limits();
+    let deadline = args::timeout_deadline(b"0", ctx.ks.now_ms)?;
+    match ctx.ks.list_mut(args[1])? {
+        None => ctx.block_on(&args[1..2], Kind::List, deadline, OnTimeout::NullArray),
+        Some(list) => {
+            SERVING.store(true, Relaxed);
+            thread::sleep(Duration::from_millis(50));
+            let popped = list.pop(&limits, Side::Left);
+            let empty = list.is_empty();
+            ctx.out.bulk_opt(popped.map(|e| e.into_bytes()).as_deref());
+            if empty {
+                ctx.ks.remove(args[1]);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A caller that gave up between the moment its command was chosen to run and its end got
+/// no reply, and the element was gone.
+#[test]
+fn nobody_gives_up_while_being_served() {
+    let mut c = Client::with_commands(SLOW_POP);
+    let waiting = c.block("SLOWPOP l");
+    let mut other = c.other();
+    thread::scope(|scope| {
+        scope.spawn(move || other.run("RPUSH l v"));
+        while !SERVING.load(Relaxed) {
+            thread::yield_now();
+        }
+        assert_eq!(waiting.time_out(&c), None);
+        assert_eq!(waiting.reply().as_deref(), Some("$1\r\nv\r\n"));
+    });
+    assert_eq!(c.run("LLEN l"), ":0\r\n");
     assert!(!c.engine().blocked.any());
 }

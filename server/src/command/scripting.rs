@@ -1,0 +1,357 @@
+//! FUNCTION and SCRIPT while there is no script engine: no library can be loaded and no script
+//! is ever cached, and the subcommands that make sense on nothing act on that.
+
+use basalt_engine::ReplyError;
+use basalt_engine::command::spec::{
+    Acl, ArgSpec, ArgType, Args, CmdResult, CommandSpec, Flags, Group,
+};
+use basalt_engine::command::{Ctx, args};
+
+use super::server::subcommand_syntax;
+
+/// The group's rows.
+pub(super) const SPECS: &[CommandSpec] = &[
+    CommandSpec {
+        name: "function",
+        group: Group::Scripting,
+        since: "7.0.0",
+        summary: "Groups the commands about function libraries.",
+        complexity: "That of the subcommand.",
+        arity: -2,
+        subcommands: &[
+            CommandSpec {
+                name: "delete",
+                group: Group::Scripting,
+                since: "7.0.0",
+                summary: "Removes a library with its functions.",
+                complexity: "O(1)",
+                arity: 3,
+                flags: Flags::NOSCRIPT.or(Flags::WRITE),
+                acl: Acl::SCRIPTING,
+                args: &[ArgSpec::new("library-name", ArgType::String)],
+                tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
+                handler: function_delete,
+                ..CommandSpec::BLANK
+            },
+            CommandSpec {
+                name: "flush",
+                group: Group::Scripting,
+                since: "7.0.0",
+                summary: "Removes all libraries.",
+                complexity: "O(N) for N functions removed.",
+                arity: -2,
+                flags: Flags::NOSCRIPT.or(Flags::WRITE),
+                acl: Acl::SCRIPTING,
+                args: &[ArgSpec {
+                    optional: true,
+                    args: &[
+                        ArgSpec {
+                            token: "ASYNC",
+                            ..ArgSpec::new("async", ArgType::PureToken)
+                        },
+                        ArgSpec {
+                            token: "SYNC",
+                            ..ArgSpec::new("sync", ArgType::PureToken)
+                        },
+                    ],
+                    ..ArgSpec::new("flush-type", ArgType::OneOf)
+                }],
+                tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
+                handler: function_flush,
+                ..CommandSpec::BLANK
+            },
+            CommandSpec {
+                name: "help",
+                group: Group::Scripting,
+                since: "7.0.0",
+                summary: "Lists the subcommands with a line on each.",
+                complexity: "O(1)",
+                arity: 2,
+                flags: Flags::LOADING.or(Flags::STALE),
+                acl: Acl::SCRIPTING,
+                handler: function_help,
+                ..CommandSpec::BLANK
+            },
+            CommandSpec {
+                name: "kill",
+                group: Group::Scripting,
+                since: "7.0.0",
+                summary: "Stops the function that is running, if it has not written yet.",
+                complexity: "O(1)",
+                arity: 2,
+                flags: Flags::NOSCRIPT.or(Flags::ALLOW_BUSY),
+                acl: Acl::SCRIPTING,
+                tips: &["request_policy:all_shards", "response_policy:one_succeeded"],
+                handler: function_kill,
+                ..CommandSpec::BLANK
+            },
+            CommandSpec {
+                name: "list",
+                group: Group::Scripting,
+                since: "7.0.0",
+                summary: "Describes the loaded libraries and their functions.",
+                complexity: "O(N) for N functions.",
+                arity: -2,
+                flags: Flags::NOSCRIPT,
+                acl: Acl::SCRIPTING,
+                args: &[
+                    ArgSpec {
+                        token: "LIBRARYNAME",
+                        optional: true,
+                        ..ArgSpec::new("library-name-pattern", ArgType::String)
+                    },
+                    ArgSpec {
+                        token: "WITHCODE",
+                        optional: true,
+                        ..ArgSpec::new("withcode", ArgType::PureToken)
+                    },
+                ],
+                tips: &["nondeterministic_output_order"],
+                handler: function_list,
+                ..CommandSpec::BLANK
+            },
+            CommandSpec {
+                name: "stats",
+                group: Group::Scripting,
+                since: "7.0.0",
+                summary: "Tells which function is running and what the engines hold.",
+                complexity: "O(1)",
+                arity: 2,
+                flags: Flags::NOSCRIPT.or(Flags::ALLOW_BUSY),
+                acl: Acl::SCRIPTING,
+                tips: &[
+                    "nondeterministic_output",
+                    "request_policy:all_shards",
+                    "response_policy:special",
+                ],
+                handler: function_stats,
+                ..CommandSpec::BLANK
+            },
+        ],
+        ..CommandSpec::BLANK
+    },
+    CommandSpec {
+        name: "script",
+        group: Group::Scripting,
+        since: "2.6.0",
+        summary: "Groups the commands about the script cache.",
+        complexity: "That of the subcommand.",
+        arity: -2,
+        subcommands: &[
+            CommandSpec {
+                name: "exists",
+                group: Group::Scripting,
+                since: "2.6.0",
+                summary: "Tells which scripts are in the cache.",
+                complexity: "O(N) for N scripts asked about.",
+                arity: -3,
+                flags: Flags::NOSCRIPT,
+                acl: Acl::SCRIPTING,
+                args: &[ArgSpec {
+                    multiple: true,
+                    ..ArgSpec::new("sha1", ArgType::String)
+                }],
+                tips: &[
+                    "request_policy:all_shards",
+                    "response_policy:agg_logical_and",
+                ],
+                handler: script_exists,
+                ..CommandSpec::BLANK
+            },
+            CommandSpec {
+                name: "flush",
+                group: Group::Scripting,
+                since: "2.6.0",
+                summary: "Empties the script cache.",
+                complexity: "O(N) for N cached scripts.",
+                arity: -2,
+                flags: Flags::NOSCRIPT,
+                acl: Acl::SCRIPTING,
+                args: &[ArgSpec {
+                    since: "6.2.0",
+                    optional: true,
+                    args: &[
+                        ArgSpec {
+                            token: "ASYNC",
+                            ..ArgSpec::new("async", ArgType::PureToken)
+                        },
+                        ArgSpec {
+                            token: "SYNC",
+                            ..ArgSpec::new("sync", ArgType::PureToken)
+                        },
+                    ],
+                    ..ArgSpec::new("flush-type", ArgType::OneOf)
+                }],
+                tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
+                history: &[("6.2.0", "New options `ASYNC` and `SYNC`.")],
+                handler: script_flush,
+                ..CommandSpec::BLANK
+            },
+            CommandSpec {
+                name: "help",
+                group: Group::Scripting,
+                since: "5.0.0",
+                summary: "Lists the subcommands with a line on each.",
+                complexity: "O(1)",
+                arity: 2,
+                flags: Flags::LOADING.or(Flags::STALE),
+                acl: Acl::SCRIPTING,
+                handler: script_help,
+                ..CommandSpec::BLANK
+            },
+            CommandSpec {
+                name: "kill",
+                group: Group::Scripting,
+                since: "2.6.0",
+                summary: "Stops the script that is running, if it has not written yet.",
+                complexity: "O(1)",
+                arity: 2,
+                flags: Flags::NOSCRIPT.or(Flags::ALLOW_BUSY),
+                acl: Acl::SCRIPTING,
+                tips: &["request_policy:all_shards", "response_policy:one_succeeded"],
+                handler: script_kill,
+                ..CommandSpec::BLANK
+            },
+        ],
+        ..CommandSpec::BLANK
+    },
+];
+
+const FUNCTION_HELP: &[&str] = &[
+    "DELETE <LIBRARY NAME>",
+    "    Delete the given library.",
+    "LIST [LIBRARYNAME PATTERN] [WITHCODE]",
+    "    Return general information on all the libraries:",
+    "    * Library name",
+    "    * The engine used to run the Library",
+    "    * Library description",
+    "    * Functions list",
+    "    * Library code (if WITHCODE is given)",
+    "    It also possible to get only function that matches a pattern using LIBRARYNAME argument.",
+    "STATS",
+    "    Return information about the current function running:",
+    "    * Function name",
+    "    * Command used to run the function",
+    "    * Duration in MS that the function is running",
+    "    If no function is running, return nil",
+    "    In addition, returns a list of available engines.",
+    "KILL",
+    "    Kill the current running function.",
+    "FLUSH [ASYNC|SYNC]",
+    "    Delete all the libraries.",
+    "    When called without the optional mode argument, the behavior is determined by the",
+    "    lazyfree-lazy-user-flush configuration directive. Valid modes are:",
+    "    * ASYNC: Asynchronously flush the libraries.",
+    "    * SYNC: Synchronously flush the libraries.",
+];
+
+const SCRIPT_HELP: &[&str] = &[
+    "EXISTS <sha1> [<sha1> ...]",
+    "    Return information about the existence of the scripts in the script cache.",
+    "FLUSH [ASYNC|SYNC]",
+    "    Flush the Lua scripts cache. Very dangerous on replicas.",
+    "    When called without the optional mode argument, the behavior is determined by the",
+    "    lazyfree-lazy-user-flush configuration directive. Valid modes are:",
+    "    * ASYNC: Asynchronously flush the scripts cache.",
+    "    * SYNC: Synchronously flush the scripts cache.",
+    "KILL",
+    "    Kill the currently executing Lua script.",
+];
+
+/// Whether the words after the subcommand are nothing, ASYNC or SYNC.
+fn is_flush_mode(words: Args<'_>) -> bool {
+    match words {
+        [] => true,
+        [mode] => args::is(mode, "sync") || args::is(mode, "async"),
+        _ => false,
+    }
+}
+
+fn function_flush(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {
+    if words.len() > 3 {
+        return Err(subcommand_syntax(words));
+    }
+    if !is_flush_mode(&words[2..]) {
+        return Err(ReplyError::err(
+            "FUNCTION FLUSH only supports SYNC|ASYNC option",
+        ));
+    }
+    ctx.out.ok();
+    Ok(())
+}
+
+fn function_delete(_ctx: &mut Ctx<'_>, _words: Args<'_>) -> CmdResult {
+    Err(ReplyError::err("Library not found"))
+}
+
+fn not_busy() -> ReplyError {
+    ReplyError::raw("NOTBUSY No scripts in execution right now.")
+}
+
+fn function_kill(_ctx: &mut Ctx<'_>, _words: Args<'_>) -> CmdResult {
+    Err(not_busy())
+}
+
+fn function_list(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {
+    let mut cursor = args::Cursor::new(words, 2);
+    let (mut with_code, mut with_name) = (false, false);
+    while let Some(word) = cursor.next() {
+        if !with_code && args::is(word, "withcode") {
+            with_code = true;
+        } else if !with_name && args::is(word, "libraryname") {
+            with_name = true;
+            if cursor.next().is_none() {
+                return Err(ReplyError::err("library name argument was not given"));
+            }
+        } else {
+            return Err(ReplyError::err(format_args!(
+                "Unknown argument {}",
+                String::from_utf8_lossy(word)
+            )));
+        }
+    }
+    ctx.out.array(0);
+    Ok(())
+}
+
+fn function_stats(ctx: &mut Ctx<'_>, _words: Args<'_>) -> CmdResult {
+    ctx.out.map(2);
+    ctx.out.bulk(b"running_script");
+    ctx.out.null();
+    ctx.out.bulk(b"engines");
+    ctx.out.map(0);
+    Ok(())
+}
+
+fn function_help(ctx: &mut Ctx<'_>, _words: Args<'_>) -> CmdResult {
+    ctx.out.help("function", FUNCTION_HELP);
+    Ok(())
+}
+
+fn script_flush(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {
+    if words.len() > 3 {
+        return Err(subcommand_syntax(words));
+    }
+    if !is_flush_mode(&words[2..]) {
+        return Err(ReplyError::err(
+            "SCRIPT FLUSH only support SYNC|ASYNC option",
+        ));
+    }
+    ctx.out.ok();
+    Ok(())
+}
+
+fn script_exists(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {
+    ctx.out.array(words.len() - 2);
+    words[2..].iter().for_each(|_| ctx.out.int(0));
+    Ok(())
+}
+
+fn script_kill(_ctx: &mut Ctx<'_>, _words: Args<'_>) -> CmdResult {
+    Err(not_busy())
+}
+
+fn script_help(ctx: &mut Ctx<'_>, _words: Args<'_>) -> CmdResult {
+    ctx.out.help("script", SCRIPT_HELP);
+    Ok(())
+}

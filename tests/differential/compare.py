@@ -1,0 +1,193 @@
+"""When two replies count as equal.
+
+Replies are equal when their bytes are. The rules below are the only exceptions; every rule has
+its reason. `EXPLAINED_7_0` applies only when the peer is older than 7.2, `EXPLAINED` always.
+"""
+
+import os
+import re
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from lib.resp import parse
+
+# Order is that of a hash table with a random seed.
+UNORDERED = {b"SMEMBERS", b"SUNION", b"SINTER", b"SDIFF", b"KEYS", b"HKEYS", b"HVALS",
+             b"PUBSUB", b"COMMAND"}
+# Complete iterations in one step.
+SCANS = {b"SCAN", b"SSCAN", b"HSCAN", b"ZSCAN"}
+PAIR_SCANS = {b"HSCAN", b"ZSCAN"}
+# The same, for pairs.
+UNORDERED_PAIRS = {b"HGETALL", b"CONFIG"}
+# The servers read their clocks one after the other.
+CLOCK_S = {b"TTL", b"EXPIRETIME"}
+CLOCK_MS = {b"PTTL", b"PEXPIRETIME"}
+CLOCK_SLACK_MS = 5000
+# Members are drawn at random: the count and the membership are compared, see `random_reply`.
+RANDOM = {b"SRANDMEMBER", b"HRANDFIELD", b"ZRANDMEMBER", b"RANDOMKEY"}
+
+
+def pairs(reply):
+    """Elements of a flat array, a map, or an array of pairs, two by two."""
+    kind, items = reply
+    if kind == "%" or (items and not isinstance(items[0][1], list)):
+        return [tuple(map(freeze, items[i:i + 2])) for i in range(0, len(items), 2)]
+    return [freeze(item) for item in items]
+
+
+# Redis before 7.2 writes doubles with 17 digits, 7.2 the shortest text that reads back the same.
+# With such a peer the values are compared. Set by the executor.
+old_doubles = False
+DOUBLE = re.compile(rb"-?[0-9]+(\.[0-9]+)?(e[+-]?[0-9]+)?")
+
+
+def freeze(reply):
+    """A parsed reply as a hashable value."""
+    kind, value = reply
+    if old_doubles and kind in "$," and value and DOUBLE.fullmatch(value):
+        return (kind, float(value))
+    return (kind, tuple(freeze(v) for v in value)) if isinstance(value, list) else (kind, value)
+
+
+def normal(command, reply):
+    """The reply with its meaningless order removed."""
+    name = command[0].upper()
+    kind, value = reply
+    if not isinstance(value, list):
+        # Strings are bytes; only commands that answer with a score are read as numbers.
+        return freeze(reply) if name not in (b"GET", b"GETSET", b"GETRANGE", b"GETDEL") else reply
+    if name in SCANS and len(value) == 2 and isinstance(value[1][1], list):
+        found = pairs(value[1]) if name in PAIR_SCANS else map(freeze, value[1][1])
+        return (kind, freeze(value[0]), tuple(sorted(found, key=repr)))
+    if name in UNORDERED_PAIRS:
+        return (kind, tuple(sorted(pairs(reply), key=repr)))
+    if name == b"PUBSUB" and len(command) > 1 and command[1].upper().endswith(b"NUMSUB"):
+        return freeze(reply)
+    if name == b"COMMAND" and len(command) > 1 and command[1].upper() not in (b"LIST", b"INFO"):
+        return freeze(reply)
+    if name == b"COMMAND":
+        # Flags, categories and tips come in an order of no meaning at every level.
+        return deep_sorted(reply)
+    if name == b"SORT" and {b"BY", b"LIMIT"} <= {w.upper() for w in command[2:]}:
+        return (kind, len(value))
+    if name in UNORDERED or (name == b"SORT" and unsorted_sort(command)):
+        return (kind, tuple(sorted(map(freeze, value), key=repr)))
+    return freeze(reply)
+
+
+def deep_sorted(reply):
+    """Every aggregate sorted."""
+    kind, value = reply
+    if isinstance(value, list):
+        return (kind, tuple(sorted((deep_sorted(v) for v in value), key=repr)))
+    return (kind, value)
+
+
+def unsorted_sort(command):
+    """SORT that leaves a set in its own order, or whose ties are in no order."""
+    words = [w.upper() for w in command[2:]]
+    return b"BY" in words
+
+
+def near(a, b, slack):
+    """Two integers that differ by no more than `slack`; negative ones must be equal."""
+    if a[0] != ":" or b[0] != ":":
+        return False
+    x, y = int(a[1]), int(b[1])
+    return x == y or (x >= 0 and y >= 0 and abs(x - y) <= slack)
+
+
+def random_reply(command, a, b):
+    """Replies drawn at random: same type, same length, no repetition where there may be none.
+    Membership is checked by the caller, which knows the members."""
+    if a[0] != b[0]:
+        return False
+    if not isinstance(a[1], list):
+        return (a[1] is None) == (b[1] is None) if a[0] != "-" else a[1] == b[1]
+    if len(a[1]) != len(b[1]):
+        return False
+    return all(random_reply(command, x, y) for x, y in zip(a[1], b[1])) if a[1] and isinstance(a[1][0][1], list) else True
+
+
+def same(command, raw_a, raw_b, queue=()):
+    """Whether two raw replies to `command` say the same. `queue` holds what EXEC ran."""
+    if raw_a == raw_b:
+        return True
+    a, b = parse(raw_a)[0], parse(raw_b)[0]
+    return same_parsed(command, a, b, queue)
+
+
+def same_parsed(command, a, b, queue=()):
+    """`same` for parsed replies."""
+    name = command[0].upper()
+    if name == b"EXEC" and isinstance(a[1], list) and isinstance(b[1], list):
+        return (a[0] == b[0] and len(a[1]) == len(b[1]) == len(queue)
+                and all(same_parsed(c, x, y) for c, x, y in zip(queue, a[1], b[1])))
+    if a[0] == "-" and b[0] == "-":
+        return a == b
+    if name in CLOCK_S:
+        return near(a, b, CLOCK_SLACK_MS // 1000)
+    if name in CLOCK_MS:
+        return near(a, b, CLOCK_SLACK_MS)
+    if name in RANDOM:
+        return random_reply(command, a, b)
+    if name == b"HELLO" or (name == b"CLIENT" and len(command) > 1 and command[1].upper() in (b"ID", b"LIST", b"INFO")):
+        return a[0] == b[0]
+    return normal(command, a) == normal(command, b)
+
+
+def _is(command, *words):
+    return [w.upper() for w in command[:len(words)]] == [w.encode() for w in words]
+
+
+def _texts(raw, pattern):
+    return re.search(pattern, raw) is not None
+
+
+def _encoding(raw):
+    return raw.split(b"\r\n")[1] if raw[:1] == b"$" and raw[1:2] != b"-" else b""
+
+
+SET_7_0 = (b"intset", b"hashtable")
+SET_7_2 = (b"intset", b"hashtable", b"listpack")
+
+# (reason, predicate(command, raw of the peer, raw of Basalt)): differences against any peer.
+EXPLAINED = [
+    ("Basalt reports commands of its own level of completeness in COMMAND LIST",
+     lambda c, a, b: _is(c, "COMMAND", "LIST")),
+    ("HELP texts describe the subcommands this server has",
+     lambda c, a, b: len(c) == 2 and c[1].upper() == b"HELP" and a[:1] == b[:1] == b"*"),
+]
+
+# Differences between Redis 7.0 and 7.2, the behaviour Basalt follows.
+EXPLAINED_7_0 = [
+    ("7.2 keeps small lists in the listpack encoding, 7.0 has quicklist only",
+     lambda c, a, b: _is(c, "OBJECT", "ENCODING") and b"quicklist" in a and b"listpack" in b),
+    ("7.2 keeps small sets in the listpack encoding, 7.0 has intset and hashtable only",
+     lambda c, a, b: _is(c, "OBJECT", "ENCODING") and _encoding(a) in SET_7_0 and _encoding(b) in SET_7_2),
+    ("7.2 changed the text for a blocking timeout that is not finite",
+     lambda c, a, b: b"timeout is negative" in a and b"timeout is out of range" in b),
+    ("7.2 chooses the encoding of what ZRANGESTORE makes by its size",
+     lambda c, a, b: _is(c, "OBJECT", "ENCODING") and _encoding(a) == b"listpack" and _encoding(b) == b"skiplist"),
+    ("a transaction with ZRANK WITHSCORE cannot be queued in 7.0",
+     lambda c, a, b: _is(c, "EXEC") and a.startswith(b"-EXECABORT")),
+    ("LOLWUT names the version", lambda c, a, b: c[0].upper() == b"LOLWUT"),
+    ("7.2 added WITHSCORE to ZRANK and ZREVRANK",
+     lambda c, a, b: c[0].upper() in (b"ZRANK", b"ZREVRANK") and len(c) != 3),
+    ("7.2 changed texts of CLIENT, CONFIG and COMMAND errors and added subcommands",
+     lambda c, a, b: c[0].upper() in (b"CLIENT", b"CONFIG", b"COMMAND", b"HELLO")),
+    ("7.2 has set-max-listpack-*",
+     lambda c, a, b: _is(c, "CONFIG") and b"set-max-listpack" in b"".join(c)),
+    ("DUMP carries the RDB version and the encodings, which changed",
+     lambda c, a, b: c[0].upper() in (b"DUMP", b"RESTORE", b"@DUMP")),
+]
+
+
+def explained(command, raw_a, raw_b, version):
+    """The reason why a difference is accepted, or None."""
+    rules = EXPLAINED + (EXPLAINED_7_0 if version < (7, 2) else [])
+    for reason, predicate in rules:
+        if predicate(command, raw_a, raw_b):
+            return reason
+    return None

@@ -1,0 +1,1 @@
+"""Shared parts of the test harnesses: protocol client and server processes."""
