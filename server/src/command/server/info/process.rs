@@ -86,19 +86,14 @@ pub(super) fn server(lines: &mut Lines, server: &Server) {
 
 pub(super) fn clients(lines: &mut Lines, server: &Server) {
     let [input, output] = server.stats.buffers.lock().recent(unix_ms());
-    let blocked = server.clients.all();
-    let blocked = blocked
-        .iter()
-        .filter(|handle| handle.blocked.load(Relaxed))
-        .count();
     lines.section("Clients");
     lines.put("connected_clients", server.clients.len());
     lines.put("cluster_connections", 0);
     lines.put("maxclients", server.config.load().maxclients);
     lines.put("client_recent_max_input_buffer", input);
     lines.put("client_recent_max_output_buffer", output);
-    lines.put("blocked_clients", blocked);
-    lines.put("tracking_clients", 0);
+    lines.put("blocked_clients", server.clients.blocked_count());
+    lines.put("tracking_clients", server.tracking.client_count());
     lines.put(
         "clients_in_timeout_table",
         server.engine.blocked.timed_count(),
