@@ -149,6 +149,12 @@ def _encoding(raw):
     return raw.split(b"\r\n")[1] if raw[:1] == b"$" and raw[1:2] != b"-" else b""
 
 
+def _heads(raw):
+    """Name, arity and key positions of each command in a COMMAND INFO reply."""
+    entries = parse(raw)[0][1]
+    return [e[1] and (e[1][0], e[1][1], e[1][3:6]) for e in entries] if isinstance(entries, list) else raw
+
+
 SET_7_0 = (b"intset", b"hashtable")
 SET_7_2 = (b"intset", b"hashtable", b"listpack")
 
@@ -156,6 +162,12 @@ SET_7_2 = (b"intset", b"hashtable", b"listpack")
 EXPLAINED = [
     ("Basalt reports commands of its own level of completeness in COMMAND LIST",
      lambda c, a, b: _is(c, "COMMAND", "LIST")),
+    ("the command table is that of Valkey 8: COMMAND INFO agrees in name, arity and key positions",
+     lambda c, a, b: _is(c, "COMMAND", "INFO") and _heads(a) == _heads(b)),
+    ("error texts are UTF-8: other bytes of the request are replaced, and a NUL does not cut them",
+     lambda c, a, b: a[:1] == b[:1] == b"-" and (b"\xef\xbf\xbd" in b or b"\0" in b)),
+    ("Redis reads the name in CLIENT SETNAME and SETINFO as a C string, up to the first NUL",
+     lambda c, a, b: c[0].upper() in (b"CLIENT", b"HELLO") and b"\0" in b"".join(c)),
     ("HELP texts describe the subcommands this server has",
      lambda c, a, b: len(c) == 2 and c[1].upper() == b"HELP" and a[:1] == b[:1] == b"*"),
 ]

@@ -105,6 +105,13 @@ def shrink(run, resp, settings, items, budget=25.0):
     return items, found
 
 
+def signature(found):
+    """What kind of difference it is: repetitions are counted, not shrunk again."""
+    words_upper = [w.upper() for w in found.command[:2]]
+    container = words_upper[0] in (b"CLIENT", b"CONFIG", b"COMMAND", b"OBJECT", b"PUBSUB", b"@DRAIN", b"@COLLECT")
+    return (words_upper[0], words_upper[-1] if container else b"", found.note[:20], found.raw_a[:6], found.raw_b[:6])
+
+
 def save(directory, resp, settings, items, name):
     """Writes a list of items that `--replay` reads."""
     path = os.path.join(directory, name)
@@ -184,8 +191,9 @@ def search(options, run):
     version = run.executor(2, {}).version
     print(f"seed {seed}, peer {redis_path()} {'.'.join(map(str, version))}, basalt {basalt_path()}", flush=True)
     total, failures, explained, started, number = 0, 0, {}, time.monotonic(), 0
+    seen = {}
     per_group = {name: [0, 0, 0.0] for name in names}
-    while total < options.count and failures < options.max_failures:
+    while total < options.count and len(seen) < options.max_failures:
         name = names[number % len(names)]
         rng = random.Random(f"{seed}/{number}/{name}")
         resp = {"2": 2, "3": 3, "both": 2 + (number // len(names)) % 2}[options.resp]
@@ -212,9 +220,13 @@ def search(options, run):
         if found:
             failures += 1
             per_group[name][1] += 1
+            seen[signature(found)] = seen.get(signature(found), 0) + 1
+        if found and seen[signature(found)] == 1:
             report(options, run, resp, settings, items, found, f"group={name} epoch={number} seed={seed} resp={resp}")
             if options.stop_on_first or options.self_test:
                 break
+        elif found:
+            print(f"again ({seen[signature(found)]}): {name} {words(found.command)[:100]}", flush=True)
         number += 1
     seconds = time.monotonic() - started
     print(f"\n{'group':<14}{'commands':>10}{'failures':>10}{'seconds':>9}")
