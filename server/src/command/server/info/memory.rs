@@ -100,8 +100,7 @@ impl Overhead {
 /// Bytes of the clients' buffers and state.
 fn client_bytes(server: &Server) -> u64 {
     let clients = server.clients.all();
-    let bytes = clients.iter().map(|handle| handle.memory());
-    bytes.sum::<usize>() as u64
+    clients.iter().map(|handle| handle.memory() as u64).sum()
 }
 
 pub(super) fn section(lines: &mut Lines, server: &Server) {
