@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use basalt_engine::Engine;
-use basalt_engine::command::{DATA_GROUPS, Registry};
+use basalt_engine::command::{CommandSpec, DATA_GROUPS, Registry};
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 use tokio::runtime::Builder;
@@ -28,6 +28,7 @@ use crate::{command, cron, logging, memory};
 /// What kept it from starting.
 pub fn run(config: Config, warnings: &[String]) -> anyhow::Result<()> {
     logging::start(&config.logfile, config.loglevel);
+    log_panics();
     announce(&config);
     warnings
         .iter()
@@ -92,6 +93,17 @@ pub fn run(config: Config, warnings: &[String]) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Has every panic logged with where it happened.
+fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic
+            .location()
+            .map_or_else(String::new, |at| format!(" at {}:{}", at.file(), at.line()));
+        let text = panic.payload_as_str().unwrap_or("no text");
+        tracing::error!("Internal error{place}: {text}");
+    }));
+}
+
 fn announce(config: &Config) {
     tracing::info!("oO0OoO0OoO0Oo Basalt is starting oO0OoO0OoO0Oo");
     tracing::info!(
@@ -123,6 +135,17 @@ pub(crate) fn random_id() -> anyhow::Result<String> {
 /// # Errors
 /// When the system gives no random numbers.
 pub fn build(config: Config) -> anyhow::Result<Arc<Server>> {
+    build_with(config, &[])
+}
+
+/// As `build`, with more commands.
+///
+/// # Errors
+/// When the system gives no random numbers.
+pub(crate) fn build_with(
+    config: Config,
+    more: &[&'static [CommandSpec]],
+) -> anyhow::Result<Arc<Server>> {
     let mut seeds = [0u8; 24];
     getrandom::fill(&mut seeds).map_err(|error| anyhow::anyhow!("no random numbers: {error}"))?;
     let word = |i: usize| u64::from_le_bytes(std::array::from_fn(|j| seeds[i * 8 + j]));
@@ -146,6 +169,7 @@ pub fn build(config: Config) -> anyhow::Result<Arc<Server>> {
     let groups: Vec<_> = DATA_GROUPS
         .iter()
         .chain(command::SERVER_GROUPS)
+        .chain(more)
         .copied()
         .collect();
     let registry = Registry::build(&groups, &renames);

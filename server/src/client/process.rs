@@ -50,7 +50,7 @@ pub fn process(
         }
     };
     note_command(conn, Some(command));
-    if let Some(error) = refusal(session, conn, command) {
+    if let Some(error) = refusal(session, conn, command, time.now_ms) {
         bump(&conn.worker.commands[command.id].rejected, 1);
         reject(session, conn, reply, args, &error);
         return answered(conn, reply, before);
@@ -229,7 +229,7 @@ fn reject(
     let is_exec = args
         .first()
         .is_some_and(|name| name.eq_ignore_ascii_case(b"exec"));
-    if is_exec && session.txn.is_some() {
+    if is_exec {
         session.txn = None;
         conn.server.engine.release_watches(session);
         let text = error.0.strip_prefix("ERR ").unwrap_or(&error.0);
@@ -249,7 +249,12 @@ fn reject(
 }
 
 /// Why a command may not run now, in the order in which Redis checks.
-fn refusal(session: &Session, conn: &Conn, command: &'static Command) -> Option<ReplyError> {
+fn refusal(
+    session: &Session,
+    conn: &Conn,
+    command: &'static Command,
+    now_ms: i64,
+) -> Option<ReplyError> {
     let server = &conn.server;
     let flags = command.flags;
     if flags.has(Flags::PROTECTED)
@@ -272,7 +277,8 @@ fn refusal(session: &Session, conn: &Conn, command: &'static Command) -> Option<
         return Some(ReplyError::err("Replica can't interact with the keyspace"));
     }
     let maxmemory = server.hot.maxmemory.load(Relaxed);
-    if maxmemory != 0 && flags.has(Flags::DENYOOM) && crate::memory::used() > maxmemory {
+    if maxmemory != 0 && flags.has(Flags::DENYOOM) && crate::memory::used_lately(now_ms) > maxmemory
+    {
         return Some(ReplyError::OOM);
     }
     if conn.is_subscriber()
@@ -534,5 +540,93 @@ pub(super) fn finished_queued(
     observe(conn, command, args, nanos, 0);
     if !shown_before_it_runs(command) && conn.server.hot.monitoring.load(Relaxed) {
         feed_monitors(conn, command, args);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use basalt_engine::command::Ctx;
+    use basalt_engine::command::spec::{Args, CmdResult, CommandSpec, KeyFlags, KeySpec};
+
+    use super::*;
+    use crate::app::build_with;
+    use crate::client::handle::Handle;
+    use crate::config::Config;
+    use crate::server::unix_ms;
+
+    const BROKEN: &[CommandSpec] = &[CommandSpec {
+        name: "broken",
+        arity: 2,
+        flags: Flags::WRITE,
+        keys: &[KeySpec::one(1, KeyFlags::RW)],
+        handler: broken,
+        ..CommandSpec::BLANK
+    }];
+
+    fn broken(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
+        ctx.out.array(3);
+        panic!("on purpose");
+    }
+
+    /// A connection without a socket.
+    struct Caller {
+        session: Session,
+        conn: Conn,
+        reply: Reply,
+    }
+
+    impl Caller {
+        fn new(server: &Arc<crate::server::Server>) -> Caller {
+            let id = server.clients.next_id();
+            let handle = Arc::new(Handle::new(
+                id,
+                "127.0.0.1:1".into(),
+                "127.0.0.1:2".into(),
+                0,
+                false,
+                true,
+                unix_ms(),
+            ));
+            server.clients.add(&handle);
+            let worker = server.stats.add_worker(server.engine.registry.all().len());
+            Caller {
+                session: Session::new(id),
+                conn: Conn::new(server.clone(), handle, worker),
+                reply: Reply::new(2),
+            }
+        }
+
+        fn call(&mut self, line: &str) -> String {
+            let args: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
+            let mut time = BatchTime {
+                now_ms: unix_ms(),
+                instant: Instant::now(),
+            };
+            process(
+                &mut self.session,
+                &mut self.conn,
+                &mut self.reply,
+                &args,
+                &mut time,
+            );
+            String::from_utf8(std::mem::take(&mut self.reply.buf)).expect("text")
+        }
+    }
+
+    #[test]
+    fn a_panic_in_a_command_costs_its_client_only() {
+        let server = build_with(Config::default(), &[BROKEN]).expect("a server");
+        let mut caller = Caller::new(&server);
+        assert_eq!(caller.call("BROKEN k"), "-ERR internal error\r\n");
+        assert!(caller.conn.close_after_reply);
+        let mut other = Caller::new(&server);
+        assert_eq!(other.call("SET k v"), "+OK\r\n");
+        assert_eq!(other.call("MULTI"), "+OK\r\n");
+        assert_eq!(other.call("SET k w"), "+QUEUED\r\n");
+        assert_eq!(other.call("BROKEN k"), "+QUEUED\r\n");
+        assert_eq!(other.call("EXEC"), "-ERR internal error\r\n");
+        assert_eq!(Caller::new(&server).call("GET k"), "$1\r\nw\r\n");
     }
 }

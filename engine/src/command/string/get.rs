@@ -4,6 +4,7 @@ use crate::command::ctx::Ctx;
 use crate::command::spec::{
     Acl, ArgSpec, ArgType, Args, CmdResult, CommandSpec, FindKeys, Flags, Group, KeyFlags, KeySpec,
 };
+use crate::error::ReplyError;
 
 pub(super) const SPECS: &[CommandSpec] = &[
     CommandSpec {
@@ -71,6 +72,13 @@ pub(super) fn reply_string(ctx: &mut Ctx<'_>, key: &[u8]) -> CmdResult {
 }
 
 fn get(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
+    if let Some(found) = ctx.ks.hit(args[1]) {
+        if !found.header.kind.is_string() {
+            return Err(ReplyError::WRONG_TYPE);
+        }
+        ctx.out.bulk(found.bytes);
+        return Ok(());
+    }
     reply_string(ctx, args[1])
 }
 

@@ -44,7 +44,7 @@ impl Client {
         if self.closing || !matches!(self.waiting, Waiting::No) {
             return Batch::Stalled;
         }
-        if self.buf.is_empty() {
+        if self.buf.is_empty() || self.starved {
             return Batch::Drained;
         }
         self.publish_query_facts();
@@ -105,6 +105,7 @@ impl Client {
                         self.buf.advance(consumed);
                         consumed = 0;
                     }
+                    self.starved = true;
                     if want > 1 {
                         self.buf.reserve(want);
                     }

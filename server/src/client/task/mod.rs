@@ -64,6 +64,8 @@ pub struct Client {
     closing: bool,
     /// The peer sends no more.
     eof: bool,
+    /// The buffer holds a part of a request only.
+    starved: bool,
     /// Complete requests are left in the buffer although the client does not wait.
     resume: bool,
 }
@@ -89,6 +91,7 @@ impl Client {
             timer: None,
             closing: false,
             eof: false,
+            starved: false,
             resume: false,
         }
     }
@@ -201,6 +204,7 @@ impl Client {
     }
 
     fn received(&mut self, n: usize) {
+        self.starved = false;
         let handle = &self.conn.handle;
         bump(&self.conn.worker.net_in, n as u64);
         bump(&self.conn.worker.reads, 1);

@@ -1,0 +1,94 @@
+//! Sockets that are listened on.
+
+use std::fs;
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::harness::{Client, PATIENCE, Server, eventually, field, text_of};
+
+#[test]
+fn a_busy_port_ends_the_start() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = taken.local_addr().expect("its address").port().to_string();
+    let output = Command::new(env!("CARGO_BIN_EXE_basalt-server"))
+        .args(["--port", &port, "--bind", "127.0.0.1", "--save", ""])
+        .output()
+        .expect("it runs");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(
+        text.contains(&format!(
+            "Warning: Could not create server TCP listening socket 127.0.0.1:{port}: "
+        )),
+        "{text}"
+    );
+    assert!(
+        text.contains(&format!("Failed listening on port {port}")),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_unix_socket_has_the_permissions_asked_for() {
+    let dir = tempfile::TempDir::new().expect("a directory");
+    let path = dir.path().join("sock");
+    let name = path.display().to_string();
+    let server = Server::start(&["--unixsocket", &name, "--unixsocketperm", "700"]);
+    let mode = fs::metadata(&path)
+        .expect("the socket")
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o700);
+    let stream = UnixStream::connect(&path).expect("a connection");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
+    let mut c = Client::new(stream);
+    let line = text_of(&c.call("CLIENT INFO"));
+    assert_eq!(field(&line, "addr"), format!("{name}:0"));
+    assert_eq!(field(&line, "flags"), "U");
+    server.connect().ask("PING", "+PONG\r\n");
+}
+
+#[test]
+fn several_addresses_of_both_families() {
+    if TcpListener::bind("[::1]:0").is_err() {
+        eprintln!("no IPv6 here: nothing to test");
+        return;
+    }
+    let server = Server::start(&["--bind", "127.0.0.1 ::1 -192.0.2.77"]);
+    for host in ["127.0.0.1", "::1"] {
+        let stream = TcpStream::connect((host, server.port)).expect("a connection");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
+        let line = text_of(&Client::new(stream).call("CLIENT INFO"));
+        let shown = if host == "::1" { "[::1]" } else { host };
+        assert_eq!(field(&line, "laddr"), format!("{shown}:{}", server.port));
+    }
+}
+
+#[test]
+fn a_lack_of_descriptors_passes() {
+    let server = Server::start_by(
+        |program, arguments| {
+            let mut command = Command::new("sh");
+            command.args(["-c", "ulimit -n 60; exec \"$0\" \"$@\"", program]);
+            command.args(arguments);
+            command
+        },
+        &["--maxclients", "1000"],
+    );
+    let mut first = server.connect();
+    first.ask("PING", "+PONG\r\n");
+    let many: Vec<_> = (0..100).map(|_| server.connect()).collect();
+    eventually("accepting fails", || {
+        server.log().contains("Accepting client connection")
+    });
+    first.ask("PING", "+PONG\r\n");
+    drop(many);
+    let mut late = server.connect();
+    late.stream
+        .set_read_timeout(Some(Duration::from_secs(5)))
+        .expect("a time-out");
+    late.ask("PING", "+PONG\r\n");
+}

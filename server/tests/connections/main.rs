@@ -1,0 +1,14 @@
+//! The server from outside, over sockets: protocol, limits, and the commands on connections.
+
+#![allow(missing_docs, reason = "a test")]
+
+mod auth;
+mod client;
+mod harness;
+mod limits;
+mod listen;
+mod monitor;
+mod protocol;
+mod pubsub;
+mod tracking;
+mod waiting;

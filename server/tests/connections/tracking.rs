@@ -1,0 +1,122 @@
+//! Client-side caching.
+
+use crate::harness::Server;
+
+#[test]
+fn a_key_that_was_read_is_reported_once() {
+    let server = Server::start(&[]);
+    let (mut c, mut other) = (server.connect(), server.connect());
+    c.call("HELLO 3");
+    c.ask("CLIENT TRACKING ON", "+OK\r\n");
+    c.ask("GET a", "_\r\n");
+    other.ask("SET a 1", "+OK\r\n");
+    other.ask("SET a 2", "+OK\r\n");
+    c.expect(">2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\na\r\n");
+    c.ask("GET a", "$1\r\n2\r\n");
+    // Its own change is reported too, after the reply.
+    c.ask(
+        "SET a 3",
+        "+OK\r\n>2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\na\r\n",
+    );
+    c.ask("CLIENT TRACKING ON NOLOOP", "+OK\r\n");
+    c.ask("GET a", "$1\r\n3\r\n");
+    c.ask("SET a 4", "+OK\r\n");
+    c.ask("GET a", "$1\r\n4\r\n");
+    c.ask("CLIENT TRACKING OFF", "+OK\r\n");
+    other.ask("SET a 5", "+OK\r\n");
+    c.ask("PING", "+PONG\r\n");
+    c.expect_nothing();
+}
+
+#[test]
+fn reads_in_a_transaction_count() {
+    let server = Server::start(&[]);
+    let (mut c, mut other) = (server.connect(), server.connect());
+    c.call("HELLO 3");
+    c.ask("CLIENT TRACKING ON OPTIN", "+OK\r\n");
+    c.ask("GET b", "_\r\n");
+    c.ask("CLIENT CACHING YES", "+OK\r\n");
+    c.ask("MULTI", "+OK\r\n");
+    c.ask("GET a", "+QUEUED\r\n");
+    c.ask("EXEC", "*1\r\n_\r\n");
+    other.ask("SET b 1", "+OK\r\n");
+    other.ask("SET a 1", "+OK\r\n");
+    c.expect(">2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\na\r\n");
+    c.expect_nothing();
+}
+
+#[test]
+fn broadcast_by_prefix() {
+    let server = Server::start(&[]);
+    let (mut c, mut other) = (server.connect(), server.connect());
+    c.call("HELLO 3");
+    c.ask("CLIENT TRACKING ON BCAST PREFIX x: PREFIX y:", "+OK\r\n");
+    other.ask("MSET x:2 1 x:1 1 z:1 1", "+OK\r\n");
+    c.expect(">2\r\n$10\r\ninvalidate\r\n*2\r\n$3\r\nx:1\r\n$3\r\nx:2\r\n");
+    c.ask("CLIENT TRACKING ON BCAST PREFIX x:1", "-ERR Prefix 'x:1' overlaps with an existing prefix 'x:'. Prefixes for a single client must not overlap.\r\n");
+    c.ask("CLIENT TRACKING ON", "-ERR You can't switch BCAST mode on/off before disabling tracking for this client, and then re-enabling it with a different mode.\r\n");
+    c.ask("CLIENT TRACKINGINFO", "%3\r\n$5\r\nflags\r\n~2\r\n$2\r\non\r\n$5\r\nbcast\r\n$8\r\nredirect\r\n:0\r\n$8\r\nprefixes\r\n*2\r\n$2\r\nx:\r\n$2\r\ny:\r\n");
+}
+
+#[test]
+fn redirected_to_a_subscriber_of_resp2() {
+    let server = Server::start(&[]);
+    let (mut c, mut listener, mut other) = (server.connect(), server.connect(), server.connect());
+    c.ask(
+        "CLIENT TRACKING ON REDIRECT 99",
+        "-ERR The client ID you want redirect to does not exist\r\n",
+    );
+    c.ask("CLIENT GETREDIR", ":-1\r\n");
+    listener.ask("PING", "+PONG\r\n");
+    c.ask("CLIENT TRACKING ON REDIRECT 2", "+OK\r\n");
+    c.ask("CLIENT GETREDIR", ":2\r\n");
+    listener.call("SUBSCRIBE __redis__:invalidate");
+    c.ask("GET a", "$-1\r\n");
+    other.ask("SET a 1", "+OK\r\n");
+    listener.expect("*3\r\n$7\r\nmessage\r\n$20\r\n__redis__:invalidate\r\n*1\r\n$1\r\na\r\n");
+    c.call("HELLO 3");
+    c.ask("GET a", "$1\r\n1\r\n");
+    other.ask("CLIENT KILL ID 2", ":1\r\n");
+    other.ask("SET a 2", "+OK\r\n");
+    c.expect(">2\r\n$21\r\ntracking-redir-broken\r\n:2\r\n");
+    assert!(c.text("CLIENT INFO").contains(" flags=tR "));
+}
+
+#[test]
+fn options_that_do_not_fit() {
+    let server = Server::start(&[]);
+    let mut c = server.connect();
+    for (options, error) in [
+        (
+            "PREFIX a",
+            "PREFIX option requires BCAST mode to be enabled",
+        ),
+        (
+            "BCAST OPTIN",
+            "OPTIN and OPTOUT are not compatible with BCAST",
+        ),
+        (
+            "OPTIN OPTOUT",
+            "You can't specify both OPTIN mode and OPTOUT mode",
+        ),
+        (
+            "BCAST PREFIX ab PREFIX a",
+            "Prefix 'ab' overlaps with another provided prefix 'a'. Prefixes for a single client must not overlap.",
+        ),
+        ("WHAT", "syntax error"),
+    ] {
+        c.ask(
+            &format!("CLIENT TRACKING ON {options}"),
+            format!("-ERR {error}\r\n"),
+        );
+    }
+    c.ask("CLIENT CACHING YES", "-ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled\r\n");
+    c.ask("CLIENT TRACKING ON OPTOUT", "+OK\r\n");
+    c.ask(
+        "CLIENT CACHING YES",
+        "-ERR CLIENT CACHING YES is only valid when tracking is enabled in OPTIN mode.\r\n",
+    );
+    c.ask("CLIENT TRACKING ON OPTIN", "-ERR You can't switch OPTIN/OPTOUT mode before disabling tracking for this client, and then re-enabling it with a different mode.\r\n");
+    c.ask("CLIENT CACHING NO", "+OK\r\n");
+    c.ask("CLIENT TRACKINGINFO", "*6\r\n$5\r\nflags\r\n*3\r\n$2\r\non\r\n$6\r\noptout\r\n$10\r\ncaching-no\r\n$8\r\nredirect\r\n:0\r\n$8\r\nprefixes\r\n*0\r\n");
+}
