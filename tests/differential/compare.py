@@ -164,8 +164,6 @@ EXPLAINED = [
      lambda c, a, b: _is(c, "COMMAND", "LIST")),
     ("the command table is that of Valkey 8: COMMAND INFO agrees in name, arity and key positions",
      lambda c, a, b: _is(c, "COMMAND", "INFO") and _heads(a) == _heads(b)),
-    ("error texts are UTF-8: other bytes of the request are replaced, and a NUL does not cut them",
-     lambda c, a, b: a[:1] == b[:1] == b"-" and (b"\xef\xbf\xbd" in b or b"\0" in b)),
     ("Redis reads the name in CLIENT SETNAME and SETINFO as a C string, up to the first NUL",
      lambda c, a, b: c[0].upper() in (b"CLIENT", b"HELLO") and b"\0" in b"".join(c)),
     ("HELP texts describe the subcommands this server has",
