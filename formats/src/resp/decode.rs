@@ -426,6 +426,10 @@ impl Decoder {
         let Some(newline) = self.find(buf, b'\n') else {
             return self.wait_line(buf, limits, ProtocolError::InlineTooBig);
         };
+        // Redis reads 16 KiB at a time and refuses before the end of such a line arrives.
+        if newline > limits.max_inline {
+            return Err(ProtocolError::InlineTooBig);
+        }
         let line = buf.get(..newline).unwrap_or(&[]);
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         req.owned = split_line(line, &mut req.args, &mut req.arena)

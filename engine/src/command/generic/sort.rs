@@ -421,8 +421,9 @@ fn order(
     Ok(())
 }
 
-/// A weight as C's `strtod` reads it: leading blanks are skipped, nothing is 0.
+/// A weight as C's `strtod` reads it: a NUL ends it, leading blanks are skipped, nothing is 0.
 fn number(text: &[u8]) -> Option<f64> {
+    let text = text.split(|&b| b == 0).next().unwrap_or_default();
     if text.is_empty() {
         return Some(0.0);
     }

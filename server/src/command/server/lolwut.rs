@@ -58,8 +58,14 @@ fn lolwut(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {
     if let [word, number, ..] = rest
         && args::is(word, "version")
     {
-        args::int(number)?;
-        rest = &rest[2..];
+        // Only the pictures of versions 5 and 6 took a size.
+        rest = if matches!(args::int(number)?, 5 | 6) {
+            &rest[2..]
+        } else {
+            &[]
+        };
+    } else {
+        rest = &[];
     }
     let size = |at: usize, usual: usize, most: i64| match rest.get(at) {
         None => Ok(usual),
