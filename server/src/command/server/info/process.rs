@@ -87,7 +87,7 @@ pub(super) fn clients(lines: &mut Lines, server: &Server) {
     lines.put("maxclients", server.config.load().maxclients);
     lines.put("client_recent_max_input_buffer", input);
     lines.put("client_recent_max_output_buffer", output);
-    lines.put("blocked_clients", blocked);
+    lines.put("blocked_clients", server.clients.blocked_count());
     lines.put("tracking_clients", server.tracking.client_count());
     lines.put(
         "clients_in_timeout_table",
