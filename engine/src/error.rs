@@ -99,7 +99,7 @@ impl ReplyError {
 
     /// The error of a container called with a subcommand it does not have.
     pub fn unknown_subcommand(container: &str, sub: &[u8]) -> ReplyError {
-        let sub = String::from_utf8_lossy(&sub[..sub.len().min(128)]).into_owned();
+        let sub = shown(&sub[..sub.len().min(128)]);
         ReplyError::err(format_args!(
             "unknown subcommand '{sub}'. Try {} HELP.",
             container.to_uppercase()
@@ -112,6 +112,41 @@ impl ReplyError {
     }
 }
 
+/// Bytes of 0x80 and above in a word stand in error texts as these characters.
+const RAW: u32 = 0xf700;
+
+/// A word of a request for use in an error text: up to its first NUL, as C prints it, with every
+/// byte kept as it is on the wire.
+pub fn shown(word: &[u8]) -> String {
+    let word = word.split(|&b| b == 0).next().unwrap_or_default();
+    word.iter()
+        .map(|&b| {
+            if b < 0x80 {
+                char::from(b)
+            } else {
+                char::from_u32(RAW + u32::from(b)).unwrap_or('?')
+            }
+        })
+        .collect()
+}
+
+impl ReplyError {
+    /// The text as bytes for the wire.
+    pub fn wire_bytes(&self) -> Cow<'_, [u8]> {
+        if self.0.is_ascii() {
+            return Cow::Borrowed(self.0.as_bytes());
+        }
+        let mut bytes = Vec::with_capacity(self.0.len());
+        for c in self.0.chars() {
+            match u8::try_from(u32::from(c).wrapping_sub(RAW)) {
+                Ok(raw) => bytes.push(raw),
+                Err(_) => bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+            }
+        }
+        Cow::Owned(bytes)
+    }
+}
+
 impl fmt::Display for ReplyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -119,3 +154,18 @@ impl fmt::Display for ReplyError {
 }
 
 impl std::error::Error for ReplyError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_keep_their_bytes_up_to_a_nul() {
+        let error = ReplyError::err(format_args!("bad '{}'", shown(b"a\x8b\xffz\0hidden")));
+        assert_eq!(error.wire_bytes().as_ref(), b"ERR bad 'a\x8b\xffz'");
+        assert_eq!(
+            ReplyError::SYNTAX.wire_bytes().as_ref(),
+            b"ERR syntax error"
+        );
+    }
+}

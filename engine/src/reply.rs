@@ -61,7 +61,7 @@ impl Reply {
 
     /// `-text`; CR and LF inside become spaces.
     pub fn error(&mut self, error: &ReplyError) {
-        encode::error(&mut self.buf, error.0.as_bytes());
+        encode::error(&mut self.buf, &error.wire_bytes());
     }
 
     /// `:n`.

@@ -99,7 +99,12 @@ fn log_panics() {
         let place = panic
             .location()
             .map_or_else(String::new, |at| format!(" at {}:{}", at.file(), at.line()));
-        let text = panic.payload_as_str().unwrap_or("no text");
+        let payload = panic.payload();
+        let text = payload
+            .downcast_ref::<&str>()
+            .copied()
+            .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+            .unwrap_or("no text");
         tracing::error!("Internal error{place}: {text}");
     }));
 }

@@ -343,10 +343,10 @@ fn unknown_command(args: Args<'_>) -> ReplyError {
         }
         let room = 128 - shown.len();
         shown.push('\'');
-        shown.push_str(&String::from_utf8_lossy(&arg[..arg.len().min(room)]));
+        shown.push_str(&crate::error::shown(&arg[..arg.len().min(room)]));
         shown.push_str("' ");
     }
-    let name = String::from_utf8_lossy(&name[..name.len().min(128)]).into_owned();
+    let name = crate::error::shown(&name[..name.len().min(128)]);
     ReplyError::err(format_args!(
         "unknown command '{name}', with args beginning with: {shown}"
     ))

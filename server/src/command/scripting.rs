@@ -306,7 +306,7 @@ fn function_list(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {
         } else {
             return Err(ReplyError::err(format_args!(
                 "Unknown argument {}",
-                String::from_utf8_lossy(word)
+                basalt_engine::shown(word)
             )));
         }
     }

@@ -274,8 +274,8 @@ directives! {
     commandlog_large_reply_max_len: u64 = 128, "commandlog-large-reply-max-len", Int(0, I64), MODIFIABLE;
     active_defrag_cycle_us: u32 = 500, "active-defrag-cycle-us", Int(0, 100_000), MODIFIABLE | INERT;
     rdma_port: u16 = 0, "rdma-port", Int(0, 65535), MODIFIABLE | INERT;
-    rdma_rx_size: u32 = 1_048_576, "rdma-rx-size", Int(65_536, 16_777_216), IMMUTABLE | INERT;
-    rdma_completion_vector: i32 = -1, "rdma-completion-vector", Int(-1, 1024), IMMUTABLE | INERT;
+    rdma_rx_size: u32 = 1_048_576, "rdma-rx-size", Int(65_536, 16_777_216), IMMUTABLE | HIDDEN | INERT;
+    rdma_completion_vector: i32 = -1, "rdma-completion-vector", Int(-1, 1024), IMMUTABLE | HIDDEN | INERT;
     // Structured.
     dir: PathBuf = current_dir(), "dir", Special("path"), MODIFIABLE | PROTECTED | NO_LOADING;
     save: SavePoints = SavePoints::default(), "save", Special("<seconds> <changes> ..."), MODIFIABLE | MULTI;

@@ -204,7 +204,7 @@ impl Conditions {
                 _ => {
                     return Err(ReplyError::err(format_args!(
                         "Unsupported option {}",
-                        String::from_utf8_lossy(word)
+                        crate::error::shown(word)
                     )));
                 }
             };

@@ -79,7 +79,7 @@ impl Filter {
                 if value != b"default" {
                     return Err(ReplyError::err(format_args!(
                         "No such user '{}'",
-                        String::from_utf8_lossy(value)
+                        basalt_engine::shown(value)
                     )));
                 }
                 filter.user = Some(value.to_vec());
@@ -160,7 +160,7 @@ fn kind(word: &[u8]) -> Result<Kind, ReplyError> {
     } else {
         Err(ReplyError::err(format_args!(
             "Unknown client type '{}'",
-            String::from_utf8_lossy(word)
+            basalt_engine::shown(word)
         )))
     }
 }

@@ -142,7 +142,7 @@ fn client_setname(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
 }
 
 fn client_setinfo(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {
-    let attribute = String::from_utf8_lossy(words[2]);
+    let attribute = basalt_engine::shown(words[2]);
     let is_name = args::is(words[2], "lib-name");
     if !is_name && !args::is(words[2], "lib-ver") {
         return Err(ReplyError::err(format_args!(

@@ -235,8 +235,8 @@ fn check_prefixes(current: &Tracking, prefixes: &[Vec<u8>]) -> CmdResult {
     let complain = |prefix: &[u8], kind: &str, other: &[u8]| {
         Err(ReplyError::err(format_args!(
             "Prefix '{}' overlaps with {kind} prefix '{}'. Prefixes for a single client must not overlap.",
-            String::from_utf8_lossy(prefix),
-            String::from_utf8_lossy(other)
+            basalt_engine::shown(prefix),
+            basalt_engine::shown(other)
         )))
     };
     for (i, prefix) in prefixes.iter().enumerate() {

@@ -95,7 +95,7 @@ fn parse<'a>(args: Args<'a>) -> Result<Options<'a>, ReplyError> {
             _ => {
                 return Err(ReplyError::err(format_args!(
                     "Syntax error in HELLO option '{}'",
-                    String::from_utf8_lossy(option)
+                    basalt_engine::shown(option)
                 )));
             }
         };

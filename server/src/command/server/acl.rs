@@ -140,7 +140,7 @@ fn acl_cat(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {
         _ => return Err(super::subcommand_syntax(words)),
     };
     let Some(category) = std::str::from_utf8(word).ok().and_then(Acl::by_name) else {
-        let shown = String::from_utf8_lossy(&word[..word.len().min(128)]).into_owned();
+        let shown = basalt_engine::shown(&word[..word.len().min(128)]);
         return Err(ReplyError::err(format_args!("Unknown category '{shown}'")));
     };
     let commands = ctx.engine().registry.all().iter();

@@ -46,7 +46,7 @@ pub(super) const SPECS: &[CommandSpec] = &concat::<{ count(ROWS) }>(ROWS);
 pub(super) fn subcommand_syntax(args: Args<'_>) -> ReplyError {
     let shown = |at: usize| {
         let word = args.get(at).copied().unwrap_or_default();
-        String::from_utf8_lossy(&word[..word.len().min(128)]).into_owned()
+        basalt_engine::shown(&word[..word.len().min(128)])
     };
     ReplyError::err(format_args!(
         "unknown subcommand or wrong number of arguments for '{}'. Try {} HELP.",
