@@ -220,13 +220,28 @@ mod tests {
             to_listpack(&bytes).unwrap_err()
         };
         assert!(matches!(broken(0, 1), PackedError::SizeMismatch { .. }));
-        assert!(matches!(broken(4, 11), PackedError::BadEntry { offset: 11 }));
+        assert!(matches!(
+            broken(4, 11),
+            PackedError::BadEntry { offset: 11 }
+        ));
         assert!(matches!(broken(8, 3), PackedError::CountMismatch { .. }));
-        assert!(matches!(broken(11, 0x3f), PackedError::BadEntry { offset: 10 }));
-        assert!(matches!(broken(11, 0xc4), PackedError::BadEntry { offset: 10 }));
-        assert!(matches!(broken(13, 4), PackedError::BadBacklen { offset: 13 }));
+        assert!(matches!(
+            broken(11, 0x3f),
+            PackedError::BadEntry { offset: 10 }
+        ));
+        assert!(matches!(
+            broken(11, 0xc4),
+            PackedError::BadEntry { offset: 10 }
+        ));
+        assert!(matches!(
+            broken(13, 4),
+            PackedError::BadBacklen { offset: 13 }
+        ));
         assert!(matches!(broken(16, 0), PackedError::BadTerminator { .. }));
-        assert!(matches!(broken(13, 0xff), PackedError::BadTerminator { .. }));
+        assert!(matches!(
+            broken(13, 0xff),
+            PackedError::BadTerminator { .. }
+        ));
     }
 
     proptest! {

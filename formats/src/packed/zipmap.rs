@@ -105,10 +105,7 @@ mod tests {
             b"\x01\x01a\xff",
             b"\x01\xff\x01\xff",
         ] {
-            assert_eq!(
-                to_listpack(bytes),
-                Err(PackedError::BadEntry { offset: 1 })
-            );
+            assert_eq!(to_listpack(bytes), Err(PackedError::BadEntry { offset: 1 }));
         }
     }
 

@@ -87,10 +87,7 @@ fn unknown_types_and_containers() {
     for kind in [6, 7, 8, 15, 19, 21, 22, 255] {
         assert_eq!(drain(&[kind, 1]), Err(RdbError::UnknownType(kind)));
     }
-    assert_eq!(
-        drain(&[18, 1, 3, 1, b'a']),
-        Err(RdbError::BadContainer(3))
-    );
+    assert_eq!(drain(&[18, 1, 3, 1, b'a']), Err(RdbError::BadContainer(3)));
 }
 
 #[test]
