@@ -99,7 +99,12 @@ fn log_panics() {
         let place = panic
             .location()
             .map_or_else(String::new, |at| format!(" at {}:{}", at.file(), at.line()));
-        let text = panic.payload_as_str().unwrap_or("no text");
+        let payload = panic.payload();
+        let text = payload
+            .downcast_ref::<&str>()
+            .copied()
+            .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+            .unwrap_or("no text");
         tracing::error!("Internal error{place}: {text}");
     }));
 }
@@ -343,6 +348,12 @@ fn publish(server: &Server, config: &Config) {
     settings
         .lazyfree_lazy_user_del
         .store(config.lazyfree_lazy_user_del, Relaxed);
+    settings
+        .lazyfree_lazy_server_del
+        .store(config.lazyfree_lazy_server_del, Relaxed);
+    settings
+        .rdb_compression
+        .store(config.rdbcompression, Relaxed);
     settings
         .lazyfree_lazy_user_flush
         .store(config.lazyfree_lazy_user_flush, Relaxed);

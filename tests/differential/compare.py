@@ -130,6 +130,9 @@ def same_parsed(command, a, b, queue=()):
         return near(a, b, CLOCK_SLACK_MS // 1000)
     if name in CLOCK_MS:
         return near(a, b, CLOCK_SLACK_MS)
+    if name in SCANS and b"0" not in command[1:3] and a[0] == b[0]:
+        # A cursor that this iteration did not give: what it means is each server's own.
+        return True
     if name in RANDOM:
         return random_reply(command, a, b)
     if name == b"HELLO" or (name == b"CLIENT" and len(command) > 1 and command[1].upper() in (b"ID", b"LIST", b"INFO")):
@@ -164,10 +167,10 @@ EXPLAINED = [
      lambda c, a, b: _is(c, "COMMAND", "LIST")),
     ("the command table is that of Valkey 8: COMMAND INFO agrees in name, arity and key positions",
      lambda c, a, b: _is(c, "COMMAND", "INFO") and _heads(a) == _heads(b)),
-    ("error texts are UTF-8: other bytes of the request are replaced, and a NUL does not cut them",
-     lambda c, a, b: a[:1] == b[:1] == b"-" and (b"\xef\xbf\xbd" in b or b"\0" in b)),
     ("Redis reads the name in CLIENT SETNAME and SETINFO as a C string, up to the first NUL",
      lambda c, a, b: c[0].upper() in (b"CLIENT", b"HELLO") and b"\0" in b"".join(c)),
+    ("small integers are shared objects in Redis unless they were copied: OBJECT REFCOUNT",
+     lambda c, a, b: _is(c, "OBJECT", "REFCOUNT") and {a, b} == {b":1\r\n", b":2147483647\r\n"}),
     ("HELP texts describe the subcommands this server has",
      lambda c, a, b: len(c) == 2 and c[1].upper() == b"HELP" and a[:1] == b[:1] == b"*"),
 ]

@@ -342,6 +342,9 @@ def draw(source, pair):
         elif not (command[0] == b"ZADD" and command[1].startswith(b"y")):
             # All scores of the lexicographic sets stay 0.
             command = source.mutate(command)
+    if command[0] in (b"CLIENT", b"HELLO"):
+        # Redis checks names as C strings, up to the first NUL, and then keeps all bytes.
+        command = [word.replace(b"\0", b"0") for word in command]
     if command[0] == b"LSET" and len(command) > 2 and len(command[2].strip()) > 9:
         # Redis cuts the index of LSET to 32 bits: what lies beyond is left out.
         command[2] = b"100"
@@ -481,7 +484,7 @@ def protocol_epoch(source, count):
              b"*1\r\n+PING\r\n", b"*1\r\n:1\r\n", b"*2\r\n$4\r\nECHO\r\n$0\r\n\r\n", b"*3\r\n$3\r\nSET\r\n$2\r\ns1\r\n$3\r\nabc\r\nPING\r\n",
              b"*1\r\n$4\r\nPINGxx*1\r\n$4\r\nPING\r\n", b"\x00\r\n", b"PING\x00\r\n", b"  PING   \r\n", b"\tPING\t\r\n", b"QUIT\r\nPING\r\n",
              b"POST / HTTP/1.1\r\nHost: x\r\n\r\n", b"Host: x\r\n", b"GET\r\n", b"set a\r\n", b"*01\r\n$4\r\nPING\r\n", b"*+1\r\n$4\r\nPING\r\n",
-             b"*1\r\n$04\r\nPING\r\n", b"*1\r\n$ 4\r\nPING\r\n", b"* 1\r\n$4\r\nPING\r\n", b"x" * 70000, b"*" + b"1" * 70000, b"*1\r\n$" + b"1" * 70000,
+             b"*1\r\n$04\r\nPING\r\n", b"*1\r\n$ 4\r\nPING\r\n", b"* 1\r\n$4\r\nPING\r\n", b"x" * 300000, b"*" + b"1" * 300000, b"*1\r\n$" + b"1" * 300000,
              b"*1\r\n$0\r\n\r\n", b"*2\r\n$0\r\n\r\n$1\r\na\r\n", b"$4\r\nPING\r\n", b"+PING\r\n", b"%1\r\n", b"*2\n$4\nPING\n$1\na\n", b"*1\r\n\r\n$4\r\nPING\r\n",
              b"RESET\r\nPING\r\n", b"HELLO 3\r\nPING\r\n", b"HELLO\r\n"[:3] + b"\r\n", b"CLIENT REPLY OFF\r\nPING\r\nCLIENT REPLY ON\r\n",
              b"CLIENT REPLY SKIP\r\nPING\r\nPING x\r\n", b"MULTI\r\nGET\r\nEXEC\r\n", b"MULTI\r\nSET s1 x\r\nGET s1\r\nEXEC\r\n",

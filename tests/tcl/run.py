@@ -67,7 +67,7 @@ def run_file(index, name, source, seconds):
                     "--enable-module-command", "yes")
     try:
         done = subprocess.run(["tclsh", "tests/test_helper.tcl", "--host", "127.0.0.1", "--port", str(server.port),
-                               "--tags", "-slow -needs:repl -needs:save", "--single", name, "--clients", "1", "--baseport", str(base_port(index)),
+                               "--tags", "-slow -needs:repl -needs:save", "--single", name, "--clients", "1", "--durable", "--baseport", str(base_port(index)),
                                "--timeout", str(seconds)],
                               cwd=tree, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=seconds + 30, check=False)
         output, ended = done.stdout, True
@@ -90,7 +90,7 @@ def run_file(index, name, source, seconds):
                 results[test.strip()] = (result, detail.partition(".tcl")[2].strip() or detail)
     # The harness ends a file at the first error outside a test.
     tail = LINE.sub("", output.decode("utf-8", "replace")).strip().splitlines()
-    complete = ended and alive and any("All tests passed" in line or "!!! WARNING" in line for line in tail[-40:]) \
+    complete = ended and alive and any("All tests passed" in line or "!!! WARNING" in line for line in tail) \
         and not any("[exception]" in line for line in tail)
     if not complete:
         why = next((line for line in tail if "exception" in line), "time limit" if not ended else "")

@@ -86,6 +86,8 @@ pub struct Conn {
     pub subs: Subscriptions,
     /// Set by a handler that makes its client wait for a time.
     pub wait_until: Option<(i64, Vec<u8>)>,
+    /// How long the command ran that is blocked now, before it was.
+    pub blocked_nanos: u64,
     waker: Arc<dyn Wake>,
 }
 
@@ -105,6 +107,7 @@ impl Conn {
             caching: false,
             subs: Subscriptions::default(),
             wait_until: None,
+            blocked_nanos: 0,
             waker,
         }
     }

@@ -67,13 +67,14 @@ pub fn process(
     let ended = Instant::now();
     let nanos = u64::try_from((ended - time.instant).as_nanos()).unwrap_or(u64::MAX);
     time.instant = ended;
-    bump(&conn.worker.processed, 1);
     let stat = &conn.worker.commands[command.id];
+    if let Flow::Blocked(waiter) = flow {
+        conn.blocked_nanos = nanos;
+        return Waiting::Keys(waiter);
+    }
+    bump(&conn.worker.processed, 1);
     let waiting = match flow {
-        Flow::Blocked(waiter) => {
-            bump(&stat.nanos, nanos);
-            return Waiting::Keys(waiter);
-        }
+        Flow::Blocked(_) => Waiting::No,
         Flow::Failed(error) => {
             bump(&stat.failed, 1);
             server.stats.count_error(error.code());
@@ -438,6 +439,28 @@ fn request_bytes(args: &[&[u8]]) -> usize {
         .map(|word| digits(word.len()) + word.len() + 5)
         .sum();
     digits(args.len()) + 3 + words
+}
+
+/// Counters and logs of a command that was blocked and now has its reply. The wait itself is
+/// not part of its duration.
+pub(super) fn finished_waiting(
+    conn: &mut Conn,
+    command: &'static Command,
+    args: &[&[u8]],
+    reply: &[u8],
+) {
+    let nanos = std::mem::take(&mut conn.blocked_nanos);
+    bump(&conn.worker.processed, 1);
+    let stat = &conn.worker.commands[command.id];
+    bump(&stat.calls, 1);
+    bump(&stat.nanos, nanos);
+    if let Some(error) = reply.strip_prefix(b"-") {
+        bump(&stat.failed, 1);
+        let code = error.split(|byte| *byte == b' ').next().unwrap_or(error);
+        let code = String::from_utf8_lossy(code);
+        conn.server.stats.count_error(&code);
+    }
+    observe(conn, command, args, nanos, reply.len());
 }
 
 /// Slow log, logs of large commands, latency histogram and latency monitor of a command that ran.

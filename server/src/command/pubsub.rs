@@ -9,6 +9,7 @@ use basalt_engine::command::spec::{
 };
 use basalt_engine::{Reply, ReplyError};
 
+use super::server::subcommand_syntax;
 use crate::client::Conn;
 use crate::client::handle::Handle;
 use crate::pubsub::Kind;
@@ -378,7 +379,7 @@ fn spublish(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
 
 fn names(ctx: &mut Ctx<'_>, kind: Kind, args: Args<'_>) -> CmdResult {
     if args.len() > 3 {
-        return Err(super::client::wrong_use(args));
+        return Err(subcommand_syntax(args));
     }
     let names = Conn::of(ctx)
         .server

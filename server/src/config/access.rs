@@ -92,6 +92,12 @@ impl SetError {
     }
 }
 
+/// Whether this alias is the name with hyphens in place of underscores, as Valkey spells
+/// some: known, but not listed besides the name.
+fn is_respelling(alias: &str, row: &Directive) -> bool {
+    alias != row.name && alias == row.name.replace('_', "-")
+}
+
 fn printable(name: &[u8]) -> String {
     basalt_engine::shown(name)
 }
@@ -117,6 +123,7 @@ impl Config {
                         .chain(row.alias)
                         .map(move |name| (name, row))
                 })
+                .filter(|(name, row)| !is_respelling(name, row))
                 .filter(|(name, _)| glob(pattern, name.as_bytes(), true))
                 .collect();
             names.sort_unstable_by_key(|(name, _)| *name);

@@ -164,7 +164,7 @@ directives! {
     tls_protocols: Option<String> = None, "tls-protocols", Text, MODIFIABLE;
     tls_ciphers: Option<String> = None, "tls-ciphers", Text, MODIFIABLE;
     tls_ciphersuites: Option<String> = None, "tls-ciphersuites", Text, MODIFIABLE;
-    unixsocketgroup: Option<String> = None, "unixsocketgroup", Text, IMMUTABLE;
+    unixsocketgroup: Option<String> = None, "unixsocketgroup", Text, IMMUTABLE | HIDDEN;
     cluster_announce_client_ipv4: Option<String> = None, "cluster-announce-client-ipv4", Checked(check::ipv4), MODIFIABLE;
     cluster_announce_client_ipv6: Option<String> = None, "cluster-announce-client-ipv6", Checked(check::ipv6), MODIFIABLE;
     debug_context: String = String::new(), "debug-context", Text, MODIFIABLE | HIDDEN | INERT;
@@ -274,8 +274,8 @@ directives! {
     commandlog_large_reply_max_len: u64 = 128, "commandlog-large-reply-max-len", Int(0, I64), MODIFIABLE;
     active_defrag_cycle_us: u32 = 500, "active-defrag-cycle-us", Int(0, 100_000), MODIFIABLE | INERT;
     rdma_port: u16 = 0, "rdma-port", Int(0, 65535), MODIFIABLE | INERT;
-    rdma_rx_size: u32 = 1_048_576, "rdma-rx-size", Int(65_536, 16_777_216), IMMUTABLE | INERT;
-    rdma_completion_vector: i32 = -1, "rdma-completion-vector", Int(-1, 1024), IMMUTABLE | INERT;
+    rdma_rx_size: u32 = 1_048_576, "rdma-rx-size", Int(65_536, 16_777_216), IMMUTABLE | HIDDEN | INERT;
+    rdma_completion_vector: i32 = -1, "rdma-completion-vector", Int(-1, 1024), IMMUTABLE | HIDDEN | INERT;
     // Structured.
     dir: PathBuf = current_dir(), "dir", Special("path"), MODIFIABLE | PROTECTED | NO_LOADING;
     save: SavePoints = SavePoints::default(), "save", Special("<seconds> <changes> ..."), MODIFIABLE | MULTI;

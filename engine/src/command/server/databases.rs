@@ -1,5 +1,7 @@
 //! DBSIZE, FLUSHDB, FLUSHALL and SWAPDB: whole databases at once.
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use crate::command::args;
 use crate::command::ctx::Ctx;
 use crate::command::spec::{
@@ -140,6 +142,10 @@ fn flushall(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
 fn flushed(ctx: &mut Ctx<'_>, args: Args<'_>, removed: usize) {
     ctx.propagate_anyway(args);
     ctx.ks.dirty += removed as u64;
+    let engine = ctx.engine();
+    if engine.settings.tracking.load(Relaxed) {
+        engine.events.invalidate_all();
+    }
     ctx.out.ok();
 }
 

@@ -9,9 +9,9 @@ use basalt_engine::{Reply, ReplyError};
 
 use super::Client;
 use crate::client::handle::Unblock;
+use crate::client::process::finished_waiting;
 use crate::client::{ReplyMode, Waiting};
 use crate::server::unix_ms;
-use crate::stats::bump;
 
 const UNBLOCKED: &str = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
 /// Longest sleep; a longer wait sleeps again.
@@ -68,8 +68,8 @@ impl Client {
             ReplyMode::Skip => self.conn.reply_mode = ReplyMode::On,
         }
         if let Waiting::Keys(waiter) = &self.waiting {
-            bump(&self.conn.worker.processed, 1);
-            bump(&self.conn.worker.commands[waiter.command.id].calls, 1);
+            let args = waiter.args.slices();
+            finished_waiting(&mut self.conn, waiter.command, &args, bytes);
         }
         self.stop_waiting();
     }
@@ -83,7 +83,6 @@ impl Client {
     fn unblocked_error(&self) -> Vec<u8> {
         let mut out = Reply::new(self.session.resp);
         out.error(&ReplyError::raw(UNBLOCKED));
-        self.conn.server.stats.count_error("UNBLOCKED");
         out.buf
     }
 
@@ -108,7 +107,10 @@ impl Client {
             },
             Waiting::Until(_, bytes) => forced.map(|how| match how {
                 Unblock::Timeout => bytes.clone(),
-                Unblock::Error => self.unblocked_error(),
+                Unblock::Error => {
+                    self.conn.server.stats.count_error("UNBLOCKED");
+                    self.unblocked_error()
+                }
             }),
             Waiting::No | Waiting::Pause(_) => None,
         };

@@ -8,10 +8,10 @@ use basalt_engine::command::spec::{
 };
 use basalt_engine::command::{Ctx, args};
 
-use super::wrong_use;
 use crate::client::handle::Unblock;
 use crate::client::pause::Mode;
 use crate::client::{Conn, ReplyMode};
+use crate::command::server::subcommand_syntax;
 use crate::command::timeout_ms;
 use crate::server::unix_ms;
 
@@ -241,7 +241,7 @@ fn client_pause(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {
         Some(_) => return Err(ReplyError::err("CLIENT PAUSE mode must be WRITE or ALL")),
     };
     if words.len() > 4 {
-        return Err(wrong_use(words));
+        return Err(subcommand_syntax(words));
     }
     let until = timeout_ms(words[2], unix_ms())?.unwrap_or(0);
     Conn::of(ctx).server.pause_clients(until, mode);
@@ -267,7 +267,7 @@ fn client_unblock(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {
         }
     };
     if words.len() > 4 {
-        return Err(wrong_use(words));
+        return Err(subcommand_syntax(words));
     }
     let id = args::int(words[2])?;
     let target = u64::try_from(id)

@@ -7,9 +7,8 @@ pub mod labels;
 mod list;
 mod tracking;
 
-use basalt_engine::ReplyError;
 use basalt_engine::command::CommandSpec;
-use basalt_engine::command::spec::{Args, Flags, Group, concat};
+use basalt_engine::command::spec::{Flags, Group, concat};
 
 const SUBCOMMANDS: &[CommandSpec] = &concat::<20>(&[
     control::SPECS,
@@ -31,14 +30,3 @@ pub(super) const SPECS: &[CommandSpec] = &[CommandSpec {
     subcommands: SUBCOMMANDS,
     ..CommandSpec::BLANK
 }];
-
-/// The error of a subcommand whose words are too many or too few.
-pub(super) fn wrong_use(words: Args<'_>) -> ReplyError {
-    let word = |at: usize| words.get(at).copied().unwrap_or_default();
-    let shown = word(1).get(..128).unwrap_or(word(1));
-    ReplyError::err(format_args!(
-        "unknown subcommand or wrong number of arguments for '{}'. Try {} HELP.",
-        basalt_engine::shown(shown),
-        String::from_utf8_lossy(word(0)).to_uppercase()
-    ))
-}

@@ -70,7 +70,7 @@ mod tests {
             .map(|(value, seconds)| (value, age(seconds)));
         let mut graph = String::new();
         draw(&mut graph, &samples);
-        assert_eq!(graph, "   #\n   |\n  o|\n_o||\n    \n5121\nsmhd\n");
+        assert_eq!(graph, "   #\n   |\n  #|\n_o||\n    \n5121\nsmhd\n");
     }
 
     #[test]

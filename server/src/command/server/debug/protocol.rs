@@ -4,12 +4,16 @@ use basalt_engine::ReplyError;
 use basalt_engine::command::Ctx;
 use basalt_engine::command::spec::CmdResult;
 
+/// Not pi, but what Redis answers.
+#[allow(clippy::approx_constant, reason = "clients test for exactly this")]
+const DOUBLE: f64 = 3.141;
+
 pub(super) fn reply(ctx: &mut Ctx<'_>, kind: &[u8]) -> CmdResult {
     let out = &mut *ctx.out;
     match kind.to_ascii_lowercase().as_slice() {
         b"string" => out.bulk(b"Hello World"),
         b"integer" => out.int(12345),
-        b"double" => out.double(3.141),
+        b"double" => out.double(DOUBLE),
         b"bignum" => out.big_number("1234567999999999999999999999999999999"),
         b"null" => out.null(),
         b"array" => {
@@ -40,10 +44,11 @@ pub(super) fn reply(ctx: &mut Ctx<'_>, kind: &[u8]) -> CmdResult {
             if !out.is_resp3() {
                 return Err(ReplyError::err("RESP2 is not supported by this command"));
             }
+            // What is pushed during a command leaves after its reply.
+            out.bulk(b"Some real reply following the push reply");
             out.push(2);
             out.bulk(b"server-cpu-usage");
             out.int(42);
-            out.bulk(b"Some real reply following the push reply");
         }
         b"true" => out.boolean(true),
         b"false" => out.boolean(false),

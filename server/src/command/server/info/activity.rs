@@ -103,11 +103,11 @@ pub(super) fn stats(lines: &mut Lines, server: &Server) {
         "active_defrag_key_misses",
         "total_active_defrag_time",
         "current_active_defrag_time",
-        "tracking_total_keys",
-        "tracking_total_items",
-        "tracking_total_prefixes",
-        "unexpected_error_replies",
     ]);
+    lines.put("tracking_total_keys", server.tracking.total_keys());
+    lines.put("tracking_total_items", server.tracking.total_items());
+    lines.put("tracking_total_prefixes", server.tracking.total_prefixes());
+    lines.put("unexpected_error_replies", 0);
     lines.put("total_error_replies", stats.error_replies.load(Relaxed));
     lines.put("dump_payload_sanitizations", 0);
     lines.put("total_reads_processed", stats.sum(|worker| &worker.reads));

@@ -100,16 +100,7 @@ impl Overhead {
 /// Bytes of the clients' buffers and state.
 fn client_bytes(server: &Server) -> u64 {
     let clients = server.clients.all();
-    let bytes = clients.iter().map(|handle| {
-        size_of::<crate::client::task::Client>()
-            + size_of_val(&**handle)
-            + handle.query_bytes.load(Relaxed)
-            + handle.query_free.load(Relaxed)
-            + handle.argv_bytes.load(Relaxed)
-            + handle.reply_capacity.load(Relaxed).max(handle.pending())
-            + handle.multi_bytes.load(Relaxed)
-    });
-    bytes.sum::<usize>() as u64
+    clients.iter().map(|handle| handle.memory() as u64).sum()
 }
 
 pub(super) fn section(lines: &mut Lines, server: &Server) {

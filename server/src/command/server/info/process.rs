@@ -58,11 +58,10 @@ pub(super) fn server(lines: &mut Lines, server: &Server) {
     lines.put("uptime_in_days", uptime_s / 86_400);
     lines.put("hz", config.hz);
     lines.put("configured_hz", config.hz);
-    lines.put("lru_clock", now_ms / 1000 & 0xff_ffff);
+    lines.put("lru_clock", (now_ms / 1000) & 0xff_ffff);
     lines.put("executable", executable.display());
     lines.put("config_file", config_file.display());
     lines.put("io_threads_active", u8::from(config.io_threads > 1));
-    let mut listener = 0;
     if config.port != 0 {
         let addresses: String = config
             .bind
@@ -71,34 +70,25 @@ pub(super) fn server(lines: &mut Lines, server: &Server) {
             .map(|address| format!(",bind={address}"))
             .collect();
         lines.put(
-            &format!("listener{listener}"),
+            "listener0",
             format_args!("name=tcp{addresses},port={}", config.port),
         );
-        listener += 1;
     }
     if let Some(path) = config.unixsocket.as_deref().filter(|path| !path.is_empty()) {
-        lines.put(
-            &format!("listener{listener}"),
-            format_args!("name=unix,bind={path}"),
-        );
+        lines.put("listener1", format_args!("name=unix,bind={path}"));
     }
 }
 
 pub(super) fn clients(lines: &mut Lines, server: &Server) {
     let [input, output] = server.stats.buffers.lock().recent(unix_ms());
-    let blocked = server.clients.all();
-    let blocked = blocked
-        .iter()
-        .filter(|handle| handle.blocked.load(Relaxed))
-        .count();
     lines.section("Clients");
     lines.put("connected_clients", server.clients.len());
     lines.put("cluster_connections", 0);
     lines.put("maxclients", server.config.load().maxclients);
     lines.put("client_recent_max_input_buffer", input);
     lines.put("client_recent_max_output_buffer", output);
-    lines.put("blocked_clients", blocked);
-    lines.put("tracking_clients", 0);
+    lines.put("blocked_clients", server.clients.blocked_count());
+    lines.put("tracking_clients", server.tracking.client_count());
     lines.put(
         "clients_in_timeout_table",
         server.engine.blocked.timed_count(),
@@ -139,11 +129,9 @@ fn ticks(path: &str, first: usize) -> [u64; 2] {
 fn split(total: Duration, [system, user]: [u64; 2]) -> [Duration; 2] {
     let total_us = total.as_micros();
     let all = u128::from(system) + u128::from(user);
-    let system_us = if all == 0 {
-        0
-    } else {
-        total_us * u128::from(system) / all
-    };
+    let system_us = (total_us * u128::from(system))
+        .checked_div(all)
+        .unwrap_or(0);
     let micros = |us: u128| Duration::from_micros(u64::try_from(us).unwrap_or(u64::MAX));
     [micros(system_us), micros(total_us - system_us)]
 }

@@ -1,0 +1,171 @@
+#!/usr/bin/env python3
+"""Stock clients against Basalt: redis-cli, redis-benchmark, redis-py, ioredis, a stock redis.conf.
+
+Every check looks at results. A client that cannot be had on this machine is reported as skipped
+with the reason; with `--require` that is an error. Downloads go below target/.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.dirname(HERE))
+
+from lib.servers import ROOT, Server, basalt_path
+
+TOOLS = os.path.join(ROOT, "target", "interop")
+
+
+class Skip(Exception):
+    """The client is not there."""
+
+
+def need(*names):
+    """The first program of the given names that exists."""
+    for name in names:
+        if shutil.which(name):
+            return name
+    raise Skip(f"no {names[0]}")
+
+
+def out(command, stdin=None, seconds=120, **options):
+    """Standard output of a program that must succeed."""
+    done = subprocess.run(command, input=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=seconds, check=False, **options)
+    text = done.stdout
+    if done.returncode != 0:
+        raise AssertionError(f"{command[:6]} ended with {done.returncode}: {text[-1500:]!r}")
+    return text
+
+
+def equal(found, expected, what):
+    """Fails with both values."""
+    if found != expected:
+        raise AssertionError(f"{what}: expected {expected!r}, found {found!r}")
+
+
+def redis_cli(server):
+    """A scripted session, -3, --pipe, --scan, --bigkeys, --latency."""
+    cli = [need("redis-cli"), "-p", str(server.port)]
+    equal(out(cli + ["PING"]), b"PONG\n", "PING")
+    script = (b"SET a 1\nINCR a\nAPPEND s hello\nRPUSH l 1 2 3\nLRANGE l 0 -1\nHSET h f v\nHGETALL h\n"
+              b"SADD t x\nSMEMBERS t\nZADD z 1.5 m\nZRANGE z 0 -1 WITHSCORES\nMULTI\nSET b 2\nGET b\nEXEC\nTYPE z\nGET none\nNOSUCH\n")
+    lines = out(cli, script).decode().splitlines()
+    expected = ["OK", "2", "5", "3", "1", "2", "3", "1", "f", "v", "1", "x", "1", "m", "1.5", "OK", "QUEUED", "QUEUED",
+                "OK", "2", "zset", "", "ERR unknown command 'NOSUCH', with args beginning with: ", ""]
+    equal(lines, expected, "scripted session")
+    equal(out(cli + ["-3", "HGETALL", "h"]), b"f v\n", "-3 HGETALL")
+    many = b"".join(b"*3\r\n$3\r\nSET\r\n$%d\r\npipe:%d\r\n$1\r\nx\r\n" % (5 + len(b"%d" % i), i) for i in range(20000))
+    text = out(cli + ["--pipe"], many)
+    assert b"errors: 0, replies: 20000" in text, text
+    keys = out(cli + ["--scan", "--pattern", "pipe:*"]).split()
+    equal(len(set(keys)), 20000, "--scan")
+    text = out(cli + ["--bigkeys"])
+    assert b"Sampled 2000" in text and b"1 hashs with 1 fields" in text, text[-800:]
+    text = out(cli + ["--raw", "--latency", "-i", "1"], seconds=20)
+    assert len(text.split()) >= 4, text
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as value:
+        value.write("from a file")
+        value.flush()
+        with open(value.name, "rb") as source:
+            equal(out(cli + ["-x", "SET", "file"], source.read()), b"OK\n", "-x")
+    equal(out(cli + ["GET", "file"]), b"from a file\n", "GET after -x")
+    equal(out(cli + ["-n", "3", "SET", "k", "v"]), b"OK\n", "-n 3")
+    equal(out(cli + ["-n", "3", "DBSIZE"]), b"1\n", "DBSIZE of database 3")
+    out(cli + ["FLUSHALL"])
+
+
+def redis_benchmark(server):
+    """All default tests, plain and with a pipeline."""
+    tool = [need("redis-benchmark"), "-p", str(server.port), "-q", "--csv"]
+    for options in (["-n", "2000", "-c", "20"], ["-n", "20000", "-c", "50", "-P", "16"], ["-n", "2000", "-3", "-r", "100"]):
+        text = out(tool + options, seconds=240).decode()
+        names = [line.split(",")[0].strip('"') for line in text.splitlines() if line.startswith('"')]
+        for wanted in ("PING_INLINE", "SET", "GET", "INCR", "LPUSH", "SADD", "HSET", "SPOP", "ZADD", "ZPOPMIN", "LRANGE_600 (first 600 elements)", "MSET (10 keys)"):
+            assert wanted in names, f"{wanted} missing with {options}: {text[-800:]}"
+        assert "Error" not in text and "ERR" not in text, text[-800:]
+    assert server.alive()
+
+
+def redis_py(server):
+    """redis-py from PyPI in an environment of its own."""
+    environment = os.path.join(TOOLS, "venv")
+    python = os.path.join(environment, "bin", "python")
+    try:
+        if not os.path.exists(python):
+            out([sys.executable, "-m", "venv", environment], seconds=180)
+        if subprocess.run([python, "-c", "import redis"], stderr=subprocess.DEVNULL, check=False).returncode:
+            out([python, "-m", "pip", "install", "-q", "redis==5.2.1"], seconds=240)
+    except (AssertionError, subprocess.TimeoutExpired) as error:
+        raise Skip(f"redis-py cannot be installed: {error}") from error
+    for resp in ("2", "3"):
+        text = out([python, os.path.join(HERE, "redis_py_session.py"), str(server.port), resp])
+        assert b"redis-py session ok" in text, text
+
+
+def ioredis(server):
+    """ioredis from npm."""
+    node, npm = need("node", "nodejs"), need("npm")
+    home = os.path.join(TOOLS, "node")
+    os.makedirs(home, exist_ok=True)
+    if not os.path.isdir(os.path.join(home, "node_modules", "ioredis")):
+        try:
+            out([npm, "install", "--silent", "--no-audit", "--no-fund", "--prefix", home, "ioredis@5.4.1"], seconds=300)
+        except (AssertionError, subprocess.TimeoutExpired) as error:
+            raise Skip(f"ioredis cannot be installed: {error}") from error
+    text = out([node, os.path.join(HERE, "ioredis_session.js"), str(server.port)],
+               env=dict(os.environ, NODE_PATH=os.path.join(home, "node_modules")))
+    assert b"ioredis session ok" in text, text
+
+
+def stock_config(_server):
+    """The configuration file of the Debian package, untouched, with options behind it."""
+    path = os.environ.get("REDIS_CONF", "/etc/redis/redis.conf")
+    if not os.access(path, os.R_OK):
+        raise Skip(f"no {path}")
+    server = Server(basalt_path(), "--pidfile", "", "--logfile", "", config=path)
+    try:
+        conn = server.connect()
+        equal(conn.call("CONFIG", "GET", "tcp-keepalive"), [b"tcp-keepalive", b"300"], "a value of the file")
+        equal(conn.call("CONFIG", "GET", "port"), [b"port", str(server.port).encode()], "a value given behind it")
+        equal(conn.call("SET", "a", "b"), b"OK", "SET")
+        conn.close()
+    finally:
+        server.stop()
+
+
+def main():
+    """Runs the checks."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--require", action="store_true", help="a missing client is an error")
+    parser.add_argument("--only", help="comma-separated names")
+    options = parser.parse_args()
+    checks = [redis_cli, redis_benchmark, redis_py, ioredis, stock_config]
+    if options.only:
+        checks = [c for c in checks if c.__name__ in options.only.split(",")]
+    passed, failed, skipped = 0, 0, 0
+    for check in checks:
+        server = Server(basalt_path())
+        try:
+            check(server)
+            passed += 1
+            print(f"{check.__name__:<16} ok", flush=True)
+        except Skip as reason:
+            skipped += 1
+            print(f"{check.__name__:<16} skipped: {reason}", flush=True)
+        except (AssertionError, subprocess.TimeoutExpired, RuntimeError, OSError) as error:
+            failed += 1
+            print(f"{check.__name__:<16} FAILED: {error}", flush=True)
+            if not server.alive():
+                print(server.log_text()[-3000:])
+        finally:
+            server.stop()
+    print(f"interop: {passed} passed, {failed} failed, {skipped} skipped")
+    return 1 if failed or (skipped and options.require) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
