@@ -239,17 +239,17 @@ fn transactions_respect_maxmemory() {
     admin.ask("CONFIG SET maxmemory 1", "+OK\r\n");
     writer.ask(
         "EXEC",
-        &format!("-EXECABORT Transaction discarded because of: {OOM}"),
+        format!("-EXECABORT Transaction discarded because of: {OOM}"),
     );
     writer.ask("EXEC", "-ERR EXEC without MULTI\r\n");
     reader.ask("EXEC", "*1\r\n$-1\r\n");
-    other.ask("GET k", &format!("-{OOM}"));
+    other.ask("GET k", format!("-{OOM}"));
     other.ask(
         "EXEC",
         "-EXECABORT Transaction discarded because of previous errors.\r\n",
     );
     other.ask("GET k", "$-1\r\n");
-    other.ask("SET k v", &format!("-{OOM}"));
+    other.ask("SET k v", format!("-{OOM}"));
     admin.ask("CONFIG SET maxmemory 0", "+OK\r\n");
     writer.ask("SET k v", "+OK\r\n");
 }
