@@ -38,6 +38,8 @@ pub struct Settings {
     pub tracking: AtomicBool,
     /// Active expiry runs (`DEBUG SET-ACTIVE-EXPIRE`).
     pub active_expire: AtomicBool,
+    /// Keys past their time are hidden from reads but not removed (`CLIENT PAUSE`).
+    pub keep_expired: AtomicBool,
     /// Elements larger than this get a list node of their own (`DEBUG QUICKLIST-PACKED-THRESHOLD`).
     pub quicklist_packed_threshold: AtomicU64,
     pub lazyfree_lazy_user_del: AtomicBool,
@@ -67,6 +69,7 @@ impl Default for Settings {
             lfu_decay_time: AtomicU32::new(1),
             tracking: AtomicBool::new(false),
             active_expire: AtomicBool::new(true),
+            keep_expired: AtomicBool::new(false),
             quicklist_packed_threshold: AtomicU64::new(1 << 30),
             lazyfree_lazy_user_del: AtomicBool::new(false),
             lazyfree_lazy_server_del: AtomicBool::new(false),

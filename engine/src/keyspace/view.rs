@@ -306,7 +306,10 @@ impl<'e> Keyspace<'e> {
         let header = self.find(place, key).map(|found| found.header);
         let live = match header {
             Some(header) if header.is_expired(self.now_ms) => {
-                self.expire_now(place, key);
+                // Writes need the room; reads leave it to the end of a pause.
+                if !look.count || !self.keeps_expired() {
+                    self.expire_now(place, key);
+                }
                 None
             }
             other => other,
@@ -645,12 +648,18 @@ impl<'e> Keyspace<'e> {
         }
     }
 
-    /// Removes a key if it is past its time; for active expiry.
+    fn keeps_expired(&self) -> bool {
+        self.engine.settings.keep_expired.load(Relaxed)
+    }
+
+    /// Whether a key is past its time; then it is removed.
     pub fn expire_if_due(&mut self, key: &[u8]) -> bool {
         let place = self.place(key);
         match self.find(place, key) {
             Some(found) if found.header.is_expired(self.now_ms) => {
-                self.expire_now(place, key);
+                if !self.keeps_expired() {
+                    self.expire_now(place, key);
+                }
                 true
             }
             _ => false,

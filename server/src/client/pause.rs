@@ -41,12 +41,14 @@ impl Server {
             _ => (until_ms, mode),
         });
         self.hot.paused.store(true, Relaxed);
+        self.engine.settings.keep_expired.store(true, Relaxed);
     }
 
     /// Ends the pause and lets everyone go on.
     pub fn unpause_clients(&self) {
         *self.pause.until.lock() = None;
         self.hot.paused.store(false, Relaxed);
+        self.engine.settings.keep_expired.store(false, Relaxed);
         for handle in self.clients.all() {
             handle.raise(signal::RESUMED);
         }
