@@ -23,6 +23,11 @@ pub async fn run(server: Arc<Server>) {
             server.engine.expire_pass(now_ms);
             let took = i64::try_from(started.elapsed().as_micros()).unwrap_or(i64::MAX);
             server.stats.expire_cycle_us.fetch_add(took, Relaxed);
+            let threshold_ms = server.hot.latency_ms.load(Relaxed);
+            if threshold_ms > 0 && took / 1000 >= threshold_ms {
+                let took_ms = u64::try_from(took / 1000).unwrap_or(0);
+                server.latency.add("expire-cycle", now_ms / 1000, took_ms);
+            }
         }
         server.tracking.broadcast();
         server.end_pause_if_due(now_ms);

@@ -17,3 +17,4 @@ pub mod server;
 pub mod shutdown;
 pub mod slowlog;
 pub mod stats;
+pub mod tool;

@@ -7,6 +7,7 @@ pub mod dispatch;
 mod registry;
 pub mod spec;
 
+mod bitmap;
 mod collection;
 mod generic;
 mod hash;
@@ -24,6 +25,7 @@ pub use spec::{Args, CmdResult, CommandSpec};
 /// The data command groups.
 pub const DATA_GROUPS: &[&[CommandSpec]] = &[
     string::SPECS,
+    bitmap::SPECS,
     list::SPECS,
     hash::SPECS,
     set::SPECS,

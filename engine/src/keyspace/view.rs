@@ -476,12 +476,16 @@ impl<'e> Keyspace<'e> {
         if let Some(Value::Str(raw)) = self.object_mut(place, key) {
             return edit(Arc::make_mut(raw));
         }
-        let mut bytes = self
+        let (mut bytes, expire_ms) = self
             .find(place, key)
-            .map(|found| found.bytes.to_vec())
+            .map(|found| (found.bytes.to_vec(), found.header.expire_ms))
             .unwrap_or_default();
         let result = edit(&mut bytes);
-        self.set_string(key, &bytes, StringEncoding::Raw, Ttl::Keep);
+        if bytes.len() > INLINE_MAX {
+            self.insert_at(place, key, Value::Str(Arc::new(bytes)), expire_ms);
+        } else {
+            self.set_string(key, &bytes, StringEncoding::Raw, Ttl::Keep);
+        }
         result
     }
 

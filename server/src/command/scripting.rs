@@ -329,9 +329,6 @@ fn function_help(ctx: &mut Ctx<'_>, _words: Args<'_>) -> CmdResult {
 }
 
 fn script_flush(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {
-    if words.len() > 3 {
-        return Err(subcommand_syntax(words));
-    }
     if !is_flush_mode(&words[2..]) {
         return Err(ReplyError::err(
             "SCRIPT FLUSH only support SYNC|ASYNC option",

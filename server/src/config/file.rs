@@ -41,6 +41,12 @@ pub trait LoadHooks {
         let _ = (command, new_name);
         Ok(())
     }
+
+    /// Opens the log file, so that a mistake stops the start. A check that must leave no trace may do less.
+    fn open_log_file(&mut self, path: &Path) -> io::Result<()> {
+        let mut options = fs::OpenOptions::new();
+        options.append(true).create(true).open(path).map(drop)
+    }
 }
 
 /// Accepts every line.
@@ -335,10 +341,8 @@ impl<'a> Reader<'a> {
         if !config.logfile.is_empty() {
             // Opening it now is the only time that a mistake can still stop the start.
             let path = config.dir.join(&config.logfile);
-            fs::OpenOptions::new()
-                .append(true)
-                .create(true)
-                .open(path)
+            self.hooks
+                .open_log_file(&path)
                 .map_err(|error| format!("Can't open the log file: {}", os_reason(&error)))?;
         }
         if config.cluster_enabled && config.replicaof.0.is_some() {

@@ -164,7 +164,7 @@ directives! {
     tls_protocols: Option<String> = None, "tls-protocols", Text, MODIFIABLE;
     tls_ciphers: Option<String> = None, "tls-ciphers", Text, MODIFIABLE;
     tls_ciphersuites: Option<String> = None, "tls-ciphersuites", Text, MODIFIABLE;
-    unixsocketgroup: Option<String> = None, "unixsocketgroup", Text, IMMUTABLE;
+    unixsocketgroup: Option<String> = None, "unixsocketgroup", Text, IMMUTABLE | HIDDEN;
     cluster_announce_client_ipv4: Option<String> = None, "cluster-announce-client-ipv4", Checked(check::ipv4), MODIFIABLE;
     cluster_announce_client_ipv6: Option<String> = None, "cluster-announce-client-ipv6", Checked(check::ipv6), MODIFIABLE;
     debug_context: String = String::new(), "debug-context", Text, MODIFIABLE | HIDDEN | INERT;

@@ -54,25 +54,23 @@ fn columns(width: usize, height: usize) -> String {
 
 /// `LOLWUT [VERSION n] [columns rows]`; the pictures of all versions are the same kind.
 fn lolwut(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {
-    let mut rest = &words[1..];
-    if let [word, number, ..] = rest
-        && args::is(word, "version")
-    {
-        // Only the pictures of versions 5 and 6 took a size.
-        rest = if matches!(args::int(number)?, 5 | 6) {
-            &rest[2..]
-        } else {
-            &[]
-        };
-    } else {
-        rest = &[];
-    }
-    let size = |at: usize, usual: usize, most: i64| match rest.get(at) {
-        None => Ok(usual),
-        Some(word) => args::int(word).map(|n| usize::try_from(n.clamp(1, most)).unwrap_or(usual)),
+    let version = match &words[1..] {
+        [word, number, ..] if args::is(word, "version") => args::int(number)?,
+        _ => 0,
     };
-    let picture = columns(size(0, WIDTH, 160)?, size(1, HEIGHT, 40)?);
-    let text = format!("{picture}\nRedis ver. {COMPAT_VERSION}\n");
+    // Only the servers of versions 5 and 6 drew something; later ones tell their version.
+    let picture = if matches!(version, 5 | 6) {
+        let size = |at: usize, usual: usize, most: i64| match words.get(at) {
+            None => Ok(usual),
+            Some(word) => {
+                args::int(word).map(|n| usize::try_from(n.clamp(1, most)).unwrap_or(usual))
+            }
+        };
+        columns(size(3, WIDTH, 160)?, size(4, HEIGHT, 40)?) + "\n"
+    } else {
+        String::new()
+    };
+    let text = format!("{picture}Redis ver. {COMPAT_VERSION}\n");
     ctx.out.verbatim("txt", text.as_bytes());
     Ok(())
 }

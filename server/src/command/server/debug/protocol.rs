@@ -44,10 +44,11 @@ pub(super) fn reply(ctx: &mut Ctx<'_>, kind: &[u8]) -> CmdResult {
             if !out.is_resp3() {
                 return Err(ReplyError::err("RESP2 is not supported by this command"));
             }
+            // What is pushed during a command leaves after its reply.
+            out.bulk(b"Some real reply following the push reply");
             out.push(2);
             out.bulk(b"server-cpu-usage");
             out.int(42);
-            out.bulk(b"Some real reply following the push reply");
         }
         b"true" => out.boolean(true),
         b"false" => out.boolean(false),

@@ -1,0 +1,193 @@
+//! The operator's tool `basalt`: what can be done beside a running server, or without one.
+//!
+//! Each command has its file here and prints to the writers it is given, so that tests see what an operator sees. Findings
+//! go to standard output, what keeps the tool from its work goes to standard error. Exit codes: 0 all is well, 1 it is
+//! not, 2 the command line is wrong.
+
+mod check_config;
+mod spool;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::COMPAT_VERSION;
+
+/// All is well.
+pub const SUCCESS: u8 = 0;
+/// Something is wrong with what was looked at, or it could not be looked at.
+pub const FAILURE: u8 = 1;
+/// The command line is wrong.
+pub const USAGE: u8 = 2;
+
+/// Looks after a Basalt server's files.
+#[derive(Debug, Parser)]
+#[command(
+    name = "basalt",
+    version,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Judges a configuration file as the server would at its start
+    ///
+    /// Prints warnings, or the first error with its file and line. No file is created or changed; whether addresses and
+    /// ports are free is not looked at.
+    CheckConfig {
+        /// The configuration file
+        file: PathBuf,
+    },
+    /// Looks into spool files of the backup
+    #[command(subcommand)]
+    Spool(SpoolCommand),
+    /// Prints the version
+    Version,
+}
+
+#[derive(Debug, Subcommand)]
+enum SpoolCommand {
+    /// Reads all frames of a spool file and names the first damage
+    ///
+    /// An unfinished frame at the end, as a crash leaves it or as a running server is just writing it, is reported but is
+    /// no damage.
+    Verify {
+        /// The spool file
+        file: PathBuf,
+    },
+}
+
+/// Runs the tool with its command line, the program's name first, and returns the exit code.
+pub fn run(
+    args: impl IntoIterator<Item = OsString>,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> u8 {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(refusal) => {
+            return match refusal.use_stderr() {
+                true => finish(write!(err, "{refusal}"), USAGE),
+                false => finish(write!(out, "{refusal}"), SUCCESS),
+            };
+        }
+    };
+    let written = match &cli.command {
+        Command::CheckConfig { file } => check_config::run(file, out),
+        Command::Spool(SpoolCommand::Verify { file }) => spool::verify(file, out, err),
+        Command::Version => version(out),
+    };
+    match written {
+        Ok(code) => finish(out.flush(), code),
+        Err(error) => finish(Err(error), FAILURE),
+    }
+}
+
+/// If nobody reads the findings any more, the exit code must still not call them good.
+fn finish(written: io::Result<()>, code: u8) -> u8 {
+    match written {
+        Err(_) if code == SUCCESS => FAILURE,
+        _ => code,
+    }
+}
+
+fn version(out: &mut dyn Write) -> io::Result<u8> {
+    let version = env!("CARGO_PKG_VERSION");
+    writeln!(
+        out,
+        "basalt {version} (compatible with Redis {COMPAT_VERSION})"
+    )?;
+    Ok(SUCCESS)
+}
+
+/// For tests: runs a command line and returns exit code, standard output and standard error.
+#[cfg(test)]
+fn capture(args: &[&std::ffi::OsStr]) -> (u8, String, String) {
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let args = std::iter::once("basalt".into()).chain(args.iter().map(OsString::from));
+    let code = run(args, &mut out, &mut err);
+    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+    (code, text(out), text(err))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn capture_words(args: &[&str]) -> (u8, String, String) {
+        let args: Vec<&std::ffi::OsStr> = args.iter().map(std::ffi::OsStr::new).collect();
+        capture(&args)
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn versions() {
+        let version = env!("CARGO_PKG_VERSION");
+        let (code, out, err) = capture_words(&["version"]);
+        assert_eq!((code, err.as_str()), (SUCCESS, ""));
+        assert_eq!(
+            out,
+            format!("basalt {version} (compatible with Redis {COMPAT_VERSION})\n")
+        );
+        assert_eq!(
+            capture_words(&["--version"]).1,
+            format!("basalt {version}\n")
+        );
+    }
+
+    #[test]
+    fn help_goes_to_standard_output() {
+        let (code, out, err) = capture_words(&["--help"]);
+        assert_eq!((code, err.as_str()), (SUCCESS, ""));
+        for command in ["check-config", "spool", "version"] {
+            assert!(out.contains(command), "{out}");
+        }
+        let (code, out, _) = capture_words(&["spool", "verify", "--help"]);
+        assert_eq!(code, SUCCESS);
+        assert!(out.contains("no damage"), "{out}");
+    }
+
+    #[test]
+    fn a_wrong_command_line_is_refused() {
+        for args in [
+            &[][..],
+            &["spool"],
+            &["nonsense"],
+            &["check-config"],
+            &["version", "extra"],
+        ] {
+            let (code, out, err) = capture_words(args);
+            assert_eq!((code, out.as_str()), (USAGE, ""), "{args:?}");
+            assert!(err.contains("Usage: basalt"), "{args:?}: {err}");
+        }
+    }
+
+    #[test]
+    fn a_reader_that_went_away_is_no_success() {
+        struct Gone;
+        impl Write for Gone {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::BrokenPipe.into())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        for args in [&["basalt", "version"][..], &["basalt", "--help"]] {
+            let args = args.iter().map(OsString::from);
+            assert_eq!(run(args, &mut Gone, &mut Vec::new()), FAILURE);
+        }
+    }
+}
