@@ -10,6 +10,7 @@ use crate::keyspace::notify::{EventSink, NoEvents};
 use crate::keyspace::shard::{SHARDS, SLOTS_PER_SHARD, ShardCell, ShardStats, SlotTable};
 use crate::lazy::LazyFree;
 use crate::log::Log;
+use crate::value::serial::Limits;
 use crate::value::{HashLimits, ListLimits, SetLimits, Value, ZsetLimits};
 
 /// Settings that commands read, each changed on its own at any time. Names are those of the
@@ -42,6 +43,10 @@ pub struct Settings {
     /// Elements larger than this get a list node of their own (`DEBUG QUICKLIST-PACKED-THRESHOLD`).
     pub quicklist_packed_threshold: AtomicU64,
     pub lazyfree_lazy_user_del: AtomicBool,
+    pub lazyfree_lazy_server_del: AtomicBool,
+    pub rdb_compression: AtomicBool,
+    /// Checksums of payloads are not looked at (`DEBUG SET-SKIP-CHECKSUM-VALIDATION`).
+    pub skip_checksums: AtomicBool,
     pub lazyfree_lazy_user_flush: AtomicBool,
 }
 
@@ -67,6 +72,9 @@ impl Default for Settings {
             keep_expired: AtomicBool::new(false),
             quicklist_packed_threshold: AtomicU64::new(1 << 30),
             lazyfree_lazy_user_del: AtomicBool::new(false),
+            lazyfree_lazy_server_del: AtomicBool::new(false),
+            rdb_compression: AtomicBool::new(true),
+            skip_checksums: AtomicBool::new(false),
             lazyfree_lazy_user_flush: AtomicBool::new(false),
         }
     }
@@ -105,6 +113,15 @@ impl Settings {
             max_listpack_size: self.list_max_listpack_size.load(Relaxed) as i32,
             compress_depth: self.list_compress_depth.load(Relaxed) as i32,
             packed_threshold: size(&self.quicklist_packed_threshold),
+        }
+    }
+    /// All limits that decide on encodings.
+    pub fn limits(&self) -> Limits {
+        Limits {
+            list: self.list_limits(),
+            set: self.set_limits(),
+            hash: self.hash_limits(),
+            zset: self.zset_limits(),
         }
     }
     /// Longest string a command may make.

@@ -9,4 +9,5 @@ pub mod glob;
 pub mod lzf;
 pub mod num;
 pub mod packed;
+pub mod rdb;
 pub mod resp;

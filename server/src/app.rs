@@ -349,6 +349,12 @@ fn publish(server: &Server, config: &Config) {
         .lazyfree_lazy_user_del
         .store(config.lazyfree_lazy_user_del, Relaxed);
     settings
+        .lazyfree_lazy_server_del
+        .store(config.lazyfree_lazy_server_del, Relaxed);
+    settings
+        .rdb_compression
+        .store(config.rdbcompression, Relaxed);
+    settings
         .lazyfree_lazy_user_flush
         .store(config.lazyfree_lazy_user_flush, Relaxed);
 }

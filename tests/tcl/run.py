@@ -78,7 +78,8 @@ def run_file(index, name, source, seconds):
     server.stop()
     shutil.rmtree(work, ignore_errors=True)
     results = {}
-    for line in output.decode("utf-8", "replace").splitlines():
+    lines = output.decode("utf-8", "replace").splitlines()
+    for line, follows in zip(lines, lines[1:] + [""]):
         match = RESULT.match(LINE.sub("", line).strip())
         if match:
             kind, text = match.groups()
@@ -87,7 +88,9 @@ def run_file(index, name, source, seconds):
                 test, _, detail = text.partition(": ")
             result = {"ok": "pass", "err": "fail", "exception": "fail"}.get(kind, "skip")
             if result != "skip" or test not in results:
-                results[test.strip()] = (result, detail.partition(".tcl")[2].strip() or detail)
+                # The line behind a failure says what was expected.
+                detail = LINE.sub("", follows).strip()[:160] if result == "fail" else detail
+                results[test.strip()] = (result, detail)
     # The harness ends a file at the first error outside a test.
     tail = LINE.sub("", output.decode("utf-8", "replace")).strip().splitlines()
     complete = ended and alive and any("All tests passed" in line or "!!! WARNING" in line for line in tail) \

@@ -347,7 +347,7 @@ mod tests {
         fn put(&self, name: &ObjectName, body: Bytes) -> Result<(), StoreError> {
             if self.1 == Flaw::PutInTwoSteps {
                 self.0.put(name, body.slice(..body.len() / 2))?;
-                thread::sleep(std::time::Duration::from_millis(1));
+                thread::sleep(std::time::Duration::from_millis(3));
             }
             self.0.put(name, body)
         }
@@ -359,7 +359,7 @@ mod tests {
                     if self.0.head(name).is_ok() {
                         return Err(StoreError::AlreadyExists { name: name.clone() });
                     }
-                    thread::sleep(std::time::Duration::from_millis(1));
+                    thread::sleep(std::time::Duration::from_millis(3));
                     self.0.put(name, body)
                 }
                 _ => self.0.put_new(name, body),

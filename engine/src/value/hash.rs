@@ -106,6 +106,48 @@ impl Hash {
         Some(hash)
     }
 
+    /// Appends a pair while loading `len` pairs in all; see [`Hash::for_load`]. In a listpack
+    /// a repeated field stays unnoticed until [`Hash::loaded`]; false if it is noticed now.
+    pub fn load(&mut self, field: &[u8], value: &[u8], limits: &HashLimits) -> bool {
+        if let Hash::Packed(list) = self {
+            let len = field.len().saturating_add(value.len());
+            if field.len() <= limits.max_listpack_value
+                && value.len() <= limits.max_listpack_value
+                && list.fits(len.saturating_add(32))
+            {
+                list.push_back(field);
+                list.push_back(value);
+                return true;
+            }
+            let loaded = self.len();
+            self.convert();
+            if self.len() != loaded {
+                return false;
+            }
+        }
+        match self {
+            Hash::Table(map) => put(map, field, value),
+            Hash::Packed(_) => false,
+        }
+    }
+
+    /// An empty hash to be loaded with `len` pairs.
+    pub fn for_load(len: usize, limits: &HashLimits) -> Self {
+        if len > limits.max_listpack_entries {
+            Hash::Table(PagedMap::new())
+        } else {
+            Hash::default()
+        }
+    }
+
+    /// Ends loading; `None` if a field came twice.
+    pub fn loaded(self, limits: &HashLimits) -> Option<Self> {
+        match self {
+            Hash::Packed(list) => Hash::from_packed(list, limits),
+            table => Some(table),
+        }
+    }
+
     /// What `OBJECT ENCODING` answers.
     pub fn encoding(&self) -> &'static str {
         match self {

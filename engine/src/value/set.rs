@@ -101,6 +101,17 @@ impl Set {
         }
     }
 
+    /// An empty set to be loaded with `len` elements. Which encoding it ends in depends on
+    /// the elements, as always; but more than an intset may hold make a table at once,
+    /// even if they would fit a listpack.
+    pub fn for_load(len: usize, limits: &SetLimits) -> Self {
+        if len > limits.max_ints() {
+            Set::Table(PagedMap::new())
+        } else {
+            Set::default()
+        }
+    }
+
     /// Takes over a listpack read from outside, as a table if it has too many elements;
     /// `None` if it is empty or holds an element twice. O(n log n).
     pub fn from_packed(list: Listpack, limits: &SetLimits) -> Option<Self> {

@@ -9,6 +9,8 @@ mod size_class;
 
 pub mod intset;
 pub mod listpack;
+pub mod ziplist;
+pub mod zipmap;
 
 pub use intset::Intset;
 pub use listpack::{Entry, Listpack, Needle, parse_int};

@@ -278,7 +278,9 @@ fn refusal(
         return Some(ReplyError::err("Replica can't interact with the keyspace"));
     }
     let maxmemory = server.hot.maxmemory.load(Relaxed);
-    if maxmemory != 0 && flags.has(Flags::DENYOOM) && crate::memory::used_lately(now_ms) > maxmemory
+    if maxmemory != 0
+        && grows_memory(session, command)
+        && crate::memory::used_lately(now_ms) > maxmemory
     {
         return Some(ReplyError::OOM);
     }
@@ -303,6 +305,18 @@ fn refusal(
         )));
     }
     None
+}
+
+/// Whether a command is refused when memory is short: it may make values longer, or grow the
+/// queue of a transaction. EXEC counts as the commands it would run.
+fn grows_memory(session: &Session, command: &'static Command) -> bool {
+    let denied = |command: &Command| command.flags.has(Flags::DENYOOM);
+    match (&session.txn, command.spec.name) {
+        (Some(txn), "exec") => txn.queue.iter().any(|queued| denied(queued.command)),
+        (Some(_), "discard" | "quit" | "reset") => false,
+        (Some(_), _) => true,
+        (None, _) => denied(command),
+    }
 }
 
 /// DEBUG and MODULE are refused unless the configuration allows them to this client.

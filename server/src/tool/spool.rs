@@ -2,7 +2,7 @@
 //!
 //! The file is read once, front to back, with one frame in memory.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use super::{FAILURE, SUCCESS};
 /// Prints the frames and bytes of the file, and what ends them.
 pub(super) fn verify(file: &Path, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<u8> {
     let name = file.display();
-    let mut reader = match File::open(file).and_then(Reader::new) {
+    let mut reader = match open(file).and_then(Reader::new) {
         Ok(reader) => reader,
         Err(error) => {
             writeln!(err, "{name}: {error}")?;
@@ -63,9 +63,16 @@ pub(super) fn verify(file: &Path, out: &mut dyn Write, err: &mut dyn Write) -> i
     }
 }
 
+/// Opens a regular file. Anything else, such as a pipe, has no length to check a tail against.
+fn open(file: &Path) -> io::Result<File> {
+    match fs::metadata(file)?.is_file() {
+        true => File::open(file),
+        false => Err(io::Error::other("not a regular file")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::fs;
 
     use basalt_backup::repo::spool::Writer;
 

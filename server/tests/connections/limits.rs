@@ -220,3 +220,36 @@ fn idle_clients_hold_no_buffers() {
     c.send("\r\n");
     c.expect("+OK\r\n");
 }
+
+/// EXEC used to run whatever was queued, because only commands outside transactions were
+/// held against `maxmemory`; and queues could grow without end.
+#[test]
+fn transactions_respect_maxmemory() {
+    const OOM: &str = "OOM command not allowed when used memory > 'maxmemory'.\r\n";
+    let server = Server::start(&[]);
+    let mut admin = server.connect();
+    let mut writer = server.connect();
+    let mut reader = server.connect();
+    let mut other = server.connect();
+    for c in [&mut writer, &mut reader, &mut other] {
+        c.ask("MULTI", "+OK\r\n");
+        c.ask("GET k", "+QUEUED\r\n");
+    }
+    writer.ask("SET k v", "+QUEUED\r\n");
+    admin.ask("CONFIG SET maxmemory 1", "+OK\r\n");
+    writer.ask(
+        "EXEC",
+        format!("-EXECABORT Transaction discarded because of: {OOM}"),
+    );
+    writer.ask("EXEC", "-ERR EXEC without MULTI\r\n");
+    reader.ask("EXEC", "*1\r\n$-1\r\n");
+    other.ask("GET k", format!("-{OOM}"));
+    other.ask(
+        "EXEC",
+        "-EXECABORT Transaction discarded because of previous errors.\r\n",
+    );
+    other.ask("GET k", "$-1\r\n");
+    other.ask("SET k v", format!("-{OOM}"));
+    admin.ask("CONFIG SET maxmemory 0", "+OK\r\n");
+    writer.ask("SET k v", "+OK\r\n");
+}

@@ -1,5 +1,6 @@
 //! Commands on keys of any type.
 
+mod dump;
 mod expire;
 mod keys;
 mod object;
@@ -11,8 +12,9 @@ mod ttl;
 use super::spec::{CommandSpec, concat};
 
 /// The group's rows.
-pub(super) const SPECS: &[CommandSpec] = &concat::<24>(&[
+pub(super) const SPECS: &[CommandSpec] = &concat::<27>(&[
     keys::SPECS,
+    dump::SPECS,
     expire::SPECS,
     ttl::SPECS,
     relocate::SPECS,

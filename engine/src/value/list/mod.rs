@@ -117,13 +117,22 @@ impl List {
         limits: &ListLimits,
         values: impl IntoIterator<Item = T>,
     ) -> Self {
+        let mut list = Self::quick_from_values(limits, values);
+        list.convert_built(limits);
+        list
+    }
+
+    /// A quicklist built as a whole, however short: what lists in the oldest packed form
+    /// are loaded as.
+    pub fn quick_from_values<T: AsRef<[u8]>>(
+        limits: &ListLimits,
+        values: impl IntoIterator<Item = T>,
+    ) -> Self {
         let mut quick = Box::new(new_quick(limits));
         for value in values {
             quick.push_back(value.as_ref());
         }
-        let mut list = List::Quick(quick);
-        list.convert_built(limits);
-        list
+        List::Quick(quick)
     }
 
     /// A list of loaded nodes, in the encoding its size asks for. Empty nodes

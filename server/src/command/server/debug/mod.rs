@@ -7,6 +7,7 @@ mod digest;
 mod object;
 mod populate;
 mod protocol;
+mod reload;
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -71,6 +72,19 @@ const HELP: &[&str] = &[
     "    Reply with a test value of the specified type. <type> can be: string,",
     "    integer, double, bignum, null, array, set, map, attrib, push, verbatim,",
     "    true, false.",
+    "RELOAD [option ...]",
+    "    Save the RDB on disk and reload it back to memory. Valid <option> values:",
+    "    * MERGE: conflicting keys will be loaded from RDB.",
+    "    * NOFLUSH: the existing database will not be removed before load, but",
+    "      conflicting keys will generate an exception and kill the server.",
+    "    * NOSAVE: the database will be loaded from an existing RDB file.",
+    "    Examples:",
+    "    * DEBUG RELOAD: verify that the server is able to persist, flush and reload",
+    "      the database.",
+    "    * DEBUG RELOAD NOSAVE: replace the current database with the contents of an",
+    "      existing RDB file.",
+    "    * DEBUG RELOAD NOSAVE NOFLUSH MERGE: add the contents of an existing RDB",
+    "      file to the database.",
     "SEGFAULT",
     "    Crash the server with sigsegv.",
     "SET-ACTIVE-EXPIRE <0|1>",
@@ -80,6 +94,8 @@ const HELP: &[&str] = &[
     "QUICKLIST-PACKED-THRESHOLD <size>",
     "    Sets the threshold for elements to be inserted as plain vs packed nodes",
     "    Default value is 1GB, allows values up to 4GB. Setting to 0 restores to default.",
+    "SET-SKIP-CHECKSUM-VALIDATION <0|1>",
+    "    Enables or disables checksum checks for RDB files and RESTORE's payload.",
     "SLEEP <seconds>",
     "    Stop the server for <seconds>. Decimals allowed.",
     "STRINGMATCH-TEST",
@@ -144,6 +160,12 @@ fn debug(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {
         }
         (b"protocol", [kind]) => protocol::reply(ctx, kind),
         (b"populate", [_] | [_, _] | [_, _, _]) => populate::populate(ctx, &words[2..]),
+        (b"reload", options) => reload::reload(ctx, options),
+        (b"set-skip-checksum-validation", [on]) => {
+            let on = is_on(on);
+            ctx.engine().settings.skip_checksums.store(on, Relaxed);
+            done(ctx)
+        }
         (b"digest", []) => digest::all(ctx),
         (b"digest-value", keys) => digest::values(ctx, keys),
         (b"object", [key]) => object::describe(ctx, key),

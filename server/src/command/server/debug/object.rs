@@ -1,13 +1,16 @@
 //! How values are kept: DEBUG OBJECT, HTSTATS, LISTPACK, QUICKLIST, STRUCTSIZE.
 
 use std::io::Write;
+use std::sync::atomic::Ordering::Relaxed;
 
 use basalt_engine::ReplyError;
 use basalt_engine::command::spec::CmdResult;
 use basalt_engine::command::{Ctx, args};
 use basalt_engine::keyspace::{Found, Kind};
+use basalt_engine::value::serial::{self, Content};
 use basalt_engine::value::{List, Value};
 use basalt_formats::num;
+use basalt_formats::rdb::Writer;
 
 /// What OBJECT ENCODING answers.
 fn encoding(found: &Found<'_>) -> &'static str {
@@ -40,39 +43,11 @@ fn elements(value: &Value, visit: &mut dyn FnMut(&[u8])) {
     }
 }
 
-/// Bytes of a length in front of a serialized string.
-fn length_bytes(len: usize) -> usize {
-    match len {
-        ..64 => 1,
-        64..16_384 => 2,
-        _ => 5,
-    }
-}
-
-fn string_bytes(bytes: &[u8]) -> usize {
-    match num::parse_i64(bytes) {
-        Some(n) if i8::try_from(n).is_ok() => 2,
-        Some(n) if i16::try_from(n).is_ok() => 3,
-        Some(n) if i32::try_from(n).is_ok() => 5,
-        _ => length_bytes(bytes.len()) + bytes.len(),
-    }
-}
-
-/// About what the value takes in an RDB file, without compression and with each element of a
-/// packed value as if it stood alone.
-fn serialized_bytes(found: &Found<'_>) -> usize {
-    let Some(value) = found.value else {
-        return string_bytes(found.bytes);
-    };
-    let (mut bytes, mut count) = (0, 0);
-    elements(value, &mut |element| {
-        bytes += string_bytes(element);
-        count += 1;
-    });
-    match value {
-        Value::Str(_) => bytes,
-        _ => length_bytes(count) + bytes,
-    }
+/// What the value takes in an RDB file, without key and type.
+fn serialized_bytes(found: &Found<'_>, compress: bool) -> usize {
+    let mut writer = Writer::new(compress);
+    serial::write_body(&mut writer, Content::from(found));
+    writer.as_bytes().len()
 }
 
 /// What REFCOUNT tells of the small integers that Redis shares between all keys.
@@ -80,6 +55,7 @@ const SHARED: i32 = i32::MAX;
 const SHARED_INTEGERS: std::ops::Range<i64> = 0..10_000;
 
 pub(super) fn describe(ctx: &mut Ctx<'_>, key: &[u8]) -> CmdResult {
+    let compress = ctx.engine().settings.rdb_compression.load(Relaxed);
     let found = ctx.ks.glance(key).ok_or(ReplyError::NO_SUCH_KEY)?;
     let shared = found.header.kind == Kind::Int
         && num::parse_i64(found.bytes).is_some_and(|n| SHARED_INTEGERS.contains(&n));
@@ -91,7 +67,7 @@ pub(super) fn describe(ctx: &mut Ctx<'_>, key: &[u8]) -> CmdResult {
         "Value at:{at:p} refcount:{} encoding:{} serializedlength:{} lru:{} lru_seconds_idle:{}",
         if shared { SHARED } else { 1 },
         encoding(&found),
-        serialized_bytes(&found),
+        serialized_bytes(&found, compress),
         found.header.lru,
         ctx.ks.clock().idle_seconds(found.header.lru),
     );
