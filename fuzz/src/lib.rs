@@ -6,10 +6,12 @@ mod commands;
 mod input;
 mod packed;
 mod resp;
+mod restore;
 mod text;
 
 pub use commands::{commands, shapes};
 pub use input::Input;
 pub use packed::packed;
 pub use resp::resp_decode;
+pub use restore::restore;
 pub use text::text;

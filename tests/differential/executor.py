@@ -441,7 +441,13 @@ class Executor:
         if a.endswith(b"(closed)") and b.endswith(b"(closed)") and len(args[0]) > 60000:
             return None
         hello = b"HELLO" in args[0]
-        return None if a == b or hello else self.differs(index, [b"@raw", args[0]], a, b)
+        if a == b or hello:
+            return None
+        reason = compare.explained([b"@raw", args[0]], a, b, self.version)
+        if reason:
+            self.explained[reason] = self.explained.get(reason, 0) + 1
+            return None
+        return Difference(index, [b"@raw", args[0]], a, b)
 
     def do_state(self, index, args):
         """Compares all keys of databases 0 to 2: type, encoding, expiry, value."""
