@@ -79,7 +79,7 @@ pub fn run(config: Config, warnings: &[String]) -> anyhow::Result<()> {
             .any(|socket| matches!(socket, listen::Listening::Unix(..)));
         let has_tcp = sockets.len() > usize::from(has_unix);
         // The acceptor is running: it cannot have gone away.
-        let _ = send.send(sockets);
+        let _ = send.send(listen::Order::Listen(sockets));
         if has_tcp {
             tracing::info!("Ready to accept connections tcp");
         }
@@ -234,7 +234,7 @@ fn follow_config(server: &Arc<Server>, classes: Arc<AtomicU32>) {
             return Ok(());
         };
         if (change.contains("port") || change.contains("bind"))
-            && let Err(reason) = server.listeners.replace_tcp(change.new)
+            && let Err(reason) = server.listeners.replace_tcp(change.old, change.new)
         {
             let arg = if change.contains("port") {
                 "port"

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::client::Conn;
-use crate::client::describe::REPLY_BLOCK;
+use crate::client::describe::Output;
 use crate::client::handle::{Handle, signal};
 use crate::server::{Server, unix_ms};
 
@@ -12,8 +12,7 @@ impl Server {
     /// logs if so.
     pub fn output_limit_exceeded(&self, handle: &Handle, pending: usize, now_ms: i64) -> bool {
         let class = handle.class() as usize;
-        // The first block is not counted, so that a limit does not hit ordinary replies.
-        let pending = pending.saturating_sub(REPLY_BLOCK) as u64;
+        let pending = Output::of(pending).rest as u64;
         let hard = self.hot.output_hard[class].load(Relaxed);
         let soft = self.hot.output_soft[class].load(Relaxed);
         let mut exceeded = hard != 0 && pending >= hard;
@@ -51,7 +50,8 @@ impl Server {
     /// no blocked command of it can be served any more.
     pub fn close_client(&self, handle: &Handle) {
         handle.close();
-        if let Some(waiter) = handle.waiter.lock().take() {
+        let waiter = handle.waiter.lock().take();
+        if let Some(waiter) = waiter {
             self.engine.blocked.cancel(&waiter);
         }
         self.clients.remove(handle.id);

@@ -48,7 +48,9 @@ impl Monitors {
         }
         line.extend_from_slice(b"\r\n");
         for handle in self.list.read().iter() {
-            handle.push(&line);
+            if !handle.silent.load(Relaxed) {
+                handle.push(&line);
+            }
         }
     }
 }

@@ -234,7 +234,7 @@ impl<'r, 'a> Nodes<'r, 'a> {
     }
 
     fn take(reader: &mut Reader<'a>, ziplists: bool) -> Result<RawNode<'a>, RdbError> {
-        let container = if ziplists { PACKED } else { reader.len()? };
+        let container = if ziplists { PACKED } else { reader.length()? };
         if container != PACKED && container != PLAIN {
             return Err(RdbError::BadContainer(container));
         }

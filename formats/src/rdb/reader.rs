@@ -93,7 +93,7 @@ impl<'a> Reader<'a> {
         self.array::<1>().map(|[byte]| byte)
     }
 
-    fn length(&mut self) -> Result<Length, RdbError> {
+    fn prefix(&mut self) -> Result<Length, RdbError> {
         let offset = self.offset();
         let byte = self.byte()?;
         let low = u64::from(byte & 0x3f);
@@ -114,10 +114,10 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// The input ends, or no such length is there.
-    pub fn len(&mut self) -> Result<u64, RdbError> {
+    pub fn length(&mut self) -> Result<u64, RdbError> {
         let offset = self.offset();
         let byte = self.rest.first().copied().unwrap_or(0);
-        match self.length()? {
+        match self.prefix()? {
             Length::Bytes(len) => Ok(len),
             _ => Err(RdbError::BadLength { offset, byte }),
         }
@@ -127,9 +127,9 @@ impl<'a> Reader<'a> {
     /// more: what the input cannot hold is refused here.
     ///
     /// # Errors
-    /// As [`Reader::len`]; [`RdbError::Empty`] for none.
+    /// As [`Reader::length`]; [`RdbError::Empty`] for none.
     pub fn count(&mut self, each: u64) -> Result<usize, RdbError> {
-        let count = self.len()?;
+        let count = self.length()?;
         if count == 0 {
             return Err(RdbError::Empty);
         }
@@ -145,7 +145,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// The input ends or the string is damaged.
     pub fn string(&mut self) -> Result<Cow<'a, [u8]>, RdbError> {
-        let int = match self.length()? {
+        let int = match self.prefix()? {
             Length::Bytes(len) => return Ok(Cow::Borrowed(self.bytes(len)?)),
             Length::Compressed => return Ok(Cow::Owned(self.compressed()?)),
             Length::Int8 => i8::from_le_bytes(self.array()?).into(),
@@ -157,8 +157,8 @@ impl<'a> Reader<'a> {
     }
 
     fn compressed(&mut self) -> Result<Vec<u8>, RdbError> {
-        let packed = self.len()?;
-        let len = usize::try_from(self.len()?).unwrap_or(usize::MAX);
+        let packed = self.length()?;
+        let len = usize::try_from(self.length()?).unwrap_or(usize::MAX);
         let packed = self.bytes(packed)?;
         let mut text = Vec::new();
         lzf::decompress(packed, len, MAX_STRING, &mut text)?;
@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn lengths() {
-        let read = |bytes: &[u8]| Reader::new(bytes).len();
+        let read = |bytes: &[u8]| Reader::new(bytes).length();
         assert_eq!(read(&[0x3f]), Ok(63));
         assert_eq!(read(&[0x40, 0x40]), Ok(64));
         assert_eq!(read(&[0x7f, 0xff]), Ok(16_383));

@@ -175,7 +175,7 @@ mod tests {
         fn lengths_come_back(len in prop_oneof![0..100usize, 0..100_000usize, any::<usize>()]) {
             let mut writer = Writer::new(false);
             writer.len(len);
-            prop_assert_eq!(Reader::new(writer.as_bytes()).len(), Ok(len as u64));
+            prop_assert_eq!(Reader::new(writer.as_bytes()).length(), Ok(len as u64));
         }
     }
 }

@@ -6,29 +6,33 @@ use basalt_engine::command::Registry;
 
 use super::handle::Handle;
 
-/// Reply bytes shown as `obl`; what is beyond them is shown as blocks of this size.
-pub const REPLY_BLOCK: usize = 16 * 1024;
+/// Reply bytes shown as `obl`. They do not count for output limits.
+pub const FIRST_BLOCK: usize = 16 * 1024;
+/// What is beyond them counts in blocks of this size, which is what Redis allocates, so that
+/// limits hit at the same point.
+const FURTHER_BLOCK: usize = 20 * 1024;
 /// Bytes counted for a subscription or tracked prefix besides its name.
 const SUBSCRIPTION_BYTES: usize = 64;
 
 /// How many reply bytes wait, in the terms of CLIENT LIST.
-struct Output {
+pub struct Output {
     /// In the first buffer.
-    first: usize,
+    pub first: usize,
     /// Further blocks.
-    blocks: usize,
+    pub blocks: usize,
     /// Bytes of these.
-    rest: usize,
+    pub rest: usize,
 }
 
 impl Output {
-    fn of(pending: usize) -> Output {
-        let first = pending.min(REPLY_BLOCK);
-        let rest = pending - first;
+    /// Splits this many bytes.
+    pub fn of(pending: usize) -> Output {
+        let first = pending.min(FIRST_BLOCK);
+        let blocks = (pending - first).div_ceil(FURTHER_BLOCK);
         Output {
             first,
-            blocks: rest.div_ceil(REPLY_BLOCK),
-            rest,
+            blocks,
+            rest: blocks * FURTHER_BLOCK,
         }
     }
 }

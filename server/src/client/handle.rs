@@ -114,6 +114,8 @@ pub struct Handle {
     pub shard_channels: AtomicUsize,
     /// In MONITOR mode.
     pub monitor: AtomicBool,
+    /// CLIENT REPLY OFF: it is not shown commands either.
+    pub silent: AtomicBool,
     /// Blocked by a command.
     pub blocked: AtomicBool,
     /// Held back by CLIENT PAUSE.
@@ -198,6 +200,7 @@ impl Handle {
             patterns: AtomicUsize::new(0),
             shard_channels: AtomicUsize::new(0),
             monitor: AtomicBool::new(false),
+            silent: AtomicBool::new(false),
             blocked: AtomicBool::new(false),
             paused: AtomicBool::new(false),
             closing: AtomicBool::new(false),

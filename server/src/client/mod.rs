@@ -10,6 +10,7 @@ pub mod handle;
 pub mod pause;
 pub mod process;
 pub mod registry;
+mod show;
 pub mod task;
 pub mod tracking;
 
@@ -35,7 +36,7 @@ pub enum ReplyMode {
     On,
     /// None is sent.
     Off,
-    /// This command and the next are not answered.
+    /// The next command is not answered.
     SkipNext,
     /// This command is not answered.
     Skip,

@@ -9,8 +9,9 @@ use basalt_engine::command::Command;
 use basalt_engine::command::spec::{Flags, Group};
 use basalt_engine::{Flow, Reply, ReplyError, Session, fail_transaction};
 
+use super::show::{feed_monitors, redacted, show, shown_before_it_runs};
 use super::{Conn, ReplyMode, Waiting, tracking};
-use crate::server::unix_us;
+use crate::server::{Server, unix_us};
 use crate::stats::bump;
 
 /// Time of a batch of requests: read once, so that commands of one pipeline cost one clock.
@@ -22,8 +23,10 @@ pub struct BatchTime {
     pub instant: Instant,
 }
 
-/// Processes one request; what the client now waits for, if anything.
+/// Processes one request; what the client now waits for, if anything. The server is given
+/// besides the connection that holds it, so that no command pays for counting references.
 pub fn process(
+    server: &Server,
     session: &mut Session,
     conn: &mut Conn,
     reply: &mut Reply,
@@ -36,7 +39,6 @@ pub fn process(
         conn.close_now = true;
         return Waiting::No;
     }
-    let server = conn.server.clone();
     let command = match server.engine.resolve(args) {
         Ok(command) => command,
         Err(error) => {
@@ -63,7 +65,7 @@ pub fn process(
     if server.engine.queue(session, command, args, reply) {
         return answered(conn, reply, before);
     }
-    let flow = run(session, conn, reply, command, args, time.now_ms);
+    let flow = run(server, session, conn, reply, (command, args), time.now_ms);
     let ended = Instant::now();
     let nanos = u64::try_from((ended - time.instant).as_nanos()).unwrap_or(u64::MAX);
     time.instant = ended;
@@ -107,14 +109,13 @@ fn note_command(conn: &Conn, command: Option<&'static Command>) {
 /// Runs a command that passed the checks, with what surrounds it: MONITOR, client-side caching,
 /// and a net under it, so that a defect in one command costs its client and no one else.
 fn run(
+    server: &Server,
     session: &mut Session,
     conn: &mut Conn,
     reply: &mut Reply,
-    command: &'static Command,
-    args: &[&[u8]],
+    (command, args): (&'static Command, &[&[u8]]),
     now_ms: i64,
 ) -> Flow {
-    let server = conn.server.clone();
     let before = reply.buf.len();
     if command.spec.group == Group::Connection {
         conn.publish_session(session);
@@ -169,11 +170,6 @@ fn run(
     flow
 }
 
-/// Scripts are shown before the commands that they run.
-fn shown_before_it_runs(command: &Command) -> bool {
-    command.spec.group == Group::Scripting && command.flags.has(Flags::SKIP_MONITOR)
-}
-
 /// Commands whose replies are pushes, which CLIENT REPLY does not hold back.
 fn pushes_replies(command: &Command) -> bool {
     matches!(
@@ -207,10 +203,8 @@ fn answered(conn: &mut Conn, reply: &mut Reply, before: usize) -> Waiting {
     match conn.reply_mode {
         ReplyMode::On => {}
         ReplyMode::Off => reply.buf.truncate(before),
-        ReplyMode::SkipNext => {
-            reply.buf.truncate(before);
-            conn.reply_mode = ReplyMode::Skip;
-        }
+        // Set by the command itself, which wrote nothing; EXEC around it may have.
+        ReplyMode::SkipNext => conn.reply_mode = ReplyMode::Skip,
         ReplyMode::Skip => {
             reply.buf.truncate(before);
             conn.reply_mode = ReplyMode::On;
@@ -364,85 +358,6 @@ fn held_back(
         return None;
     }
     conn.server.pause.holds(writes, now_ms)
-}
-
-/// Shows a command to MONITOR clients, unless it is one that must not be seen.
-fn feed_monitors(conn: &Conn, command: &'static Command, args: &[&[u8]]) {
-    let hidden = command.flags.has(Flags::ADMIN)
-        || command.flags.has(Flags::SKIP_MONITOR) && !shown_before_it_runs(command);
-    if !hidden {
-        show(conn, &redacted(command, args));
-    }
-}
-
-/// Shows words to MONITOR clients as sent by this client.
-fn show(conn: &Conn, words: &[&[u8]]) {
-    let handle = &conn.handle;
-    let from = if handle.unix {
-        let path = handle.laddr.strip_suffix(":0").unwrap_or(&handle.laddr);
-        format!("unix:{path}")
-    } else {
-        handle.addr.clone()
-    };
-    let db = handle.db.load(Relaxed);
-    conn.server.monitors.feed(unix_us(), db, &from, words);
-}
-
-/// Directives whose values are secrets.
-const SECRETS: &[&[u8]] = &[
-    b"requirepass",
-    b"masterauth",
-    b"primaryauth",
-    b"masteruser",
-    b"primaryuser",
-    b"tls-key-file-pass",
-    b"tls-client-key-file-pass",
-];
-
-/// The words of a request with secrets covered, for MONITOR and the slow log.
-fn redacted<'a>(command: &Command, args: &[&'a [u8]]) -> Vec<&'a [u8]> {
-    let mut shown = args.to_vec();
-    let after = |word: &[u8], from: usize| {
-        let words = args.get(from..).unwrap_or_default();
-        words
-            .iter()
-            .position(|other| other.eq_ignore_ascii_case(word))
-            .map(|at| from + at)
-    };
-    let mut cover = |from: usize, count: usize| {
-        let end = from.saturating_add(count).min(args.len());
-        if let Some(words) = shown.get_mut(from..end) {
-            words.fill(b"(redacted)");
-        }
-    };
-    let container = command.parent.map_or("", |parent| parent.name);
-    match (container, command.spec.name) {
-        ("", "auth") => cover(1, 2),
-        ("", "hello") => {
-            if let Some(at) = after(b"auth", 2) {
-                cover(at + 1, 2);
-            }
-        }
-        ("", "migrate") => {
-            if let Some(at) = after(b"auth", 6) {
-                cover(at + 1, 1);
-            }
-            if let Some(at) = after(b"auth2", 6) {
-                cover(at + 1, 2);
-            }
-        }
-        ("acl", "setuser") => cover(2, usize::MAX),
-        ("config", "set") => (2..args.len())
-            .step_by(2)
-            .filter(|at| {
-                SECRETS
-                    .iter()
-                    .any(|name| name.eq_ignore_ascii_case(args[*at]))
-            })
-            .for_each(|at| cover(at + 1, 1)),
-        _ => {}
-    }
-    shown
 }
 
 /// Bytes of a request as clients send it.
@@ -641,7 +556,9 @@ mod tests {
                 now_ms: unix_ms(),
                 instant: Instant::now(),
             };
+            let server = self.conn.server.clone();
             process(
+                &server,
                 &mut self.session,
                 &mut self.conn,
                 &mut self.reply,

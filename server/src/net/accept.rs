@@ -11,28 +11,27 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
 
-use super::listen::Listening;
+use super::listen::{Listening, Order};
 use super::worker::{Accepted, Workers};
 use crate::client::handle::Handle;
 use crate::server::{Server, unix_ms};
 
 const PROTECTED: &str = "-DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the default user. In this mode connections are only accepted from the loopback interface. If you want to connect from external computers to Redis you may adopt one of the following solutions: 1) Just disable protected mode sending the command 'CONFIG SET protected-mode no' from the loopback interface by connecting to Redis from the same host the server is running, however MAKE SURE Redis is not publicly accessible from internet if you do so. Use CONFIG REWRITE to make this change permanent. 2) Alternatively you can just disable the protected mode by editing the Redis configuration file, and setting the protected mode option to 'no', and then restarting the server. 3) If you started the server manually just for testing, restart it with the '--protected-mode no' option. 4) Setup a an authentication password for the default user. NOTE: You only need to do one of the above things in order for the server to start accepting connections from the outside.\r\n";
 
-/// Accepts on the listeners it is sent; each new set of TCP listeners replaces the one before.
-pub async fn run(
-    server: Arc<Server>,
-    workers: Arc<Workers>,
-    mut listeners: UnboundedReceiver<Vec<Listening>>,
-) {
+/// Accepts on the listeners it is sent, until the process ends.
+pub async fn run(server: Arc<Server>, workers: Arc<Workers>, mut orders: UnboundedReceiver<Order>) {
     let mut tcp: Vec<JoinHandle<()>> = Vec::new();
-    while let Some(sockets) = listeners.recv().await {
-        if sockets
-            .iter()
-            .any(|socket| matches!(socket, Listening::Tcp(_)))
-            || sockets.is_empty()
-        {
-            tcp.drain(..).for_each(|task| task.abort());
-        }
+    while let Some(order) = orders.recv().await {
+        let sockets = match order {
+            Order::CloseTcp(done) => {
+                close(&mut tcp).await;
+                // Whoever asked may have given up waiting.
+                let _ = done.send(());
+                continue;
+            }
+            Order::Listen(sockets) => sockets,
+        };
+        close(&mut tcp).await;
         for socket in sockets {
             let (server, workers) = (server.clone(), workers.clone());
             match socket {
@@ -44,6 +43,15 @@ pub async fn run(
                 ))),
             }
         }
+    }
+}
+
+/// Ends these tasks; when this is done, their sockets are closed.
+async fn close(tasks: &mut Vec<JoinHandle<()>>) {
+    for task in tasks.drain(..) {
+        task.abort();
+        // It ends because it was told to.
+        let _ = task.await;
     }
 }
 
@@ -74,6 +82,10 @@ async fn accept_tcp(server: Arc<Server>, workers: Arc<Workers>, socket: std::net
                 Ok(stream) => {
                     let local_addr = stream.local_addr().unwrap_or(peer);
                     let local = peer.ip().is_loopback() || v4_mapped_loopback(peer);
+                    if let Some(refusal) = refusal(&server, local) {
+                        refuse(&stream, refusal);
+                        continue;
+                    }
                     tune(&server, &stream);
                     let handle = Handle::new(
                         server.clients.next_id(),
@@ -84,11 +96,7 @@ async fn accept_tcp(server: Arc<Server>, workers: Arc<Workers>, socket: std::net
                         local,
                         unix_ms(),
                     );
-                    if let Some(refusal) = refusal(&server, local) {
-                        refuse(&stream, refusal);
-                    } else {
-                        welcome(&server, &workers, Accepted::Tcp(stream), handle);
-                    }
+                    welcome(&server, &workers, Accepted::Tcp(stream), handle);
                 }
             },
         }
@@ -118,6 +126,10 @@ async fn accept_unix(
             Ok((stream, _)) => match stream.into_std() {
                 Err(error) => failed(&error).await,
                 Ok(stream) => {
+                    if let Some(refusal) = refusal(&server, true) {
+                        refuse(&stream, refusal);
+                        continue;
+                    }
                     let name = format!("{path}:0");
                     let handle = Handle::new(
                         server.clients.next_id(),
@@ -128,11 +140,7 @@ async fn accept_unix(
                         true,
                         unix_ms(),
                     );
-                    if let Some(refusal) = refusal(&server, true) {
-                        refuse(&stream, refusal);
-                    } else {
-                        welcome(&server, &workers, Accepted::Unix(stream), handle);
-                    }
+                    welcome(&server, &workers, Accepted::Unix(stream), handle);
                 }
             },
         }

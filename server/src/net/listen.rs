@@ -6,6 +6,8 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::path::Path;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -22,31 +24,58 @@ pub enum Listening {
     Unix(StdUnixListener, String),
 }
 
-/// The listeners in use; the acceptor is told of new ones through its channel.
+/// What the acceptor is told.
+#[derive(Debug)]
+pub enum Order {
+    /// Accept on these; TCP listeners replace those in use.
+    Listen(Vec<Listening>),
+    /// Close the TCP listeners, then say so.
+    CloseTcp(SyncSender<()>),
+}
+
+/// How long the acceptor may take to close its listeners.
+const CLOSING_TIME: Duration = Duration::from_secs(5);
+
+/// The listeners in use, changed by orders to the acceptor.
 #[derive(Default)]
 pub struct Listeners {
-    acceptor: Mutex<Option<UnboundedSender<Vec<Listening>>>>,
+    acceptor: Mutex<Option<UnboundedSender<Order>>>,
     unix_path: Mutex<Option<String>>,
 }
 
 impl Listeners {
     /// Connects the acceptor.
-    pub fn attach(&self, acceptor: UnboundedSender<Vec<Listening>>) {
+    pub fn attach(&self, acceptor: UnboundedSender<Order>) {
         *self.acceptor.lock() = Some(acceptor);
     }
 
     /// Replaces the TCP listeners by those of a new configuration. The old ones are closed
-    /// after the new ones are bound.
+    /// after the new ones are bound, unless they are in their way.
     ///
     /// # Errors
-    /// What cannot be bound; the old listeners then stay.
-    pub fn replace_tcp(&self, config: &Config) -> Result<(), String> {
-        let sockets = bind_tcp(config)?;
-        if let Some(acceptor) = &*self.acceptor.lock() {
-            // A closed channel means that the process is going down.
-            let _ = acceptor.send(sockets);
+    /// What cannot be bound; the listeners of the old configuration then stay.
+    pub fn replace_tcp(&self, old: &Config, new: &Config) -> Result<(), String> {
+        let acceptor = self.acceptor.lock();
+        let Some(acceptor) = &*acceptor else {
+            return Ok(());
+        };
+        // A closed channel means that the process is going down.
+        let order = |order| drop(acceptor.send(order));
+        if let Ok(sockets) = bind_tcp(new) {
+            order(Order::Listen(sockets));
+            return Ok(());
         }
-        Ok(())
+        let (done, closed) = sync_channel(1);
+        order(Order::CloseTcp(done));
+        // After that time the attempt fails by itself.
+        let _ = closed.recv_timeout(CLOSING_TIME);
+        let bound = bind_tcp(new);
+        let reason = bound.as_ref().err().cloned();
+        match bound.or_else(|_| bind_tcp(old)) {
+            Ok(sockets) => order(Order::Listen(sockets)),
+            Err(lost) => tracing::error!("{lost}"),
+        }
+        reason.map_or(Ok(()), Err)
     }
 
     /// Remembers the Unix socket's path, to remove it at the end.

@@ -126,3 +126,15 @@ fn select_takes_databases_that_are_there() {
     );
     assert_eq!(field(&c.text("CLIENT INFO"), "db"), "3");
 }
+
+#[test]
+fn a_password_set_later_keeps_those_who_are_in() {
+    let server = Server::start(&[]);
+    let mut c = server.connect();
+    c.ask("CONFIG SET requirepass secret", "+OK\r\n");
+    c.ask("GET k", "$-1\r\n");
+    let mut other = server.connect();
+    other.ask("GET k", "-NOAUTH Authentication required.\r\n");
+    c.ask("CONFIG SET requirepass \"\"", "+OK\r\n");
+    other.ask("GET k", "$-1\r\n");
+}

@@ -155,6 +155,12 @@ impl<S: Read + Write> Client<S> {
         self.unread.drain(..shown);
     }
 
+    /// Reads this many bytes, whatever they are.
+    pub fn skip(&mut self, count: usize) {
+        while self.unread.len() < count && self.fill() > 0 {}
+        self.unread.drain(..count);
+    }
+
     /// Sends a line and reads exactly these bytes.
     #[track_caller]
     pub fn ask(&mut self, line: &str, wanted: impl AsRef<[u8]>) {

@@ -92,3 +92,29 @@ fn a_lack_of_descriptors_passes() {
         .expect("a time-out");
     late.ask("PING", "+PONG\r\n");
 }
+
+#[test]
+fn the_port_can_change_while_running() {
+    let mut server = Server::start(&["--bind", "127.0.0.1"]);
+    let mut c = server.connect();
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let busy = taken.local_addr().expect("its address").port();
+    c.ask(&format!("CONFIG SET port {busy}"), "-ERR CONFIG SET failed (possibly related to argument 'port') - Unable to listen on this port. Check server logs.\r\n");
+    server.connect().ask("PING", "+PONG\r\n");
+    let old = server.port;
+    server.port = crate::harness::free_port();
+    c.ask(&format!("CONFIG SET port {}", server.port), "+OK\r\n");
+    eventually("the new port answers", || {
+        TcpStream::connect(("127.0.0.1", server.port)).is_ok()
+    });
+    eventually("the old port is closed", || {
+        TcpStream::connect(("127.0.0.1", old)).is_err()
+    });
+    server.connect().ask("PING", "+PONG\r\n");
+    c.ask("CONFIG SET bind \"127.0.0.1 127.0.0.2\"", "+OK\r\n");
+    eventually("the new address answers", || {
+        TcpStream::connect(("127.0.0.2", server.port)).is_ok()
+    });
+    c.ask("CONFIG SET bind 192.0.2.99", "-ERR CONFIG SET failed (possibly related to argument 'bind') - Failed to bind to specified addresses.\r\n");
+    server.connect().ask("PING", "+PONG\r\n");
+}

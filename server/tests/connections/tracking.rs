@@ -120,3 +120,33 @@ fn options_that_do_not_fit() {
     c.ask("CLIENT CACHING NO", "+OK\r\n");
     c.ask("CLIENT TRACKINGINFO", "*6\r\n$5\r\nflags\r\n*3\r\n$2\r\non\r\n$6\r\noptout\r\n$10\r\ncaching-no\r\n$8\r\nredirect\r\n:0\r\n$8\r\nprefixes\r\n*0\r\n");
 }
+
+#[test]
+fn flushing_invalidates_everything() {
+    let server = Server::start(&[]);
+    let (mut c, mut other) = (server.connect(), server.connect());
+    c.call("HELLO 3");
+    c.ask("CLIENT TRACKING ON", "+OK\r\n");
+    other.ask("FLUSHALL", "+OK\r\n");
+    c.expect(">2\r\n$10\r\ninvalidate\r\n_\r\n");
+    c.ask("FLUSHDB", "+OK\r\n>2\r\n$10\r\ninvalidate\r\n_\r\n");
+}
+
+#[test]
+fn the_table_has_a_largest_size() {
+    let server = Server::start(&["--tracking-table-max-keys", "2"]);
+    let mut c = server.connect();
+    c.call("HELLO 3");
+    c.ask("CLIENT TRACKING ON", "+OK\r\n");
+    c.ask("MSET a 1 b 1 c 1", "+OK\r\n");
+    c.send("MGET a b c\r\n");
+    c.expect("*3\r\n$1\r\n1\r\n$1\r\n1\r\n$1\r\n1\r\n>2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\n");
+    c.send("INFO stats\r\n");
+    // What is left of the message: the key, which may be any of the three.
+    c.skip(3);
+    let info = crate::harness::text_of(&c.read());
+    assert!(
+        info.contains("tracking_total_keys:2\r\ntracking_total_items:2\r\n"),
+        "{info}"
+    );
+}

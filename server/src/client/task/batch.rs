@@ -67,6 +67,7 @@ impl Client {
                     commands += 1;
                     let args: SmallVec<[&[u8]; 16]> = self.request.iter(rest).collect();
                     let waiting = process(
+                        &self.server,
                         &mut self.session,
                         &mut self.conn,
                         &mut self.reply,

@@ -48,6 +48,7 @@ enum Event {
 
 /// A connection and its task's state.
 pub struct Client {
+    server: Arc<Server>,
     stream: Stream,
     session: Session,
     conn: Conn,
@@ -79,6 +80,7 @@ impl Client {
         worker: Arc<WorkerStats>,
     ) -> Client {
         Client {
+            server: server.clone(),
             stream,
             session: Session::new(handle.id),
             conn: Conn::new(server, handle, worker),

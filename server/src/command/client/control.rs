@@ -204,6 +204,8 @@ fn client_reply(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {
     } else {
         return Err(ReplyError::SYNTAX);
     }
+    let silent = conn.reply_mode == ReplyMode::Off;
+    conn.handle.silent.store(silent, Relaxed);
     Ok(())
 }
 

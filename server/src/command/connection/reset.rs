@@ -42,6 +42,7 @@ fn reset(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
     conn.handle.no_evict.store(false, Relaxed);
     conn.authenticated = !server.hot.auth_required.load(Relaxed);
     conn.reply_mode = ReplyMode::On;
+    conn.handle.silent.store(false, Relaxed);
     conn.handle.labels.lock().name.clear();
     conn.speak(ctx.session, ctx.out, 2);
     ctx.out.simple("RESET");
