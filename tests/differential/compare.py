@@ -161,6 +161,9 @@ def _heads(raw):
 SET_7_0 = (b"intset", b"hashtable")
 SET_7_2 = (b"intset", b"hashtable", b"listpack")
 
+# Redis reads weights with strtod and looks at errno without clearing it first.
+SORT_ERRNO = b"-ERR One or more scores can't be converted into double"
+
 # (reason, predicate(command, raw of the peer, raw of Basalt)): differences against any peer.
 EXPLAINED = [
     ("LOLWUT draws a picture of its own", lambda c, a, b: c[0].upper() == b"LOLWUT"),

@@ -337,13 +337,17 @@ impl Command {
 fn unknown_command(args: Args<'_>) -> ReplyError {
     let name = args.first().copied().unwrap_or_default();
     let mut shown = String::new();
+    // In bytes on the wire, each of which is one character here.
+    let mut bytes = 0;
     for arg in args.iter().skip(1) {
-        if shown.len() >= 128 {
+        if bytes >= 128 {
             break;
         }
-        let room = 128 - shown.len();
+        let room = 128 - bytes;
+        let word = crate::error::shown(&arg[..arg.len().min(room)]);
+        bytes += word.chars().count() + 3;
         shown.push('\'');
-        shown.push_str(&crate::error::shown(&arg[..arg.len().min(room)]));
+        shown.push_str(&word);
         shown.push_str("' ");
     }
     let name = crate::error::shown(&name[..name.len().min(128)]);

@@ -258,6 +258,9 @@ fn client_unpause(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
 }
 
 fn client_unblock(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {
+    if words.len() > 4 {
+        return Err(subcommand_syntax(words));
+    }
     let how = match words.get(3) {
         None => Unblock::Timeout,
         Some(word) if args::is(word, "timeout") => Unblock::Timeout,
