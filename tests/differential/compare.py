@@ -173,6 +173,8 @@ EXPLAINED = [
      lambda c, a, b: _is(c, "COMMAND", "INFO") and _heads(a) == _heads(b)),
     ("Redis reads the name in CLIENT SETNAME and SETINFO as a C string, up to the first NUL",
      lambda c, a, b: c[0].upper() in (b"CLIENT", b"HELLO") and b"\0" in b"".join(c)),
+    ("CLIENT LIST takes the filters of Valkey 8.1, several at a time: words are judged one by one",
+     lambda c, a, b: _is(c, "CLIENT", "LIST") and len(c) > 4 and a[:1] == b[:1] == b"-"),
     ("the whole command table differs in size: Valkey 8's commands, and those not there yet",
      lambda c, a, b: c[0].upper() == b"COMMAND" and (len(c) == 1 or (len(c) == 2 and c[1].upper() == b"INFO"))),
     ("SORT in Redis fails on numbers when an earlier command left errno at ERANGE: it is not reset before strtod",

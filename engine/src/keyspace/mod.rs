@@ -11,6 +11,7 @@ pub mod scan;
 pub mod shard;
 mod view;
 pub mod watch;
+mod write;
 
 pub use header::{Header, Kind};
 pub use notify::{EventSink, NotifyClass};
