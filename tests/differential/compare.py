@@ -24,7 +24,7 @@ UNORDERED_PAIRS = {b"HGETALL", b"CONFIG"}
 CLOCK_S = {b"TTL", b"EXPIRETIME"}
 CLOCK_MS = {b"PTTL", b"PEXPIRETIME"}
 CLOCK_SLACK_MS = 5000
-# Members are drawn at random: the count and the membership are compared, see `random_reply`.
+# Members are drawn at random: counts are compared, and the executor checks membership.
 RANDOM = {b"SRANDMEMBER", b"HRANDFIELD", b"ZRANDMEMBER", b"RANDOMKEY"}
 
 
@@ -100,7 +100,7 @@ def near(a, b, slack):
 
 def random_reply(command, a, b):
     """Replies drawn at random: same type, same length, no repetition where there may be none.
-    Membership is checked by the caller, which knows the members."""
+    Membership is checked by the executor, except inside transactions."""
     if a[0] != b[0]:
         return False
     if not isinstance(a[1], list):

@@ -116,6 +116,8 @@ class Executor:
                     found = self.flush() or getattr(self, "do_" + name[1:].decode().lower())(index, item[1:])
                 elif name.upper() == b"SPOP" and 0 not in self.multi:
                     found = self.flush() or self.spop(index, item)
+                elif name.upper() in compare.RANDOM and self.current == 0 and 0 not in self.multi:
+                    found = self.flush() or self.drawn(index, item)
                 else:
                     # Redis 7.2.4 drops the error of a failed AUTH when replies are pending
                     # (addAuthErrReply in acl.c), so that one never shares a pipeline.
@@ -219,6 +221,23 @@ class Executor:
         for conn in self.open(0):
             out.append(conn.replies(1)[0])
         return out
+
+    def drawn(self, index, item):
+        """SRANDMEMBER and its like: shape and count as the peer's, and only what Basalt holds."""
+        self.count += 1
+        read = {b"SRANDMEMBER": [b"SMEMBERS"], b"HRANDFIELD": [b"HGETALL"], b"RANDOMKEY": [b"KEYS", b"*"],
+                b"ZRANDMEMBER": [b"ZRANGE"]}[item[0].upper()]
+        if len(read) == 1 and len(item) > 1:
+            read = read + [item[1]] + ([b"0", b"-1", b"WITHSCORES"] if read == [b"ZRANGE"] else [])
+        a, b = self.ask(*item)
+        found = self.differs(index, item, a, b)
+        if found or b[:1] == b"-" or b.startswith((b"_", b"$-1", b"*-1")):
+            return found
+        held = set(flat(parse(self.ask_one(1, *read))[0]))
+        strange = [value for value in flat(parse(b)[0]) if value not in held]
+        if strange:
+            return Difference(index, item, a, b, f"drew what is not there: {strange[:3]}")
+        return self.check_distinct(index, item, b) if b[:1] in b"*~" else None
 
     def spop(self, index, item):
         """SPOP draws at random: what was drawn is checked, then both sets are made equal again."""
@@ -497,6 +516,14 @@ class Executor:
                         found.note = f"final state of database {db.decode()} differs"
                         return found
         return None
+
+
+def flat(reply):
+    """All strings and numbers inside a reply."""
+    kind, value = reply
+    if not isinstance(value, list):
+        return [value]
+    return [leaf for item in value for leaf in flat(item)]
 
 
 def as_list(value):
