@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering::Relaxed};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::Context;
 use basalt_engine::Engine;
@@ -27,16 +27,18 @@ use crate::{command, cron, logging, memory};
 /// # Errors
 /// What kept it from starting.
 pub fn run(config: Config, warnings: &[String]) -> anyhow::Result<()> {
+    // A relative `logfile` is meant below `dir`.
+    if !config.dir.as_os_str().is_empty() {
+        std::env::set_current_dir(&config.dir)
+            .with_context(|| format!("Can't chdir to '{}'", config.dir.display()))?;
+    }
     logging::start(&config.logfile, config.loglevel);
     log_panics();
     announce(&config);
     warnings
         .iter()
         .for_each(|warning| tracing::warn!("{warning}"));
-    if !config.dir.as_os_str().is_empty() {
-        std::env::set_current_dir(&config.dir)
-            .with_context(|| format!("Can't chdir to '{}'", config.dir.display()))?;
-    }
+    let config = fit_maxclients(config);
     let workers = if config.io_threads > 1 {
         config.io_threads as usize
     } else {
@@ -55,11 +57,7 @@ pub fn run(config: Config, warnings: &[String]) -> anyhow::Result<()> {
         server.listeners.set_unix_path(config.unixsocket.clone());
         sockets.push(unix);
     }
-    if let Some(path) = config
-        .pidfile
-        .as_deref()
-        .filter(|path| !path.is_empty())
-        .or(config.daemonize.then_some("/var/run/redis.pid"))
+    if let Some(path) = crate::shutdown::pidfile(&config)
         && let Err(error) = std::fs::write(path, format!("{}\n", std::process::id()))
     {
         tracing::warn!("Failed to write PID file: {error}");
@@ -252,6 +250,17 @@ fn follow_config(server: &Arc<Server>, classes: Arc<AtomicU32>) {
                 reason: reason.into(),
             });
         }
+        if change.contains("maxclients") && !change.rollback {
+            let fitting = fit_open_files(change.new.maxclients);
+            if fitting < change.new.maxclients {
+                return Err(crate::config::ApplyError {
+                    arg: "maxclients".into(),
+                    reason: format!(
+                        "The operating system is not able to handle the specified number of clients, try with {fitting}"
+                    ),
+                });
+            }
+        }
         if change.contains("dir") && !change.new.dir.as_os_str().is_empty() {
             std::env::set_current_dir(Path::new(&change.new.dir)).map_err(|error: io::Error| {
                 crate::config::ApplyError {
@@ -291,6 +300,7 @@ fn publish(server: &Server, config: &Config) {
         .enumerate()
     {
         hot.output_hard[class].store(limit.hard_bytes, Relaxed);
+        crate::client::handle::OUTPUT_HARD[class].store(limit.hard_bytes, Relaxed);
         hot.output_soft[class].store(limit.soft_bytes, Relaxed);
         hot.output_soft_seconds[class].store(limit.soft_seconds, Relaxed);
     }
@@ -359,6 +369,47 @@ fn publish(server: &Server, config: &Config) {
         .store(config.lazyfree_lazy_user_flush, Relaxed);
 }
 
+/// Descriptors kept for listeners, files and the event queues.
+const RESERVED_FILES: u64 = 32;
+
+/// Raises the limit on open files so that this many clients fit; how many really do.
+fn fit_open_files(maxclients: u32) -> u32 {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let wanted = u64::from(maxclients) + RESERVED_FILES;
+    let limit = getrlimit(Resource::Nofile);
+    let Some(current) = limit.current.filter(|current| *current < wanted) else {
+        return maxclients;
+    };
+    let raised = limit.maximum.map_or(wanted, |maximum| maximum.min(wanted));
+    let new = Rlimit {
+        current: Some(raised),
+        maximum: limit.maximum,
+    };
+    let allowed = if setrlimit(Resource::Nofile, new).is_ok() {
+        raised
+    } else {
+        current
+    };
+    u32::try_from(allowed.saturating_sub(RESERVED_FILES).max(1)).unwrap_or(maxclients)
+}
+
+/// Lowers `maxclients` to what the limit on open files allows, and says so.
+fn fit_maxclients(mut config: Config) -> Config {
+    let fitting = fit_open_files(config.maxclients);
+    if fitting < config.maxclients {
+        tracing::warn!(
+            "You requested maxclients of {} requiring at least {} max file descriptors.",
+            config.maxclients,
+            u64::from(config.maxclients) + RESERVED_FILES
+        );
+        tracing::warn!(
+            "maxclients has been reduced to {fitting} to compensate for low ulimit. If you need higher maxclients increase 'ulimit -n'."
+        );
+        config.maxclients = fitting;
+    }
+    config
+}
+
 /// SIGTERM and SIGINT end the process in order.
 async fn signals(server: Arc<Server>) {
     use tokio::signal::unix::{SignalKind, signal};
@@ -374,5 +425,7 @@ async fn signals(server: Arc<Server>) {
         _ = int.recv() => tracing::warn!("Received SIGINT scheduling shutdown..."),
     }
     server.shutdown.request();
-    tokio::time::sleep(Duration::from_secs(10)).await;
+    int.recv().await;
+    tracing::warn!("You insist... exiting now.");
+    std::process::exit(1);
 }

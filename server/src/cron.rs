@@ -20,7 +20,10 @@ pub async fn run(server: Arc<Server>) {
         let began = Instant::now();
         if server.engine.settings.active_expire.load(Relaxed) && !server.hot.paused.load(Relaxed) {
             let started = Instant::now();
-            server.engine.expire_pass(now_ms);
+            // One pass takes a bounded number of pages of each table; more follow while there
+            // is something left to remove, for a quarter of the time at most, as in Redis.
+            let budget = Duration::from_millis((250 / hz).max(1));
+            while server.engine.expire_pass(now_ms) > 0 && started.elapsed() < budget {}
             let took = i64::try_from(started.elapsed().as_micros()).unwrap_or(i64::MAX);
             server.stats.expire_cycle_us.fetch_add(took, Relaxed);
             let threshold_ms = server.hot.latency_ms.load(Relaxed);

@@ -29,15 +29,20 @@ impl Server {
             handle.soft_since_ms.store(0, Relaxed);
         }
         if exceeded {
-            self.stats
-                .output_buffer_disconnections
-                .fetch_add(1, Relaxed);
-            tracing::warn!(
-                "Client {} scheduled to be closed ASAP for overcoming of output buffer limits.",
-                self.describe(handle)
-            );
+            self.count_overrun(handle);
         }
         exceeded
+    }
+
+    /// Counts and logs a client that is closed because of its output limits.
+    pub fn count_overrun(&self, handle: &Handle) {
+        self.stats
+            .output_buffer_disconnections
+            .fetch_add(1, Relaxed);
+        tracing::warn!(
+            "Client {} scheduled to be closed ASAP for overcoming of output buffer limits.",
+            self.describe(handle)
+        );
     }
 
     /// The line of a client for the log.
@@ -69,6 +74,7 @@ impl Server {
             }
             let idle_ms = now_ms - handle.last_active_ms.load(Relaxed);
             let exempt = handle.blocked.load(Relaxed)
+                || handle.paused.load(Relaxed)
                 || handle.subscriptions() > 0
                 || handle.monitor.load(Relaxed);
             if timeout_s > 0 && !exempt && idle_ms / 1000 > timeout_s {
@@ -90,5 +96,6 @@ impl Server {
         self.stop_monitoring(&handle);
         self.stop_tracking(&handle);
         self.clients.remove(handle.id);
+        handle.discard();
     }
 }

@@ -201,6 +201,8 @@ EXPLAINED_7_0 = [
      lambda c, a, b: c[0].upper() in (b"ZRANK", b"ZREVRANK") and len(c) != 3),
     ("7.2 changed texts of CLIENT, CONFIG and COMMAND errors and added subcommands",
      lambda c, a, b: c[0].upper() in (b"CLIENT", b"CONFIG", b"COMMAND", b"HELLO")),
+    ("7.2 bounds the RANK of LPOS, 7.0 takes the smallest integer",
+     lambda c, a, b: c[0].upper() == b"LPOS" and b"-9223372036854775808" in c and b"value must between" in b),
     ("7.2 has set-max-listpack-*",
      lambda c, a, b: _is(c, "CONFIG") and b"set-max-listpack" in b"".join(c)),
     ("DUMP carries the RDB version and the encodings, which changed",

@@ -36,14 +36,19 @@ impl Engine {
             }
             let shard = cell.lock.lock();
             let tables = shard.db(db).map_or(&[][..], |tables| &tables.slots);
-            let volatile = tables
-                .iter()
-                .filter(|table| table.min_hint() != u64::MAX)
-                .flat_map(|table| table.iter())
-                .filter_map(|entry| super::Header::decode(entry.payload).0.expire_ms);
-            for at in volatile.take(TTL_SAMPLES_PER_SHARD) {
-                sum += i128::from(at.saturating_sub(now_ms).max(0));
-                samples += 1;
+            let mut left = TTL_SAMPLES_PER_SHARD;
+            for table in tables {
+                // Pages whose bound is finite hold a key with an expiry.
+                if left > 0 && table.min_hint() != u64::MAX {
+                    table.pages_due(0, u64::MAX - 1, 1, &mut |entry| {
+                        let expire_ms = super::Header::decode(entry.payload).0.expire_ms;
+                        if let Some(at) = expire_ms.filter(|_| left > 0) {
+                            left -= 1;
+                            sum += i128::from(at.saturating_sub(now_ms).max(0));
+                            samples += 1;
+                        }
+                    });
+                }
             }
         }
         if samples == 0 {

@@ -1,11 +1,11 @@
 //! The Basalt server: `basalt-server [/path/to/basalt.conf] [options] [-]`.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode, Stdio};
 
 use basalt_server::config::{
-    COMPAT_VERSION, Config, Invocation, NoHooks, TEST_MEMORY_USAGE, USAGE,
+    COMPAT_VERSION, Config, Invocation, NoHooks, StartPlan, TEST_MEMORY_USAGE, USAGE,
 };
 
 #[global_allocator]
@@ -31,23 +31,36 @@ fn main() -> ExitCode {
             say("[ok]...system checks passed\n");
             ExitCode::SUCCESS
         }
-        Invocation::Start(plan) => match Config::load(&plan, &mut std::io::stdin(), &mut NoHooks) {
-            Err(error) => complain(&format!("{error}\n")),
-            Ok(loaded) if loaded.config.daemonize && std::env::var_os(DAEMON).is_none() => {
-                daemonize()
-            }
-            Ok(loaded) => {
-                if std::env::var_os(DAEMON).is_some() {
-                    // Already a session leader: nothing to do then.
-                    let _ = rustix::process::setsid();
-                }
-                match basalt_server::app::run(loaded.config, &loaded.warnings) {
-                    Ok(()) => ExitCode::SUCCESS,
-                    Err(error) => complain(&format!("{error:#}\n")),
-                }
-            }
-        },
+        Invocation::Start(plan) => start(&plan),
         _ => complain(USAGE),
+    }
+}
+
+/// Reads the configuration and runs the server, in the background if that says so.
+fn start(plan: &StartPlan) -> ExitCode {
+    let mut stdin = Vec::new();
+    if plan.from_stdin
+        && let Err(error) = std::io::stdin().read_to_end(&mut stdin)
+    {
+        return complain(&format!(
+            "Can't read the configuration from standard input: {error}\n"
+        ));
+    }
+    match Config::load(plan, &mut stdin.as_slice(), &mut NoHooks) {
+        Err(error) => complain(&format!("{error}\n")),
+        Ok(loaded) if loaded.config.daemonize && std::env::var_os(DAEMON).is_none() => {
+            daemonize(&stdin)
+        }
+        Ok(loaded) => {
+            if std::env::var_os(DAEMON).is_some() {
+                // Already a session leader: nothing to do then.
+                let _ = rustix::process::setsid();
+            }
+            match basalt_server::app::run(loaded.config, &loaded.warnings) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => complain(&format!("{error:#}\n")),
+            }
+        }
     }
 }
 
@@ -63,19 +76,24 @@ fn complain(text: &str) -> ExitCode {
 }
 
 /// Starts this program again in the background, before any thread exists here, and leaves.
-fn daemonize() -> ExitCode {
+fn daemonize(configuration: &[u8]) -> ExitCode {
     let started = std::env::current_exe().and_then(|program| {
-        Command::new(program)
+        let mut child = Command::new(program)
             .args(std::env::args_os().skip(1))
             .env(DAEMON, "1")
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .process_group(0)
-            .spawn()
+            .spawn()?;
+        // It reads what came through standard input again, which was used up here.
+        match child.stdin.take() {
+            Some(mut stdin) => stdin.write_all(configuration),
+            None => Ok(()),
+        }
     });
     match started {
-        Ok(_) => ExitCode::SUCCESS,
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => complain(&format!("Can't daemonize: {error}\n")),
     }
 }

@@ -72,6 +72,9 @@ pub enum Unblock {
     Error,
 }
 
+/// Hard limits of `client-output-buffer-limit` by class, for those who push to a client.
+pub static OUTPUT_HARD: [AtomicU64; 3] = [const { AtomicU64::new(0) }; 3];
+
 /// A client as others see it.
 pub struct Handle {
     /// Client id.
@@ -158,6 +161,8 @@ pub struct Handle {
     pub soft_since_ms: AtomicI64,
     /// How CLIENT UNBLOCK ended the wait.
     pub unblock: Mutex<Option<Unblock>>,
+    /// It was closed because far more was pushed to it than its limit allows.
+    pub overrun: AtomicBool,
     outbox: Mutex<Vec<u8>>,
     /// Bytes in the outbox; changed under its lock.
     outbox_bytes: AtomicUsize,
@@ -222,6 +227,7 @@ impl Handle {
             commands: AtomicU64::new(0),
             soft_since_ms: AtomicI64::new(0),
             unblock: Mutex::new(None),
+            overrun: AtomicBool::new(false),
             outbox: Mutex::new(Vec::new()),
             outbox_bytes: AtomicUsize::new(0),
             signals: AtomicU8::new(0),
@@ -256,7 +262,16 @@ impl Handle {
         if self.gone.load(Relaxed) {
             return false;
         }
+        let limit = OUTPUT_HARD[self.class() as usize].load(Relaxed);
         let mut outbox = self.outbox.lock();
+        if limit != 0 && (outbox.len() + bytes.len()) as u64 > limit.saturating_mul(2) {
+            // Its own task has no turn to see that it is far beyond its limit.
+            *outbox = Vec::new();
+            drop(outbox);
+            self.overrun.store(true, Relaxed);
+            self.close();
+            return false;
+        }
         outbox.extend_from_slice(bytes);
         self.outbox_bytes.store(outbox.len(), Relaxed);
         drop(outbox);
@@ -300,6 +315,16 @@ impl Handle {
             return free > SPARE_BYTES || self.reply_capacity.load(Relaxed) > SPARE_BYTES;
         }
         free > SPARE_BYTES && used + free > LARGE_BYTES && (used + free) / 2 > peak.max(used)
+    }
+
+    /// Gives back what it holds when its client is gone; lists that still know it keep little.
+    pub fn discard(&self) {
+        self.gone.store(true, Relaxed);
+        *self.waiter.lock() = None;
+        *self.waker.lock() = None;
+        *self.outbox.lock() = Vec::new();
+        self.outbox_bytes.store(0, Relaxed);
+        *self.labels.lock() = Labels::default();
     }
 
     /// Asks the task to close the connection at once; from now on nothing reaches the client.

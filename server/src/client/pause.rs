@@ -49,21 +49,27 @@ impl Server {
         *self.pause.until.lock() = None;
         self.hot.paused.store(false, Relaxed);
         self.engine.settings.keep_expired.store(false, Relaxed);
-        for handle in self.clients.all() {
-            handle.raise(signal::RESUMED);
-        }
+        self.resume_clients();
     }
 
     /// Ends the pause if its time is over; called by the cron.
     pub fn end_pause_if_due(&self, now_ms: i64) {
-        if self.hot.paused.load(Relaxed)
-            && self
-                .pause
-                .until
-                .lock()
-                .is_none_or(|(until, _)| now_ms >= until)
-        {
-            self.unpause_clients();
+        if !self.hot.paused.load(Relaxed) {
+            return;
+        }
+        let mut until = self.pause.until.lock();
+        if until.is_none_or(|(until, _)| now_ms >= until) {
+            *until = None;
+            self.hot.paused.store(false, Relaxed);
+            self.engine.settings.keep_expired.store(false, Relaxed);
+            drop(until);
+            self.resume_clients();
+        }
+    }
+
+    fn resume_clients(&self) {
+        for handle in self.clients.all() {
+            handle.raise(signal::RESUMED);
         }
     }
 }

@@ -91,7 +91,11 @@ pub fn process(
     bump(&stat.nanos, nanos);
     observe(conn, command, args, nanos, reply.buf.len() - before);
     match waiting {
-        Waiting::No if pushes_replies(command) => Waiting::No,
+        Waiting::No if pushes_replies(command) => {
+            // What is pushed is not held back, but the turn of SKIP is over.
+            let kept = reply.buf.len();
+            answered(conn, reply, kept)
+        }
         Waiting::No => answered(conn, reply, before),
         other => other,
     }

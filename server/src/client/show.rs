@@ -66,8 +66,16 @@ pub(super) fn redacted<'a>(command: &Command, args: &[&'a [u8]]) -> Vec<&'a [u8]
     match (container, command.spec.name) {
         ("", "auth") => cover(1, 2),
         ("", "hello") => {
-            if let Some(at) = after(b"auth", 2) {
-                cover(at + 1, 2);
+            let mut at = 2;
+            while let Some(word) = args.get(at) {
+                if word.eq_ignore_ascii_case(b"auth") {
+                    cover(at + 1, 2);
+                    at += 3;
+                } else if word.eq_ignore_ascii_case(b"setname") {
+                    at += 2;
+                } else {
+                    at += 1;
+                }
             }
         }
         ("", "migrate") => {

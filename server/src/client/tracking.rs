@@ -116,6 +116,11 @@ impl TrackingTable {
         let mut keys = self.keys.lock();
         for key in found.iter().filter_map(|(at, _)| args.get(*at)) {
             let listeners = keys.entry(key.to_vec()).or_default();
+            if listeners.len() == listeners.capacity() {
+                let before = listeners.len();
+                listeners.retain(|other| !other.gone.load(Relaxed));
+                self.items.fetch_sub(before - listeners.len(), Relaxed);
+            }
             if !listeners.iter().any(|other| other.id == handle.id) {
                 listeners.push(handle.clone());
                 self.items.fetch_add(1, Relaxed);

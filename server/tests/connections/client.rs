@@ -149,6 +149,10 @@ fn replies_can_be_turned_off() {
     let mut c = server.connect();
     c.send("CLIENT REPLY OFF\r\nPING\r\nnosuch\r\nCLIENT REPLY ON\r\nECHO a\r\n");
     c.expect("+OK\r\n$1\r\na\r\n");
+    // SUBSCRIBE is answered in spite of SKIP, but uses it up.
+    let mut subscriber = server.connect();
+    subscriber.send("CLIENT REPLY SKIP\r\nSUBSCRIBE a\r\nPING\r\n");
+    subscriber.expect("*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n*2\r\n$4\r\npong\r\n$0\r\n\r\n");
     c.send("CLIENT REPLY SKIP\r\nPING\r\nECHO b\r\n");
     c.expect("$1\r\nb\r\n");
     c.send("CLIENT REPLY SKIP\r\nCLIENT REPLY ON\r\n");

@@ -59,6 +59,53 @@ fn idle_clients_are_closed_unless_they_wait_for_something() {
     blocked.expect("*2\r\n$1\r\nk\r\n$1\r\nv\r\n");
 }
 
+/// A queue worker that had waited longer than `timeout` lost its connection right after it was
+/// served: only what it sent counted as activity, not what it was sent.
+#[test]
+fn a_client_that_was_just_served_is_not_idle() {
+    let server = Server::start(&["--timeout", "1"]);
+    let mut blocked = server.connect();
+    blocked.send("BLPOP k 0\r\n");
+    sleep(Duration::from_millis(2500));
+    server.connect().ask("RPUSH k v", ":1\r\n");
+    blocked.expect("*2\r\n$1\r\nk\r\n$1\r\nv\r\n");
+    sleep(Duration::from_millis(500));
+    blocked.ask("PING", "+PONG\r\n");
+}
+
+/// A client that went away while it was blocked was kept alive, words and all, by the circle
+/// from its handle to its waiter to its waker.
+#[test]
+fn blocked_clients_that_leave_give_their_memory_back() {
+    let server = Server::start(&[]);
+    let key = vec![b'k'; 4 << 20];
+    let words: [&[u8]; 3] = [b"BLPOP", &key, b"0"];
+    let mut c = server.connect();
+    let blocked = |c: &mut Client<TcpStream>, count: u32| {
+        let wanted = format!("blocked_clients:{count}\r");
+        eventually("the count of blocked clients", || {
+            c.text("INFO clients").contains(&wanted)
+        });
+    };
+    let used = |c: &mut Client<TcpStream>| {
+        let text = c.text("INFO memory");
+        let line = text.lines().find(|line| line.starts_with("used_memory:"));
+        let digits = line.and_then(|line| line.split(':').nth(1));
+        digits
+            .and_then(|digits| digits.trim().parse::<u64>().ok())
+            .expect("a number")
+    };
+    let before = used(&mut c);
+    for _ in 0..10 {
+        let mut leaving = server.connect();
+        leaving.send(request(&words));
+        blocked(&mut c, 1);
+        drop(leaving);
+        blocked(&mut c, 0);
+    }
+    eventually("the memory is back", || used(&mut c) < before + (8 << 20));
+}
+
 #[test]
 fn a_query_buffer_beyond_its_limit_closes_the_client() {
     let server = Server::start(&["--client-query-buffer-limit", "1mb"]);
@@ -92,11 +139,11 @@ fn a_subscriber_that_does_not_read_is_closed() {
         }
         assert!(start.elapsed() < PATIENCE, "never closed");
     }
-    assert!(
+    eventually("the log tells", || {
         server
             .log()
             .contains("scheduled to be closed ASAP for overcoming of output buffer limits.")
-    );
+    });
     c.ask("PUBSUB NUMSUB c", "*2\r\n$1\r\nc\r\n:0\r\n");
 }
 

@@ -67,30 +67,54 @@ fn several_addresses_of_both_families() {
     }
 }
 
+/// Limits the server's open files from outside.
+fn limit_files(server: &Server, soft: u64) {
+    let pid = rustix::process::Pid::from_raw(i32::try_from(server.pid()).expect("a pid"));
+    let limit = rustix::process::Rlimit {
+        current: Some(soft),
+        maximum: rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum,
+    };
+    rustix::process::prlimit(pid, rustix::process::Resource::Nofile, limit).expect("a limit");
+}
+
 #[test]
 fn a_lack_of_descriptors_passes() {
-    let server = Server::start_by(
-        |program, arguments| {
-            let mut command = Command::new("sh");
-            command.args(["-c", "ulimit -n 60; exec \"$0\" \"$@\"", program]);
-            command.args(arguments);
-            command
-        },
-        &["--maxclients", "1000"],
-    );
+    let server = Server::start(&["--maxclients", "1000"]);
     let mut first = server.connect();
     first.ask("PING", "+PONG\r\n");
+    limit_files(&server, 40);
     let many: Vec<_> = (0..100).map(|_| server.connect()).collect();
     eventually("accepting fails", || {
         server.log().contains("Accepting client connection")
     });
     first.ask("PING", "+PONG\r\n");
     drop(many);
+    limit_files(&server, 1000);
     let mut late = server.connect();
     late.stream
         .set_read_timeout(Some(Duration::from_secs(5)))
         .expect("a time-out");
     late.ask("PING", "+PONG\r\n");
+}
+
+#[test]
+fn maxclients_follows_the_limit_on_open_files() {
+    let server = Server::start_by(
+        |program, arguments| {
+            let mut command = Command::new("sh");
+            command.args(["-c", "ulimit -n 100; exec \"$0\" \"$@\"", program]);
+            command.args(arguments);
+            command
+        },
+        &["--maxclients", "1000"],
+    );
+    let mut c = server.connect();
+    c.ask(
+        "CONFIG GET maxclients",
+        "*2\r\n$10\r\nmaxclients\r\n$2\r\n68\r\n",
+    );
+    c.ask("CONFIG SET maxclients 60", "+OK\r\n");
+    c.ask("CONFIG SET maxclients 200", "-ERR CONFIG SET failed (possibly related to argument 'maxclients') - The operating system is not able to handle the specified number of clients, try with 68\r\n");
 }
 
 #[test]

@@ -105,10 +105,16 @@ const SHARED_INTEGERS: i64 = 10_000;
 
 /// Looks at a key; a miss counts but causes no event.
 fn inspect<'k>(ctx: &'k mut Ctx<'_>, key: &[u8]) -> Option<Found<'k>> {
-    let there = ctx.ks.exists(key);
+    let now_ms = ctx.ks.now_ms;
+    let expired = |found: Found<'_>| found.header.is_expired(now_ms);
+    // During CLIENT PAUSE a key past its time is hidden, not removed.
+    let hidden =
+        ctx.engine().settings.keep_expired.load(Relaxed) && ctx.ks.glance(key).is_some_and(expired);
+    let there = !hidden && ctx.ks.exists(key);
     ctx.ks.count_look(key, there);
     if !there {
         ctx.out.null();
+        return None;
     }
     ctx.ks.look(key, Look::SILENT)
 }

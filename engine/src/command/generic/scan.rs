@@ -1,5 +1,7 @@
 //! KEYS, RANDOMKEY and SCAN: finding keys by looking around.
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use basalt_formats::glob::glob_match;
 
 use crate::command::args::{self, Cursor};
@@ -94,9 +96,16 @@ fn keys(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     Ok(())
 }
 
+/// Draws of RANDOMKEY while expired keys stay, as in Redis on a replica.
+const MAX_TRIES: usize = 100;
+
 fn randomkey(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
+    // During CLIENT PAUSE expired keys stay: then one of them is shown rather than none for ever.
+    let keeps_expired = ctx.engine().settings.keep_expired.load(Relaxed);
+    let mut tries = 0;
     while let Some(key) = ctx.ks.random_key() {
-        if !ctx.ks.expire_if_due(&key) {
+        tries += 1;
+        if !ctx.ks.expire_if_due(&key) || keeps_expired && tries >= MAX_TRIES {
             ctx.out.bulk(&key);
             return Ok(());
         }
@@ -199,6 +208,27 @@ mod tests {
                 return (keys, calls);
             }
         }
+    }
+
+    /// RANDOMKEY drew for ever when all keys were past their time and CLIENT PAUSE kept them.
+    #[test]
+    fn randomkey_ends_while_expired_keys_stay() {
+        let mut c = Client::new();
+        c.run("SET k v PX 1");
+        c.now_ms += 5;
+        let keep = |c: &Client, on| {
+            let settings = &c.engine().settings;
+            settings
+                .keep_expired
+                .store(on, std::sync::atomic::Ordering::Relaxed);
+        };
+        keep(&c, true);
+        assert_eq!(c.run("RANDOMKEY"), "$1\r\nk\r\n");
+        // OBJECT hides such a key and leaves it there.
+        assert_eq!(c.run("OBJECT ENCODING k"), "$-1\r\n");
+        assert_eq!(c.run("DBSIZE"), ":1\r\n");
+        keep(&c, false);
+        assert_eq!(c.run("RANDOMKEY"), "$-1\r\n");
     }
 
     #[test]

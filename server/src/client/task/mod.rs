@@ -69,6 +69,8 @@ pub struct Client {
     starved: bool,
     /// Complete requests are left in the buffer although the client does not wait.
     resume: bool,
+    /// The others on this thread had their turn before the resumption.
+    yielded: bool,
 }
 
 impl Client {
@@ -95,6 +97,7 @@ impl Client {
             eof: false,
             starved: false,
             resume: false,
+            yielded: false,
         }
     }
 
@@ -177,10 +180,13 @@ impl Client {
             }
         }
         if self.resume {
+            if std::mem::replace(&mut self.yielded, true) {
+                (self.resume, self.yielded) = (false, false);
+                return Poll::Ready(Event::Resume);
+            }
             // The others on this thread have a turn first.
-            self.resume = false;
             cx.waker().wake_by_ref();
-            return Poll::Ready(Event::Resume);
+            return Poll::Pending;
         }
         if !self.closing && !self.eof {
             while self.stream.poll_read_ready(cx).is_ready() {
@@ -219,6 +225,9 @@ impl Client {
         let handle = self.conn.handle.clone();
         let signals = handle.signals();
         if signals & signal::KILL != 0 {
+            if handle.overrun.load(Relaxed) {
+                self.conn.server.count_overrun(&handle);
+            }
             return false;
         }
         if signals & signal::OUTBOX != 0 {
@@ -270,6 +279,8 @@ impl Drop for Client {
         if let Waiting::Keys(waiter) = &self.waiting {
             self.conn.server.engine.blocked.cancel(waiter);
         }
+        // The handle and its waiter point at each other.
+        *self.conn.handle.waiter.lock() = None;
         self.conn.server.engine.release_watches(&mut self.session);
         self.conn.server.clone().forget_client(&mut self.conn);
     }

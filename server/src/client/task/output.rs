@@ -25,6 +25,7 @@ impl Client {
         bump(&self.conn.worker.net_out, n as u64);
         bump(&self.conn.worker.writes, 1);
         bump(&self.conn.handle.net_out, n as u64);
+        self.conn.handle.last_active_ms.store(unix_ms(), Relaxed);
         if self.pending() == 0 {
             self.reply.buf.clear();
             self.written = 0;

@@ -33,6 +33,10 @@ impl Client {
         handle.blocked.store(!paused, Relaxed);
         if let Waiting::Keys(waiter) = &waiting {
             *handle.waiter.lock() = Some(waiter.clone());
+            // Who closed the client before this found no waiter to cancel.
+            if handle.gone.load(Relaxed) {
+                self.conn.server.engine.blocked.cancel(waiter);
+            }
         }
         self.waiting = waiting;
     }
@@ -49,6 +53,7 @@ impl Client {
     /// Ends the wait without a reply.
     pub(super) fn stop_waiting(&mut self) {
         let handle = &self.conn.handle;
+        handle.last_active_ms.store(unix_ms(), Relaxed);
         self.waiting = Waiting::No;
         self.timer = None;
         handle.paused.store(false, Relaxed);

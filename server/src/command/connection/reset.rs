@@ -34,6 +34,8 @@ fn reset(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
     server.stop_monitoring(&conn.handle);
     server.stop_tracking(&conn.handle);
     server.pubsub.forget(conn);
+    // What was pushed until now comes before the confirmation.
+    conn.handle.drain_outbox(&mut ctx.out.buf);
     ctx.session.db = 0;
     ctx.ks.select(0);
     conn.handle.db.store(0, Relaxed);
