@@ -195,6 +195,9 @@ EXPLAINED_7_0 = [
      lambda c, a, b: b"timeout is negative" in a and b"timeout is out of range" in b),
     ("7.2 chooses the encoding of what ZRANGESTORE makes by its size",
      lambda c, a, b: _is(c, "OBJECT", "ENCODING") and _encoding(a) == b"listpack" and _encoding(b) == b"skiplist"),
+    ("7.2 refuses the smallest integer as RANK of LPOS",
+     lambda c, a, b: c[0].upper() == b"LPOS" and b"9223372036854775807 and" not in a and b"-9223372036854775808" in c
+     and b.startswith(b"-ERR value is out of range")),
     ("a transaction with ZRANK WITHSCORE cannot be queued in 7.0",
      lambda c, a, b: _is(c, "EXEC") and a.startswith(b"-EXECABORT")),
     ("7.2 added WITHSCORE to ZRANK and ZREVRANK",

@@ -190,6 +190,14 @@ class Executor:
         if compare.SORT_ERRNO in a and compare.SORT_ERRNO not in b:
             if item[0].upper() == b"EXEC" or b"STORE" in [word.upper() for word in item]:
                 raise Abandoned("SORT .. STORE in Redis failed on a leftover errno: the rest of the epoch is left out")
+        if item[0].upper() == b"EXEC" and queue:
+            parts_a, parts_b = elements(a), elements(b)
+            if len(parts_a) == len(parts_b) == len(queue):
+                # The rules apply to each reply of its own.
+                for command, x, y in zip(queue, parts_a, parts_b):
+                    if x != y and self.differs(index, command, x, y):
+                        return Difference(index, item, a, b, f"reply to {words(command)} differs")
+                return None
         reason = compare.explained(item, a, b, self.version)
         if not reason and self.sorted_zset and b"skiplist" in a and b"listpack" in b:
             reason = "SORT of a sorted set leaves it a skiplist in Redis"
@@ -516,6 +524,18 @@ class Executor:
                         found.note = f"final state of database {db.decode()} differs"
                         return found
         return None
+
+
+def elements(raw):
+    """The raw replies inside an array."""
+    if raw[:1] not in b"*~" or raw[1:2] == b"-":
+        return []
+    out, at = [], raw.index(b"\r\n") + 2
+    while at < len(raw):
+        end = skip(raw, at)
+        out.append(raw[at:end])
+        at = end
+    return out
 
 
 def flat(reply):
