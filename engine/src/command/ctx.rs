@@ -45,6 +45,10 @@ impl<'a> Ctx<'a> {
         host: &'a mut dyn Host,
         command: &'static Command,
     ) -> Ctx<'a> {
+        let mut ks = ks;
+        if ks.engine.log.is_active() {
+            ks.expired = Some(Vec::new());
+        }
         Ctx {
             ks,
             session,
@@ -117,9 +121,20 @@ impl<'a> Ctx<'a> {
         });
     }
 
+    /// Turns keys that expired on the way into effects, so that they keep their place among
+    /// the others.
+    pub(crate) fn collect_expired(&mut self) {
+        if let Some(expired) = &mut self.ks.expired {
+            let gone = expired.drain(..);
+            self.effects
+                .extend(gone.map(|(db, key)| (db, OwnedArgs::new(&[b"DEL", &key]))));
+        }
+    }
+
     /// Ends a command: works out what goes to the log.
     pub(crate) fn settle(&mut self, args: Args<'_>, dirty_before: u64) {
         let effect = std::mem::take(&mut self.effect);
+        self.collect_expired();
         if self.ks.dirty == dirty_before || !self.ks.engine.log.is_active() {
             return;
         }

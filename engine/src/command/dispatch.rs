@@ -133,6 +133,7 @@ impl Engine {
         ctx.ks.forget_place();
         if !ctx.ks.ready.is_empty() {
             ctx.serve_ready();
+            ctx.append_effects();
         }
         ctx.ks.settle_dirty();
         flow
@@ -251,17 +252,20 @@ impl Ctx<'_> {
 
     /// Sends the effects of what ran to the log, as one transaction if there are several.
     fn append_effects(&mut self) {
+        self.collect_expired();
         let log = &self.ks.engine.log;
-        match self.effects.as_slice() {
-            [] => {}
-            [(db, args)] => log.append(*db, &args.slices()),
-            [(first, _), ..] => {
-                log.append(*first, &[b"MULTI"]);
-                self.effects
-                    .iter()
-                    .for_each(|(db, args)| log.append(*db, &args.slices()));
-                log.append(*first, &[b"EXEC"]);
-            }
+        // What SCAN and its kin happen to expire does not belong together, as in Redis.
+        let scattered = self.command.flags.has(Flags::TOUCHES_ARBITRARY_KEYS);
+        let wrapped = self.effects.len() > 1 && !scattered;
+        let first = self.effects.first().map_or(0, |(db, _)| *db);
+        if wrapped {
+            log.append(first, &[b"MULTI"]);
+        }
+        for (db, args) in &self.effects {
+            log.append(*db, &args.slices());
+        }
+        if wrapped {
+            log.append(first, &[b"EXEC"]);
         }
         self.effects.clear();
     }

@@ -134,6 +134,9 @@ pub struct Keyspace<'e> {
     /// Keys that may let blocked clients go on, in order.
     pub ready: SmallVec<[(usize, Box<[u8]>); 1]>,
     pub(super) clock: Clock,
+    /// Keys removed because their time had come, whose DEL a running command still owes the
+    /// log, in order; `None` where nobody collects and they are logged at once.
+    pub(crate) expired: Option<Vec<(usize, Box<[u8]>)>>,
     /// Address and place of the one key of a single-key command, computed when it was locked.
     memo: Option<(*const u8, usize, Place)>,
 }
@@ -201,6 +204,7 @@ impl<'e> Keyspace<'e> {
             no_touch: false,
             ready: SmallVec::new(),
             clock: Clock::new(now_ms, &engine.settings),
+            expired: None,
             memo: None,
         }
     }

@@ -264,7 +264,10 @@ impl Keyspace<'_> {
     pub(super) fn expire_now(&mut self, place: Place, key: &[u8]) {
         if self.remove_at(place, key) {
             self.engine.shards[place.shard()].counters.expired();
-            self.engine.log.expired(self.db, key);
+            match &mut self.expired {
+                Some(expired) => expired.push((self.db, key.into())),
+                None => self.engine.log.expired(self.db, key),
+            }
             self.notify(NotifyClass::EXPIRED, "expired", key);
             self.modified(key);
         }

@@ -327,4 +327,25 @@ mod tests {
         c.run("GET k");
         assert_eq!(c.run("EXEC"), "*-1\r\n");
     }
+
+    /// The DEL of a key that expired inside EXEC was logged before everything EXEC did, so a
+    /// replay refused the conditional write after it.
+    #[test]
+    fn an_expiry_inside_exec_keeps_its_place_in_the_log() {
+        let mut c = Client::new();
+        let log = c.record_log();
+        c.run("MULTI");
+        c.run("SET q a PXAT 1");
+        c.run("SET q b NX");
+        c.run("EXEC");
+        assert_eq!(
+            log.take(),
+            ["MULTI", "SET q a PXAT 1", "DEL q", "SET q b NX", "EXEC"]
+        );
+        c.run("SET e 1 PX 1");
+        c.now_ms += 5;
+        log.take();
+        c.run("GET e");
+        assert_eq!(log.take(), ["DEL e"]);
+    }
 }
