@@ -277,6 +277,11 @@ pub struct Decoder {
 }
 
 impl Decoder {
+    /// Gives back memory that the arguments delimited so far do not need.
+    pub fn shrink(&mut self) {
+        self.partial.shrink_to_fit();
+    }
+
     /// A decoder at the start of a request.
     #[must_use]
     pub fn new() -> Self {

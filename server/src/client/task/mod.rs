@@ -259,6 +259,7 @@ impl Client {
         let idle_ms = unix_ms() - self.conn.handle.last_active_ms.load(Relaxed);
         let keep = if idle_ms > IDLE_MS {
             self.request.shrink_to(0, 0);
+            self.decoder.shrink();
             if self.pending() == 0 {
                 self.reply.buf = Vec::new();
                 self.written = 0;
