@@ -3,6 +3,7 @@
 pub mod client;
 mod cluster;
 mod connection;
+mod migrate;
 mod monitor;
 mod pubsub;
 mod replication;
@@ -17,6 +18,7 @@ pub const SERVER_GROUPS: &[&[basalt_engine::command::CommandSpec]] = &[
     client::SPECS,
     cluster::SPECS,
     connection::SPECS,
+    migrate::SPECS,
     monitor::SPECS,
     pubsub::SPECS,
     replication::SPECS,

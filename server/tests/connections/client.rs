@@ -253,3 +253,54 @@ fn unblock_ends_a_wait() {
     sleep(Duration::from_millis(10));
     blocked.ask("PING", "+PONG\r\n");
 }
+
+#[test]
+fn keys_migrate_to_another_server() {
+    let (here, there) = (
+        Server::start(&[]),
+        Server::start(&["--requirepass", "secret"]),
+    );
+    let (mut a, mut b) = (here.connect(), there.connect());
+    b.ask("AUTH secret", "+OK\r\n");
+    let to = |rest: &str| format!("MIGRATE 127.0.0.1 {} {rest}", there.port);
+    a.ask(&to("k 0 1000"), "+NOKEY\r\n");
+    a.ask("MSET k v n 12", "+OK\r\n");
+    a.ask("RPUSH l a b", ":2\r\n");
+    a.ask("PEXPIREAT n 4102444800000", ":1\r\n");
+    a.ask(
+        &to("k 0 1000"),
+        "-ERR Target instance replied with error: NOAUTH Authentication required.\r\n",
+    );
+    a.ask("EXISTS k", ":1\r\n");
+    a.ask(&to("k 0 1000 COPY AUTH secret"), "+OK\r\n");
+    a.ask("EXISTS k", ":1\r\n");
+    a.ask(
+        &to("k 0 1000 AUTH secret"),
+        "-ERR Target instance replied with error: BUSYKEY Target key name already exists.\r\n",
+    );
+    a.ask(
+        &to("\"\" 3 1000 REPLACE AUTH2 default secret KEYS k n l none"),
+        "+OK\r\n",
+    );
+    a.ask("DBSIZE", ":0\r\n");
+    b.ask("SELECT 3", "+OK\r\n");
+    b.ask("GET k", "$1\r\nv\r\n");
+    b.ask("LRANGE l 0 -1", "*2\r\n$1\r\na\r\n$1\r\nb\r\n");
+    b.ask("DBSIZE", ":3\r\n");
+    let left = b.text("PTTL n").trim_start_matches(':').parse::<i64>();
+    assert!(left.is_ok_and(|left| left > 1_000_000_000));
+    a.ask("SET k v", "+OK\r\n");
+    a.ask(
+        "MIGRATE 127.0.0.1 1 k 0 200",
+        "-IOERR error or timeout connecting to the client\r\n",
+    );
+    a.ask(
+        &to("k 0 1000 KEYS a"),
+        "-ERR When using MIGRATE KEYS option, the key argument must be set to the empty string\r\n",
+    );
+    a.ask(&to("k 0 1000 AUTH"), "-ERR syntax error\r\n");
+    a.ask(
+        &to("k x 1000"),
+        "-ERR value is not an integer or out of range\r\n",
+    );
+}
