@@ -122,6 +122,11 @@ impl Waiter {
         }
     }
 
+    /// Whether it still waits: nobody served it and nobody ended its wait.
+    pub fn is_waiting(&self) -> bool {
+        self.ticket() != 0
+    }
+
     /// Takes the outcome if the wait is over.
     pub fn take_outcome(&self) -> Option<Served> {
         self.outcome.lock().take()

@@ -297,6 +297,11 @@ impl Handle {
         if slot.is_some() || !self.blocked.load(Relaxed) || self.gone.load(Relaxed) {
             return false;
         }
+        // It may have been served while its task had no turn yet to notice.
+        let served = |waiter: &Arc<Waiter>| !waiter.is_waiting();
+        if self.waiter.lock().as_ref().is_some_and(served) {
+            return false;
+        }
         *slot = Some(how);
         drop(slot);
         self.raise(signal::UNBLOCKED);

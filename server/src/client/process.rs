@@ -414,7 +414,13 @@ fn observe(
     let reaches = |limit: &AtomicI64, value: u64| {
         u64::try_from(limit.load(Relaxed)).is_ok_and(|limit| value >= limit)
     };
-    let request_bytes = request_bytes(args) as u64;
+    // Headers of words and request are below 32 bytes each: the exact sum is rarely needed.
+    let at_most: usize = args.iter().map(|word| word.len() + 32).sum::<usize>() + 32;
+    let request_bytes = if reaches(&hot.large_request, at_most as u64) {
+        request_bytes(args) as u64
+    } else {
+        0
+    };
     let slow = reaches(&hot.slowlog_us, micros);
     let large_request = reaches(&hot.large_request, request_bytes);
     let large_reply = reaches(&hot.large_reply, reply_bytes as u64);
