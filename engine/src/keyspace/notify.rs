@@ -4,7 +4,7 @@
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct NotifyClass(pub u32);
 
-#[allow(missing_docs, reason = "each class is named by its letter in CLASSES")]
+#[allow(missing_docs, reason = "the classes are the field's own terms")]
 impl NotifyClass {
     pub const KEYSPACE: NotifyClass = NotifyClass(1 << 0);
     pub const KEYEVENT: NotifyClass = NotifyClass(1 << 1);
@@ -22,58 +22,6 @@ impl NotifyClass {
     pub const NEW: NotifyClass = NotifyClass(1 << 14);
     /// What `A` stands for: all but `m` and `n`.
     pub const ALL: NotifyClass = NotifyClass(0b10_0111_1111_1100);
-}
-
-const CLASSES: &[(u8, NotifyClass)] = &[
-    (b'g', NotifyClass::GENERIC),
-    (b'$', NotifyClass::STRING),
-    (b'l', NotifyClass::LIST),
-    (b's', NotifyClass::SET),
-    (b'h', NotifyClass::HASH),
-    (b'z', NotifyClass::ZSET),
-    (b'x', NotifyClass::EXPIRED),
-    (b'e', NotifyClass::EVICTED),
-    (b't', NotifyClass::STREAM),
-    (b'd', NotifyClass::MODULE),
-];
-const EXTRA: &[(u8, NotifyClass)] = &[
-    (b'K', NotifyClass::KEYSPACE),
-    (b'E', NotifyClass::KEYEVENT),
-    (b'm', NotifyClass::KEY_MISS),
-    (b'n', NotifyClass::NEW),
-];
-
-/// Parses the letters of `notify-keyspace-events`; `None` on an unknown letter.
-pub fn parse_classes(letters: &[u8]) -> Option<u32> {
-    letters.iter().try_fold(0, |flags, &letter| {
-        let class = match letter {
-            b'A' => NotifyClass::ALL,
-            _ => CLASSES.iter().chain(EXTRA).find(|(l, _)| *l == letter)?.1,
-        };
-        Some(flags | class.0)
-    })
-}
-
-/// The letters of a set of classes, as CONFIG GET shows them.
-pub fn format_classes(flags: u32) -> String {
-    let mut out = String::new();
-    if flags & NotifyClass::ALL.0 == NotifyClass::ALL.0 {
-        out.push('A');
-    } else {
-        out.extend(
-            CLASSES
-                .iter()
-                .filter(|(_, class)| flags & class.0 != 0)
-                .map(|(letter, _)| char::from(*letter)),
-        );
-    }
-    out.extend(
-        EXTRA
-            .iter()
-            .filter(|(_, class)| flags & class.0 != 0)
-            .map(|(letter, _)| char::from(*letter)),
-    );
-    out
 }
 
 /// Receives what happens to keys. Called with shard locks held: implementations must not
