@@ -13,6 +13,7 @@ pub mod lazy;
 pub mod log;
 mod reply;
 mod session;
+pub mod snapshot;
 pub mod structs;
 #[cfg(test)]
 pub(crate) mod testing;

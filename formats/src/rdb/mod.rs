@@ -23,7 +23,7 @@ pub use body::{Body, Nodes, Pairs, RawNode, Scored, Strings};
 pub use kind::ObjectType;
 pub use payload::{FOOTER, PayloadError, open_payload, seal_payload};
 pub use reader::Reader;
-pub use writer::Writer;
+pub use writer::{Spill, Writer};
 
 use crate::lzf::LzfError;
 use crate::packed::PackedError;
