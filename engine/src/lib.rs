@@ -10,6 +10,7 @@ pub mod env;
 mod error;
 pub mod keyspace;
 pub mod lazy;
+pub mod load;
 pub mod log;
 mod reply;
 mod session;

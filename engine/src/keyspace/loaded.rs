@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::Kind;
 use super::header::{Header, INLINE_MAX};
 use super::shard::SLOTS_PER_SHARD;
-use super::view::{Place, StringEncoding, string_kind};
+use super::view::{Place, StringEncoding};
+use super::write::string_kind;
 use crate::engine::Engine;
 use crate::value::Value;
 
@@ -19,7 +20,8 @@ pub(crate) enum LoadedValue<'a> {
 
 impl Engine {
     /// Puts a loaded entry in under its shard's lock; whether the key was new. An entry that
-    /// was there is replaced. O(1).
+    /// was there is replaced; unless the caller says that it wants that, counts are wrong
+    /// from then on and what was loaded is to be thrown away. O(1).
     pub(crate) fn put_loaded(
         &self,
         db: usize,
@@ -27,6 +29,7 @@ impl Engine {
         expire_ms: Option<i64>,
         lru: u32,
         value: LoadedValue<'_>,
+        replace: bool,
     ) -> bool {
         let place = Place::of(key);
         let (kind, inline, obj): (Kind, &[u8], Option<Value>) = match value {
@@ -49,16 +52,13 @@ impl Engine {
         let head = header.encode(&mut buf);
         let cell = &self.shards[place.shard()];
         let mut shard = cell.lock.lock();
-        let old = shard.db_or_create(db).slots[place.slot % SLOTS_PER_SHARD].put_hashed(
-            place.hash,
-            key,
-            &[head, inline],
-            obj,
-        );
+        let table = &mut shard.db_or_create(db).slots[place.slot % SLOTS_PER_SHARD];
+        let had_expiry = replace
+            && table
+                .get_hashed(place.hash, key)
+                .is_some_and(|old| Header::decode(old.payload).0.expire_ms.is_some());
+        let old = table.put_hashed(place.hash, key, &[head, inline], obj);
         let counts = &cell.counts[db];
-        let had_expiry = old.as_ref().is_some_and(|old| {
-            Header::decode(&old.payload).0.expire_ms.is_some()
-        });
         counts.add_volatile(isize::from(expire_ms.is_some()) - isize::from(had_expiry));
         if old.is_none() {
             counts.add_keys(1);

@@ -100,7 +100,7 @@ impl Engine {
             Some(outcome) => outcome.map(|()| true)?,
             None => false,
         };
-        let mut reader = FileReader::new(input)?;
+        let mut reader = FileReader::new(input)?.checksum(options.checksum && !checked);
         let work = Work {
             engine: self,
             options: *options,
@@ -113,7 +113,6 @@ impl Engine {
             failure: Mutex::new(None),
             failed: AtomicBool::new(false),
         };
-        reader.verify_checksum(options.checksum && !checked);
         let mut loaded = Loaded::default();
         let read = std::thread::scope(|scope| {
             let (sender, receiver) = sync_channel(AHEAD);
@@ -250,7 +249,7 @@ impl Work<'_> {
             (_, Some(idle)) if !self.clock.is_lfu() => self.clock.field_for_idle(idle),
             _ => self.clock.fresh(),
         };
-        let new = self.engine.put_loaded(db, &record.key, record.expire_ms, lru, value);
+        let new = self.engine.put_loaded(db, &record.key, record.expire_ms, lru, value, self.options.replace);
         if !new && !self.options.replace {
             return Err(RdbLoadCause::DuplicateKey);
         }

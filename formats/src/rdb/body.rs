@@ -74,6 +74,15 @@ impl<'r, 'a> Body<'r, 'a> {
             ObjectType::SetListpack => Body::SetPacked(listpack(reader)?),
             ObjectType::ZsetListpack => Body::ZsetPacked(listpack(reader)?),
             ObjectType::HashListpack => Body::HashPacked(listpack(reader)?),
+            ObjectType::StreamListpacks
+            | ObjectType::StreamListpacks2
+            | ObjectType::StreamListpacks3
+            | ObjectType::Module2
+            | ObjectType::HashMetadataPreGa
+            | ObjectType::HashListpackExPreGa
+            | ObjectType::HashMetadata
+            | ObjectType::HashListpackEx
+            | ObjectType::ValkeyHash2 => return Err(RdbError::UnknownType(kind.byte())),
         })
     }
 }
