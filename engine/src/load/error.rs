@@ -1,6 +1,7 @@
 //! Why a file could not be loaded.
 
-use basalt_formats::rdb::{FileError, RdbError};
+use basalt_formats::rdb::RdbError;
+use basalt_formats::rdb::file::FileError;
 
 use crate::error::shown;
 use crate::value::serial::LoadError;

@@ -15,7 +15,8 @@ mod tests;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use basalt_formats::rdb::{Checksum, FileReader, KeyRecord, ObjectType, RdbError, Reader, Record, check_trailer};
+use basalt_formats::rdb::file::{Checksum, FileReader, KeyRecord, Record, check_trailer};
+use basalt_formats::rdb::{ObjectType, RdbError, Reader};
 use parking_lot::Mutex;
 
 use crate::engine::Engine;
@@ -96,10 +97,11 @@ impl Engine {
         options: &LoadOptions,
         progress: &Progress,
     ) -> Result<Loaded, RdbLoadError> {
-        let checked = options.checksum && match check_trailer(input) {
-            Some(outcome) => outcome.map(|()| true)?,
-            None => false,
-        };
+        let checked = options.checksum
+            && match check_trailer(input) {
+                Some(outcome) => outcome.map(|()| true)?,
+                None => false,
+            };
         let mut reader = FileReader::new(input)?.checksum(options.checksum && !checked);
         let work = Work {
             engine: self,
@@ -114,9 +116,9 @@ impl Engine {
             failed: AtomicBool::new(false),
         };
         let mut loaded = Loaded::default();
+        let (sender, receiver) = sync_channel(AHEAD);
+        let receiver = Mutex::new(receiver);
         let read = std::thread::scope(|scope| {
-            let (sender, receiver) = sync_channel(AHEAD);
-            let receiver = Mutex::new(receiver);
             let (work, receiver) = (&work, &receiver);
             let workers: Vec<_> = (0..options.threads.max(1))
                 .map(|worker| {
@@ -128,7 +130,7 @@ impl Engine {
             if let Some(error) = workers.into_iter().find_map(Result::err) {
                 return Err(RdbLoadError::at(0, RdbLoadCause::Thread(error.to_string())));
             }
-            work.read(&mut reader, &sender, &mut loaded)
+            work.read(&mut reader, sender, &mut loaded)
         });
         // Workers see records that stand before the one the reader failed at.
         if let Some(failure) = work.failure.into_inner() {
@@ -144,10 +146,14 @@ impl Engine {
 
 impl Work<'_> {
     /// Cuts the file into records until its end.
+    #[allow(
+        clippy::needless_pass_by_value,
+        reason = "its end tells the workers to stop"
+    )]
     fn read<'a>(
         &self,
         reader: &mut FileReader<'a>,
-        sender: &SyncSender<Vec<Item<'a>>>,
+        sender: SyncSender<Vec<Item<'a>>>,
         loaded: &mut Loaded,
     ) -> Result<(), RdbLoadError> {
         let mut db = 0;
@@ -178,15 +184,15 @@ impl Work<'_> {
                         .filter(|db| *db < self.engine.databases())
                         .ok_or_else(|| RdbLoadError::at(offset, RdbLoadCause::Db(number)))?;
                 }
-                Record::Aux { key, value } => {
-                    if loaded.aux.len() < MAX_AUX {
-                        loaded.aux.push((key.into_owned(), value.into_owned()));
-                    }
+                Record::Aux { key, value } if loaded.aux.len() < MAX_AUX => {
+                    loaded.aux.push((key.into_owned(), value.into_owned()));
                 }
                 Record::Function(source) => loaded.functions.push(source.into_owned()),
                 Record::Eof { checksum, end } => {
-                    if let Checksum::Zero(_) = checksum {
-                        tracing::warn!("RDB file was saved with checksum disabled: no check performed.");
+                    if let Checksum::Zero = checksum {
+                        tracing::warn!(
+                            "RDB file was saved with checksum disabled: no check performed."
+                        );
                     }
                     loaded.end = end;
                     let _ = sender.send(batch);
@@ -211,7 +217,10 @@ impl Work<'_> {
                 if let Err(cause) = self.put(*db, record) {
                     let error = RdbLoadError::of_key(record.offset, &record.key, cause);
                     let mut failure = self.failure.lock();
-                    if failure.as_ref().is_none_or(|first| first.offset > error.offset) {
+                    if failure
+                        .as_ref()
+                        .is_none_or(|first| first.offset > error.offset)
+                    {
                         *failure = Some(error);
                     }
                     self.failed.store(true, Relaxed);
@@ -238,8 +247,7 @@ impl Work<'_> {
                 Err(error) => return Err(error.into()),
             }
         };
-        if !self.options.keep_expired
-            && record.expire_ms.is_some_and(|at| at < self.options.now_ms)
+        if !self.options.keep_expired && record.expire_ms.is_some_and(|at| at < self.options.now_ms)
         {
             self.expired.fetch_add(1, Relaxed);
             return Ok(());
@@ -249,7 +257,14 @@ impl Work<'_> {
             (_, Some(idle)) if !self.clock.is_lfu() => self.clock.field_for_idle(idle),
             _ => self.clock.fresh(),
         };
-        let new = self.engine.put_loaded(db, &record.key, record.expire_ms, lru, value, self.options.replace);
+        let new = self.engine.put_loaded(
+            db,
+            &record.key,
+            record.expire_ms,
+            lru,
+            value,
+            self.options.replace,
+        );
         if !new && !self.options.replace {
             return Err(RdbLoadCause::DuplicateKey);
         }

@@ -10,8 +10,6 @@
 
 mod encode;
 mod rdb;
-#[cfg(test)]
-mod tests;
 
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
