@@ -59,9 +59,9 @@ fn filled() -> Client {
         client.run(&format!("ZADD bigzset {i} member:{i}"));
         client.run(&format!("RPUSH biglist {}", "x".repeat(i)));
     }
-    client.run("SELECT 3");
+    client.session.db = 3;
     client.run("SET other db");
-    client.run("SELECT 0");
+    client.session.db = 0;
     client
 }
 
