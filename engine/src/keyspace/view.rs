@@ -264,11 +264,10 @@ impl<'e> Keyspace<'e> {
     }
 
     pub(super) fn table_or_create(&mut self, place: Place) -> &mut SlotTable {
-        &mut self
-            .held
-            .shard_mut(place.shard())
-            .db_or_create(self.db)
-            .slots[place.slot % SLOTS_PER_SHARD]
+        let counts = self.counts(place);
+        let tables = self.held.shard_mut(place.shard()).db_or_create(self.db);
+        counts.note_tables(tables);
+        &mut tables.slots[place.slot % SLOTS_PER_SHARD]
     }
 
     /// The entry of a key as it is, expired or not; no side effects.

@@ -2,5 +2,6 @@
 
 pub mod hash;
 pub mod paged;
+pub mod prefetch;
 pub mod quicklist;
 pub mod rank;
