@@ -74,6 +74,15 @@ impl<'r, 'a> Body<'r, 'a> {
             ObjectType::SetListpack => Body::SetPacked(listpack(reader)?),
             ObjectType::ZsetListpack => Body::ZsetPacked(listpack(reader)?),
             ObjectType::HashListpack => Body::HashPacked(listpack(reader)?),
+            ObjectType::StreamListpacks
+            | ObjectType::StreamListpacks2
+            | ObjectType::StreamListpacks3
+            | ObjectType::Module2
+            | ObjectType::HashMetadataPreGa
+            | ObjectType::HashListpackExPreGa
+            | ObjectType::HashMetadata
+            | ObjectType::HashListpackEx
+            | ObjectType::ValkeyHash2 => return Err(RdbError::UnknownType(kind.byte())),
         })
     }
 }
@@ -258,7 +267,7 @@ impl<'a> Iterator for Nodes<'_, 'a> {
     }
 }
 
-impl super::Writer {
+impl super::Writer<'_> {
     /// Writes a list's node of packed elements.
     pub fn packed_node(&mut self, list: &Listpack) {
         self.len(PACKED as usize);
