@@ -10,12 +10,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use basalt_engine::load::{LoadOptions, Loaded, RdbLoadCause, RdbLoadError};
+use basalt_formats::rdb::file::Fault;
 use tokio::sync::oneshot;
 
 use super::libraries::{Library, LibraryError, Policy};
 use super::loading::Round;
 use super::mapped::MappedFile;
-use super::port::{LoadOptions, Loaded, Port, RdbLoadError};
 use super::snapshots::all_cores;
 use crate::config::Config;
 use crate::config::text::os_reason;
@@ -106,7 +107,7 @@ impl Pending {
         let round = self.round.clone();
         let loader = server.clone();
         let work = move || {
-            let result = loader.load_snapshot(&self.source, &self.round);
+            let result = loader.load_snapshot(&self.source, &self.round, false);
             // Nobody waits any more when the process goes down.
             let _ = send.send(result);
         };
@@ -144,8 +145,13 @@ impl Server {
     ///
     /// # Errors
     /// [`LoadFailure`]; part of the keys may be there then.
-    fn load_snapshot(&self, source: &Source, round: &Round) -> Result<(), LoadFailure> {
-        let loaded = self.load_rdb_bytes(&source.path, source.file.bytes(), round)?;
+    fn load_snapshot(
+        &self,
+        source: &Source,
+        round: &Round,
+        merge: bool,
+    ) -> Result<(), LoadFailure> {
+        let loaded = self.load_rdb_bytes(&source.path, source.file.bytes(), round, merge)?;
         self.note_loaded(&loaded);
         tracing::info!(
             "Done loading RDB, keys loaded: {}, keys expired: {}, empty keys skipped: {}.",
@@ -165,6 +171,7 @@ impl Server {
         path: &std::path::Path,
         bytes: &[u8],
         round: &Round,
+        merge: bool,
     ) -> Result<Loaded, LoadFailure> {
         let path = || std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let skip_checksums = self.engine.settings.skip_checksums.load(Relaxed);
@@ -173,6 +180,7 @@ impl Server {
             checksum: self.config.load().rdbchecksum && !skip_checksums,
             threads: all_cores(),
             keep_expired: false,
+            replace: merge,
         };
         let loaded = self
             .engine
@@ -182,10 +190,15 @@ impl Server {
                 source,
             })?;
         log_origin(&loaded.aux);
+        let policy = if merge {
+            Policy::Replace
+        } else {
+            Policy::Append
+        };
         let libraries = loaded.functions.iter().map(|code| Library::parse(code));
         libraries
             .collect::<Result<Vec<_>, _>>()
-            .and_then(|libraries| self.persist.libraries.add(libraries, Policy::Append))
+            .and_then(|libraries| self.persist.libraries.add(libraries, policy))
             .map_err(|source| LoadFailure::Library {
                 path: path(),
                 source,
@@ -200,11 +213,12 @@ impl Server {
         loading.expired.store(loaded.expired, Relaxed);
     }
 
-    /// Loads the snapshot file again, in this thread, which holds no shard.
+    /// Loads the snapshot file again, in this thread, which holds no shard. With `merge`, its
+    /// keys replace those that are there; without, they must be new.
     ///
     /// # Errors
     /// [`LoadFailure`], which was logged. Part of the keys may be there then.
-    pub fn reload_snapshot(&self) -> Result<(), LoadFailure> {
+    pub fn reload_snapshot(&self, merge: bool) -> Result<(), LoadFailure> {
         let name = self.config.load().dbfilename.clone();
         let missing = || LoadFailure::Open {
             path: name.clone().into(),
@@ -214,7 +228,7 @@ impl Server {
             .and_then(|source| source.ok_or_else(missing))
             .and_then(|source| {
                 let round = self.loading_begins(source.file.bytes().len() as u64);
-                self.load_snapshot(&source, &round)
+                self.load_snapshot(&source, &round, merge)
             });
         self.loading_ends();
         result.inspect_err(LoadFailure::log)
@@ -247,6 +261,15 @@ fn log_origin(aux: &[(Vec<u8>, Vec<u8>)]) {
 impl LoadFailure {
     /// Logs it as the reason why the process ends, or a reload failed.
     pub fn log(&self) {
+        if let LoadFailure::Rdb { source, .. } = self
+            && let RdbLoadCause::File(error) = &source.cause
+            && let Fault::ChecksumMismatch { expected, found } = error.fault
+        {
+            tracing::warn!(
+                "Wrong RDB checksum expected: ({expected:x}) but got ({found:x}). Aborting now."
+            );
+            tracing::warn!("RDB CRC error");
+        }
         tracing::warn!("{self}");
         if let LoadFailure::Rdb { .. } | LoadFailure::Library { .. } = self {
             tracing::warn!("Terminating server after rdb file reading failure.");

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use basalt_engine::snapshot::Progress;
 use parking_lot::Mutex;
 
-use super::port::Progress;
 use crate::server::{Server, unix_ms};
 
 /// One load of a data set.

@@ -22,7 +22,6 @@ pub mod load;
 pub mod loading;
 pub mod mapped;
 pub mod points;
-mod port;
 pub mod snapshots;
 
 use std::sync::Arc;

@@ -10,13 +10,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use basalt_formats::rdb::VERSION;
+use basalt_engine::snapshot::{Access, Progress, SaveOptions, Saved, Snapshot};
 use parking_lot::{Condvar, Mutex};
 
 use super::file::Target;
 use super::loading::delay_for;
-use super::port::{Port, Progress, SaveOptions, Saved, Snapshot};
-use crate::config::COMPAT_VERSION;
+use crate::config::{COMPAT_VERSION, MaxmemoryPolicy};
 use crate::server::{Server, unix_ms};
 
 /// A snapshot that is being written.
@@ -227,15 +226,14 @@ impl Server {
         Cut {
             dirty,
             options: SaveOptions {
-                version: VERSION,
                 compress: config.rdbcompression,
                 checksum: config.rdbchecksum,
                 threads,
+                access: access(config.maxmemory_policy),
                 aux: self.snapshot_facts(),
                 functions: self.persist.libraries.codes(),
-                aof_base: false,
             },
-            snapshot: self.engine.snapshot(),
+            snapshot: self.engine.snapshot(unix_ms()),
             target: Target::here(&config.dbfilename),
             incremental: config.rdb_save_incremental_fsync,
         }
@@ -326,6 +324,18 @@ impl Server {
             );
         })?;
         Ok(())
+    }
+}
+
+/// What a snapshot says of the last access of keys: what the policy would want to know.
+fn access(policy: MaxmemoryPolicy) -> Access {
+    let name = policy.name();
+    if name.contains("lru") {
+        Access::Idle
+    } else if name.contains("lfu") {
+        Access::Frequency
+    } else {
+        Access::None
     }
 }
 

@@ -12,14 +12,15 @@ use crate::client::Conn;
 use crate::persist::snapshots::SaveError;
 
 pub(super) fn reload(ctx: &mut Ctx<'_>, options: Args<'_>) -> CmdResult {
-    let (mut flush, mut save) = (true, true);
+    let (mut flush, mut save, mut merge) = (true, true, false);
     for word in options {
-        // MERGE lets keys of the file replace those that are there, which loading does anyway.
         if args::is(word, "NOFLUSH") {
             flush = false;
         } else if args::is(word, "NOSAVE") {
             save = false;
-        } else if !args::is(word, "MERGE") {
+        } else if args::is(word, "MERGE") {
+            merge = true;
+        } else {
             return Err(ReplyError::err(
                 "DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.",
             ));
@@ -37,7 +38,7 @@ pub(super) fn reload(ctx: &mut Ctx<'_>, options: Args<'_>) -> CmdResult {
         empty(ctx);
         server.persist.libraries.clear();
     }
-    let result = ctx.unlocked(|_| server.reload_snapshot());
+    let result = ctx.unlocked(|_| server.reload_snapshot(merge));
     if result.is_err() {
         return Err(ReplyError::err(
             "Error trying to load the RDB dump, check server logs.",
