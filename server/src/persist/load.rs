@@ -30,28 +30,28 @@ const REPORT_EVERY: Duration = Duration::from_secs(5);
 #[non_exhaustive]
 pub enum LoadFailure {
     /// A file is there but cannot be read.
-    #[error("Can't open {}: {}", path.display(), os_reason(source))]
+    #[error("Can't open {}: {}", path.display(), os_reason(cause))]
     Open {
         /// The file.
         path: PathBuf,
         /// What the system says.
-        source: io::Error,
+        cause: io::Error,
     },
     /// A snapshot is damaged, or not one.
-    #[error("Bad snapshot {}: {source}", path.display())]
+    #[error("Bad snapshot {}: {cause}", path.display())]
     Rdb {
         /// The file.
         path: PathBuf,
         /// Where and why.
-        source: RdbLoadError,
+        cause: RdbLoadError,
     },
     /// A function library in a snapshot is none.
-    #[error("Bad function library in {}: {source}", path.display())]
+    #[error("Bad function library in {}: {cause}", path.display())]
     Library {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: LibraryError,
+        cause: LibraryError,
     },
     /// The thread that loaded is gone.
     #[error("Loading ended by an internal error")]
@@ -77,9 +77,9 @@ fn snapshot_at(path: PathBuf) -> Result<Option<Source>, LoadFailure> {
     match MappedFile::open(&path) {
         Ok(file) => Ok(Some(Source { path, file })),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(LoadFailure::Open {
+        Err(cause) => Err(LoadFailure::Open {
             path: std::path::absolute(&path).unwrap_or(path),
-            source,
+            cause,
         }),
     }
 }
@@ -185,9 +185,9 @@ impl Server {
         let loaded = self
             .engine
             .load_rdb(bytes, &options, &round.progress)
-            .map_err(|source| LoadFailure::Rdb {
+            .map_err(|cause| LoadFailure::Rdb {
                 path: path(),
-                source,
+                cause,
             })?;
         log_origin(&loaded.aux);
         let policy = if merge {
@@ -199,9 +199,9 @@ impl Server {
         libraries
             .collect::<Result<Vec<_>, _>>()
             .and_then(|libraries| self.persist.libraries.add(libraries, policy))
-            .map_err(|source| LoadFailure::Library {
+            .map_err(|cause| LoadFailure::Library {
                 path: path(),
-                source,
+                cause,
             })?;
         self.delay_load(round, loaded.keys);
         Ok(loaded)
@@ -222,7 +222,7 @@ impl Server {
         let name = self.config.load().dbfilename.clone();
         let missing = || LoadFailure::Open {
             path: name.clone().into(),
-            source: io::ErrorKind::NotFound.into(),
+            cause: io::Error::from(rustix::io::Errno::NOENT),
         };
         let result = snapshot_at(name.clone().into())
             .and_then(|source| source.ok_or_else(missing))
@@ -261,8 +261,8 @@ fn log_origin(aux: &[(Vec<u8>, Vec<u8>)]) {
 impl LoadFailure {
     /// Logs it as the reason why the process ends, or a reload failed.
     pub fn log(&self) {
-        if let LoadFailure::Rdb { source, .. } = self
-            && let RdbLoadCause::File(error) = &source.cause
+        if let LoadFailure::Rdb { cause, .. } = self
+            && let RdbLoadCause::File(error) = &cause.cause
             && let Fault::ChecksumMismatch { expected, found } = error.fault
         {
             tracing::warn!(

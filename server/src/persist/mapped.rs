@@ -29,7 +29,7 @@ impl MappedFile {
         let file = File::open(path)?;
         let facts = file.metadata()?;
         if facts.is_dir() {
-            return Err(io::ErrorKind::IsADirectory.into());
+            return Err(rustix::io::Errno::ISDIR.into());
         }
         if !facts.is_file() {
             return Err(io::Error::new(
