@@ -28,10 +28,10 @@ class Loading:
     `outcome` is `up`, `exit N` or `hang`; `conn` is there only when the server is up.
     """
 
-    def __init__(self, program, config=(), files=None, port=None, clock=None, limit_s=60, prefix=()):
+    def __init__(self, program, config=(), files=None, clock=None, limit_s=60, prefix=()):
         self.dir = tempfile.mkdtemp(prefix="basalt-load-")
         self.conn = None
-        self.port = port or free_port()
+        self.port = free_port()
         for name, source in (files or {}).items():
             target = os.path.join(self.dir, name)
             (shutil.copytree if os.path.isdir(source) else shutil.copyfile)(source, target)
