@@ -4,7 +4,11 @@
 //! element by element, so that a value is built straight into its final shape. A run ends
 //! after its last element or its first error.
 
+mod ttl;
+
 use std::borrow::Cow;
+
+pub use ttl::{TtlField, TtlFields};
 
 use super::{ObjectType, RdbError, Reader};
 use crate::packed::{Intset, Listpack, ziplist, zipmap};
@@ -40,6 +44,8 @@ pub enum Body<'r, 'a> {
     HashPacked(Listpack),
     /// Fields and values in turn, from a zipmap: it was filled under other limits.
     HashZipmap(Listpack),
+    /// Fields, values and when they expire.
+    HashTtl(TtlFields<'r, 'a>),
 }
 
 impl<'r, 'a> Body<'r, 'a> {
@@ -74,6 +80,15 @@ impl<'r, 'a> Body<'r, 'a> {
             ObjectType::SetListpack => Body::SetPacked(listpack(reader)?),
             ObjectType::ZsetListpack => Body::ZsetPacked(listpack(reader)?),
             ObjectType::HashListpack => Body::HashPacked(listpack(reader)?),
+            ObjectType::HashMetadataPreGa
+            | ObjectType::HashListpackExPreGa
+            | ObjectType::HashMetadata
+            | ObjectType::HashListpackEx
+            | ObjectType::ValkeyHash2 => Body::HashTtl(TtlFields::begin(kind, reader)?),
+            ObjectType::StreamListpacks
+            | ObjectType::StreamListpacks2
+            | ObjectType::StreamListpacks3
+            | ObjectType::Module2 => return Err(RdbError::UnknownType(kind.byte())),
         })
     }
 }

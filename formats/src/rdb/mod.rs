@@ -14,15 +14,20 @@
 //! elements mean, so repeated or unordered elements are for the caller to refuse.
 
 mod body;
+pub mod file;
 mod kind;
 mod payload;
 mod reader;
+#[cfg(test)]
+mod samples;
+mod skip;
 mod writer;
 
-pub use body::{Body, Nodes, Pairs, RawNode, Scored, Strings};
+pub use body::{Body, Nodes, Pairs, RawNode, Scored, Strings, TtlField, TtlFields};
 pub use kind::ObjectType;
 pub use payload::{FOOTER, PayloadError, open_payload, seal_payload};
 pub use reader::Reader;
+pub use skip::skip_value;
 pub use writer::Writer;
 
 use crate::lzf::LzfError;
@@ -59,10 +64,24 @@ pub enum RdbError {
     /// A list node that is neither packed nor plain.
     #[error("unknown container {0} of a list node")]
     BadContainer(u64),
+    /// A part of a module's value that is of no known kind.
+    #[error("unknown opcode {opcode} of a module's value at offset {offset}")]
+    BadModuleOpcode {
+        /// Where it is.
+        offset: usize,
+        /// The opcode.
+        opcode: u64,
+    },
     /// A score that is not a number.
     #[error("score at offset {offset} is not a number")]
     BadScore {
         /// Where it is.
+        offset: usize,
+    },
+    /// A hash's fields, values and expiry times do not come in threes, or a time is none.
+    #[error("bad expiry time of a hash field at offset {offset}")]
+    BadFieldExpiry {
+        /// Where it is, or where the packed hash ends.
         offset: usize,
     },
     /// A collection without elements.
