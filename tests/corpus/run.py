@@ -104,7 +104,7 @@ class Runner:
 
     @staticmethod
     def same(server, case, what, encodings=frozenset()):
-        """The server's content is the expected one, but for pairs of encodings that may differ."""
+        """The server's content is the expected one, but for encodings that may differ."""
         found = canon.differences(canon.dump(server.conn), canon.lines_of(case.wanted), canon.Options(case.compare), encodings)
         if found:
             raise Failure(f"{what}{len(found)} differences: " + " | ".join(found[:4]))
