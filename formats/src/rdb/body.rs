@@ -273,7 +273,7 @@ impl<'a> Iterator for Nodes<'_, 'a> {
     }
 }
 
-impl super::Writer {
+impl super::Writer<'_> {
     /// Writes a list's node of packed elements.
     pub fn packed_node(&mut self, list: &Listpack) {
         self.len(PACKED as usize);

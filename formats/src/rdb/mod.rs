@@ -28,7 +28,7 @@ pub use kind::ObjectType;
 pub use payload::{FOOTER, PayloadError, open_payload, seal_payload};
 pub use reader::Reader;
 pub use skip::skip_value;
-pub use writer::Writer;
+pub use writer::{Spill, Writer};
 
 use crate::lzf::LzfError;
 use crate::packed::PackedError;
