@@ -5,6 +5,7 @@ pub mod hash;
 pub mod list;
 pub mod serial;
 pub mod set;
+pub mod stream;
 pub mod zset;
 
 use std::sync::Arc;
