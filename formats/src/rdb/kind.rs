@@ -31,18 +31,24 @@ pub enum ObjectType {
     HashZiplist = 13,
     /// A run of ziplists.
     ListQuicklist = 14,
+    /// A stream of Redis 5 to 6.2.
+    StreamListpacks = 15,
     /// A listpack of fields and values.
     HashListpack = 16,
     /// A listpack of members and scores.
     ZsetListpack = 17,
     /// A run of listpacks and single elements.
     ListQuicklist2 = 18,
+    /// A stream of Redis 7.0.
+    StreamListpacks2 = 19,
     /// A listpack of distinct elements.
     SetListpack = 20,
+    /// A stream of Redis 7.2 and later.
+    StreamListpacks3 = 21,
 }
 
 impl ObjectType {
-    const ALL: [ObjectType; 16] = [
+    const ALL: [ObjectType; 19] = [
         ObjectType::String,
         ObjectType::List,
         ObjectType::Set,
@@ -59,12 +65,15 @@ impl ObjectType {
         ObjectType::ZsetListpack,
         ObjectType::ListQuicklist2,
         ObjectType::SetListpack,
+        ObjectType::StreamListpacks,
+        ObjectType::StreamListpacks2,
+        ObjectType::StreamListpacks3,
     ];
 
     /// The type a byte stands for.
     ///
     /// # Errors
-    /// [`RdbError::UnknownType`], also for streams and module values.
+    /// [`RdbError::UnknownType`], also for module values.
     pub fn from_byte(byte: u8) -> Result<ObjectType, RdbError> {
         ObjectType::ALL
             .into_iter()

@@ -17,12 +17,16 @@ mod body;
 mod kind;
 mod payload;
 mod reader;
+mod stream;
 mod writer;
 
 pub use body::{Body, Nodes, Pairs, RawNode, Scored, Strings};
 pub use kind::ObjectType;
 pub use payload::{FOOTER, PayloadError, open_payload, seal_payload};
 pub use reader::Reader;
+pub use stream::{
+    StreamBody, StreamConsumer, StreamFault, StreamGroup, StreamHistory, StreamMeta, StreamPending,
+};
 pub use writer::Writer;
 
 use crate::lzf::LzfError;
@@ -74,4 +78,7 @@ pub enum RdbError {
     /// A packed container is damaged.
     #[error("packed container: {0}")]
     Packed(#[from] PackedError),
+    /// The parts of a stream do not fit together.
+    #[error("stream: {0}")]
+    Stream(#[from] StreamFault),
 }
