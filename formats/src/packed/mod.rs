@@ -9,6 +9,7 @@ mod size_class;
 
 pub mod intset;
 pub mod listpack;
+pub mod stream;
 pub mod ziplist;
 pub mod zipmap;
 

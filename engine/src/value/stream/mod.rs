@@ -1,4 +1,4 @@
-//! Streams: logs of entries under ascending IDs, with consumer groups.
+//! Streams: entries in order of their IDs, and the groups that consume them.
 
 pub mod id;
 
