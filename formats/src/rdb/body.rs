@@ -79,6 +79,12 @@ impl<'r, 'a> Body<'r, 'a> {
             ObjectType::StreamListpacks
             | ObjectType::StreamListpacks2
             | ObjectType::StreamListpacks3 => Body::Stream(StreamBody::read(kind, reader)?),
+            ObjectType::Module2
+            | ObjectType::HashMetadataPreGa
+            | ObjectType::HashListpackExPreGa
+            | ObjectType::HashMetadata
+            | ObjectType::HashListpackEx
+            | ObjectType::ValkeyHash2 => return Err(RdbError::UnknownType(kind.byte())),
         })
     }
 }
@@ -263,7 +269,7 @@ impl<'a> Iterator for Nodes<'_, 'a> {
     }
 }
 
-impl super::Writer {
+impl super::Writer<'_> {
     /// Writes a list's node of packed elements.
     pub fn packed_node(&mut self, list: &Listpack) {
         self.len(PACKED as usize);

@@ -162,7 +162,7 @@ impl StreamBody {
     }
 
     /// Writes the stream as one of this type; what an older type does not have is left out.
-    pub fn write(&self, kind: ObjectType, writer: &mut Writer) {
+    pub fn write(&self, kind: ObjectType, writer: &mut Writer<'_>) {
         writer.len(self.nodes.len());
         for (id, node) in &self.nodes {
             writer.stream_node(*id, node);
@@ -326,7 +326,7 @@ impl Reader<'_> {
 
 /// The parts of a stream one after the other, for values that are kept in another shape. The
 /// counts between them are written with [`Writer::len`].
-impl Writer {
+impl Writer<'_> {
     /// Writes a node.
     pub fn stream_node(&mut self, master: StreamId, node: &StreamNode) {
         self.string(&master.to_bytes());
@@ -368,6 +368,7 @@ impl Writer {
         self.stream_id(id);
         self.raw(&delivery_ms.to_le_bytes());
         self.number(delivery_count);
+        self.spill_if_full();
     }
 
     /// Writes the beginning of a consumer.
@@ -382,6 +383,7 @@ impl Writer {
     /// Writes an ID in 16 bytes, as a consumer's list has them.
     pub fn stream_id(&mut self, id: StreamId) {
         self.raw(&id.to_bytes());
+        self.spill_if_full();
     }
 
     fn short_id(&mut self, id: StreamId) {
