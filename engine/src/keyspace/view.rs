@@ -22,7 +22,7 @@ use super::watch::WatchKey;
 use crate::engine::Engine;
 use crate::error::ReplyError;
 use crate::structs::hash;
-use crate::value::{Hash, List, Set, Value, Zset};
+use crate::value::{Hash, List, Set, Stream, Value, Zset};
 
 /// Longest string stored with encoding `embstr`.
 pub const EMBSTR_MAX: usize = 44;
@@ -398,6 +398,7 @@ impl<'e> Keyspace<'e> {
         Hash Hash: hash hash_mut hash_or_create Hash::default();
         Set Set: set set_mut set_or_create Set::default();
         Zset Zset: zset zset_mut zset_or_create Zset::default();
+        Stream Stream: stream stream_mut stream_or_create Stream::default();
     }
 
     /// Says that a key was changed: fails the transactions that watch it and invalidates

@@ -139,12 +139,12 @@ impl StreamNode {
     }
 
     /// Marks the first entries that are not deleted: as many as `limit` allows whose IDs are
-    /// below `below`. Gives how many.
-    pub fn delete_front(&mut self, master: StreamId, limit: u64, below: StreamId) -> u64 {
+    /// below `below`, where that is given. Gives how many.
+    pub fn delete_front(&mut self, master: StreamId, limit: u64, below: Option<StreamId>) -> u64 {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let marked: Vec<usize> = self
             .entries(master)
-            .take_while(|entry| entry.id < below)
+            .take_while(|entry| below.is_none_or(|below| entry.id < below))
             .filter(|entry| !entry.deleted)
             .take(limit)
             .map(|entry| entry.at)

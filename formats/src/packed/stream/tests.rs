@@ -79,10 +79,10 @@ fn fields_that_look_alike_are_not_the_same() {
 #[test]
 fn deleting_from_the_front() {
     let mut node = sample();
-    assert_eq!(node.delete_front(id(5, 1), 1, StreamId::MAX), 1);
+    assert_eq!(node.delete_front(id(5, 1), 1, None), 1);
     assert_eq!((node.live(), node.deleted()), (3, 1));
-    assert_eq!(node.delete_front(id(5, 1), u64::MAX, id(7, 0)), 1);
-    assert_eq!(node.delete_front(id(5, 1), u64::MAX, id(7, 0)), 0);
+    assert_eq!(node.delete_front(id(5, 1), u64::MAX, Some(id(7, 0))), 1);
+    assert_eq!(node.delete_front(id(5, 1), u64::MAX, Some(id(7, 0))), 0);
     assert_eq!((node.live(), node.deleted()), (2, 2));
     let deleted: Vec<_> = node.entries(id(5, 1)).map(|entry| entry.deleted).collect();
     assert_eq!(deleted, [true, true, false, false]);
@@ -198,7 +198,7 @@ proptest! {
                 }
                 Op::Front(limit, at) => {
                     let below = model[at.index(model.len())].0;
-                    let done = node.delete_front(master, limit, below);
+                    let done = node.delete_front(master, limit, Some(below));
                     let mut marked = 0;
                     for entry in &mut model {
                         if entry.0 < below && !entry.1 && marked < limit {
@@ -234,7 +234,7 @@ proptest! {
             prop_assert_eq!(node.entries(master).rev().count(), forward.len());
             prop_assert_eq!(forward.len() as u64, node.live() + node.deleted());
             node.push(master, StreamId::MAX, &words("a b"));
-            node.delete_front(master, u64::MAX, StreamId::MAX);
+            node.delete_front(master, u64::MAX, None);
             prop_assert!(StreamNode::from_bytes(node.as_bytes().to_vec()).is_ok());
         }
     }
