@@ -10,9 +10,11 @@ pub mod env;
 mod error;
 pub mod keyspace;
 pub mod lazy;
+pub mod load;
 pub mod log;
 mod reply;
 mod session;
+pub mod snapshot;
 pub mod structs;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -6,6 +6,7 @@ pub mod blocked;
 pub mod expire;
 pub mod header;
 pub mod held;
+pub(crate) mod loaded;
 pub mod notify;
 pub mod scan;
 pub mod shard;

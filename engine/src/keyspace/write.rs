@@ -308,7 +308,7 @@ impl Keyspace<'_> {
 
 /// The encoding of a new string value.
 #[inline]
-fn string_kind(bytes: &[u8], encoding: StringEncoding) -> Kind {
+pub(super) fn string_kind(bytes: &[u8], encoding: StringEncoding) -> Kind {
     match encoding {
         StringEncoding::Raw => Kind::Raw,
         StringEncoding::Auto if bytes.len() <= 20 && num::parse_i64(bytes).is_some() => Kind::Int,

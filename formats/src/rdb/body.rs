@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use super::{ObjectType, RdbError, Reader};
+use super::{ObjectType, RdbError, Reader, StreamBody};
 use crate::packed::{Intset, Listpack, ziplist, zipmap};
 
 /// Container numbers of a list's nodes.
@@ -40,6 +40,8 @@ pub enum Body<'r, 'a> {
     HashPacked(Listpack),
     /// Fields and values in turn, from a zipmap: it was filled under other limits.
     HashZipmap(Listpack),
+    /// A stream; it may be empty.
+    Stream(StreamBody),
 }
 
 impl<'r, 'a> Body<'r, 'a> {
@@ -74,6 +76,15 @@ impl<'r, 'a> Body<'r, 'a> {
             ObjectType::SetListpack => Body::SetPacked(listpack(reader)?),
             ObjectType::ZsetListpack => Body::ZsetPacked(listpack(reader)?),
             ObjectType::HashListpack => Body::HashPacked(listpack(reader)?),
+            ObjectType::StreamListpacks
+            | ObjectType::StreamListpacks2
+            | ObjectType::StreamListpacks3 => Body::Stream(StreamBody::read(kind, reader)?),
+            ObjectType::Module2
+            | ObjectType::HashMetadataPreGa
+            | ObjectType::HashListpackExPreGa
+            | ObjectType::HashMetadata
+            | ObjectType::HashListpackEx
+            | ObjectType::ValkeyHash2 => return Err(RdbError::UnknownType(kind.byte())),
         })
     }
 }
@@ -258,7 +269,7 @@ impl<'a> Iterator for Nodes<'_, 'a> {
     }
 }
 
-impl super::Writer {
+impl super::Writer<'_> {
     /// Writes a list's node of packed elements.
     pub fn packed_node(&mut self, list: &Listpack) {
         self.len(PACKED as usize);

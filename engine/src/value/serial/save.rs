@@ -32,7 +32,7 @@ pub fn kind_of(content: Content<'_>) -> ObjectType {
 }
 
 /// Writes a value without its type.
-pub fn write_body(writer: &mut Writer, content: Content<'_>) {
+pub fn write_body(writer: &mut Writer<'_>, content: Content<'_>) {
     let value = match content {
         Content::Str(bytes) => return writer.string(bytes),
         Content::Value(value) => value,
@@ -46,7 +46,7 @@ pub fn write_body(writer: &mut Writer, content: Content<'_>) {
     }
 }
 
-fn write_list(writer: &mut Writer, list: &List) {
+fn write_list(writer: &mut Writer<'_>, list: &List) {
     match list {
         List::Packed(list) => {
             writer.len(1);
@@ -64,7 +64,7 @@ fn write_list(writer: &mut Writer, list: &List) {
     }
 }
 
-fn write_set(writer: &mut Writer, set: &Set) {
+fn write_set(writer: &mut Writer<'_>, set: &Set) {
     match set {
         Set::Ints(ints) => writer.string(ints.as_bytes()),
         Set::Packed(list) => writer.string(list.as_bytes()),
@@ -75,7 +75,7 @@ fn write_set(writer: &mut Writer, set: &Set) {
     }
 }
 
-fn write_hash(writer: &mut Writer, hash: &Hash) {
+fn write_hash(writer: &mut Writer<'_>, hash: &Hash) {
     match hash {
         Hash::Packed(list) => writer.string(list.as_bytes()),
         Hash::Table(_) => {
@@ -88,7 +88,7 @@ fn write_hash(writer: &mut Writer, hash: &Hash) {
     }
 }
 
-fn write_zset(writer: &mut Writer, zset: &Zset) {
+fn write_zset(writer: &mut Writer<'_>, zset: &Zset) {
     match zset {
         Zset::Packed(list) => writer.string(list.as_bytes()),
         Zset::Tree(_) => {
