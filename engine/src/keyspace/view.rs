@@ -117,6 +117,9 @@ impl Look {
     };
 }
 
+/// Keys that may let blocked clients go on, with their databases.
+pub type ReadyKeys = SmallVec<[(usize, Box<[u8]>); 1]>;
+
 /// The data, as seen by one running command.
 pub struct Keyspace<'e> {
     /// The engine, for settings and sinks.
@@ -132,7 +135,7 @@ pub struct Keyspace<'e> {
     /// Reads leave the access clock alone (`CLIENT NO-TOUCH`).
     pub no_touch: bool,
     /// Keys that may let blocked clients go on, in order.
-    pub ready: SmallVec<[(usize, Box<[u8]>); 1]>,
+    pub ready: ReadyKeys,
     pub(super) clock: Clock,
     /// Keys removed because their time had come, whose DEL a running command still owes the
     /// log, in order; `None` where nobody collects and they are logged at once.
