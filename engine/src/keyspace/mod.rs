@@ -17,4 +17,4 @@ mod write;
 
 pub use header::{Header, Kind};
 pub use notify::{EventSink, NotifyClass};
-pub use view::{EMBSTR_MAX, Found, Keyspace, Look, Place, StringEncoding, Ttl};
+pub use view::{EMBSTR_MAX, Found, Keyspace, Look, Place, ReadyKeys, StringEncoding, Ttl};
