@@ -10,7 +10,8 @@
 //! **A failed sync is final.** The kernel may report the error once, drop the pages and call the
 //! file clean, so that the next sync succeeds and has written nothing. After an error of
 //! `sync_data` the only bytes to rely on are those that an earlier sync covered. No caller may
-//! sync the same file again and believe it.
+//! sync the same file again and believe it. The same goes for `sync_dir` and names: what was
+//! renamed has to be written and renamed anew.
 //!
 //! **Sharing.** A [`DiskFile`] takes `&self`: one thread appends, and another may sync while it
 //! does, so that a slow sync does not hold up the appends. Two appenders are not supported.
@@ -36,6 +37,8 @@ pub use sim::{Crash, Fault, FaultKind, NameOrder, SimDisk};
 pub struct FileMeta {
     /// Length in bytes.
     pub len: u64,
+    /// When the content was last written, in Unix milliseconds; copying tools may keep it.
+    pub modified_ms: u64,
     /// When the file was written, renamed or copied to this place, in Unix milliseconds: the
     /// inode's change time, which no copying tool can set back.
     pub changed_ms: u64,

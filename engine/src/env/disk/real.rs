@@ -31,6 +31,11 @@ fn at<T>(op: DiskOp, path: &Path, result: io::Result<T>) -> Result<T> {
     result.map_err(|error| DiskError::new(op, path, error))
 }
 
+fn unix_ms(seconds: i64, nanoseconds: i64) -> u64 {
+    let ms = i128::from(seconds) * 1000 + i128::from(nanoseconds / 1_000_000);
+    u64::try_from(ms).unwrap_or(0)
+}
+
 impl Disk for RealDisk {
     fn open_append(&self, path: &Path) -> Result<Box<dyn DiskFile>> {
         self.open(DiskOp::Open, path, OpenOptions::new().append(true))
@@ -71,11 +76,10 @@ impl Disk for RealDisk {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             other => at(DiskOp::Stat, path, other)?,
         };
-        let changed_ms =
-            i128::from(meta.ctime()) * 1000 + i128::from(meta.ctime_nsec() / 1_000_000);
         Ok(Some(FileMeta {
             len: meta.len(),
-            changed_ms: u64::try_from(changed_ms).unwrap_or(0),
+            modified_ms: unix_ms(meta.mtime(), meta.mtime_nsec()),
+            changed_ms: unix_ms(meta.ctime(), meta.ctime_nsec()),
             is_dir: meta.is_dir(),
         }))
     }

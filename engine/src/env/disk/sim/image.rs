@@ -49,6 +49,7 @@ pub(super) struct FileData {
     pub(super) live: Vec<u8>,
     durable: Vec<u8>,
     pending: Vec<Change>,
+    pub(super) modified_ms: u64,
     pub(super) changed_ms: u64,
 }
 

@@ -127,10 +127,8 @@ impl SimDisk {
             Some(inode) => inode,
             None => state.image.add_file(path),
         };
-        let now_ms = state.now_ms;
-        let file = state.image.file(inode);
-        file.put(bytes);
-        file.changed_ms = now_ms;
+        state.image.file(inode).put(bytes);
+        state.stamp(inode);
         state.image.settle_names();
     }
 
@@ -318,9 +316,12 @@ impl State {
         }
     }
 
+    /// Stamps a file whose content was written.
     fn stamp(&mut self, inode: Inode) {
         let now_ms = self.now_ms;
-        self.image.file(inode).changed_ms = now_ms;
+        let file = self.image.file(inode);
+        file.modified_ms = now_ms;
+        file.changed_ms = now_ms;
     }
 
     /// How many bytes fit.
@@ -376,6 +377,7 @@ impl Disk for SimDisk {
             Ok(match state.image.node(path) {
                 _ if state.image.is_dir(path) => Some(FileMeta {
                     len: 0,
+                    modified_ms: 0,
                     changed_ms: 0,
                     is_dir: true,
                 }),
@@ -383,6 +385,7 @@ impl Disk for SimDisk {
                     let file = state.image.file(inode);
                     Some(FileMeta {
                         len: file.live.len() as u64,
+                        modified_ms: file.modified_ms,
                         changed_ms: file.changed_ms,
                         is_dir: false,
                     })
@@ -403,7 +406,8 @@ impl Disk for SimDisk {
                 let set = Some((to.to_owned(), Node::File(inode)));
                 state.image.change_name(set, Some(from.to_owned()));
             }
-            state.stamp(inode);
+            let now_ms = state.now_ms;
+            state.image.file(inode).changed_ms = now_ms;
             Ok(())
         })
     }
