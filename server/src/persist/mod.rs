@@ -1,0 +1,3 @@
+//! Where data survives the process.
+
+pub mod lineage;
