@@ -1,6 +1,13 @@
 //! Payloads of real servers, for tests.
 
-const FILES: &str = include_str!("../../tests/corpus/dump/payloads.tsv");
+const FILES: &str = concat!(
+    include_str!("../../tests/corpus/dump/payloads-r2.6.17.tsv"),
+    include_str!("../../tests/corpus/dump/payloads-r3.2.13.tsv"),
+    include_str!("../../tests/corpus/dump/payloads-r5.0.14.tsv"),
+    include_str!("../../tests/corpus/dump/payloads-r7.0.15.tsv"),
+    include_str!("../../tests/corpus/dump/payloads-r7.2.4.tsv"),
+    include_str!("../../tests/corpus/dump/payloads-v81.tsv"),
+);
 
 fn unhex(text: &str) -> Vec<u8> {
     let digit = |byte: u8| char::from(byte).to_digit(16).expect("a hex digit") as u8;
