@@ -215,7 +215,11 @@ fn xreadgroup(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
         served += usize::from(read_one(ctx, &wanted, key, from)?);
     }
     if served > 0 {
-        ctx.out.close(list, Aggregate::Map, served);
+        let kind = match ctx.out.protocol {
+            Protocol::Resp2 => Aggregate::Array,
+            Protocol::Resp3 => Aggregate::Map,
+        };
+        ctx.out.close(list, kind, served);
     } else if let Some(deadline_ms) = wanted.block {
         let on_timeout = OnTimeout::NullArray;
         ctx.block_on_existing(wanted.keys, Kind::Stream, deadline_ms, on_timeout);
