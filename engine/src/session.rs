@@ -110,6 +110,9 @@ pub struct Session {
     pub no_touch: bool,
     /// Commands that would block must answer at once (inside EXEC, scripts).
     pub deny_blocking: bool,
+    /// Its commands were logged before: they come from a log or a primary, and must be done
+    /// as they were there even where a client's would be refused.
+    pub replays: bool,
 }
 
 impl Session {
@@ -124,6 +127,7 @@ impl Session {
             watched: Vec::new(),
             no_touch: false,
             deny_blocking: false,
+            replays: false,
         }
     }
 }

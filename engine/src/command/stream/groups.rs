@@ -2,13 +2,11 @@
 //! write to the log.
 
 use super::args;
-use crate::command::collection::bulk_element;
 use crate::command::ctx::Ctx;
 use crate::error::{ReplyError, shown};
 use crate::keyspace::{Keyspace, Kind, Look};
-use crate::reply::Reply;
 use crate::value::Stream;
-use crate::value::stream::{Nack, StreamEntry, StreamId};
+use crate::value::stream::{Nack, StreamId};
 
 /// There is no such group, or no such key.
 pub(super) fn no_group(key: &[u8], group: &[u8]) -> ReplyError {
@@ -82,22 +80,6 @@ pub(super) fn range_end(word: &[u8]) -> Result<StreamId, ReplyError> {
             .prev()
             .ok_or_else(|| ReplyError::err("invalid end ID for the interval")),
     }
-}
-
-/// Replies with an entry: its ID and its fields and values.
-pub(super) fn reply_entry(out: &mut Reply, entry: &StreamEntry<'_>) {
-    out.array(2);
-    reply_id(out, entry.id);
-    out.array(2 * entry.len());
-    for (field, value) in entry.pairs() {
-        bulk_element(out, field);
-        bulk_element(out, value);
-    }
-}
-
-/// Replies with an ID.
-pub(super) fn reply_id(out: &mut Reply, id: StreamId) {
-    out.bulk(&id.text());
 }
 
 /// Pending entries that a command changed: counted, and kept for the log if somebody listens.

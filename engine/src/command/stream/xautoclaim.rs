@@ -6,7 +6,8 @@ use crate::command::spec::{
     Acl, ArgSpec, ArgType, Args, CmdResult, CommandSpec, Flags, Group, KeyFlags, KeySpec,
 };
 
-use super::groups::{Claims, range_start, reply_entry, reply_id, stream_with_group};
+use super::groups::{Claims, range_start, stream_with_group};
+use super::reply;
 use crate::command::args::{self, Cursor};
 use crate::command::ctx::Ctx;
 use crate::error::ReplyError;
@@ -163,9 +164,9 @@ fn claim(
         };
         pending.assign(id, nack);
         if wanted.just_id {
-            reply_id(&mut list, id);
+            reply::id(&mut list, id);
         } else {
-            reply_entry(&mut list, &entry);
+            reply::entry(&mut list, &entry);
         }
         claimed += 1;
         left -= 1;
@@ -178,12 +179,12 @@ fn claim(
     let cursor = next.map_or(StreamId::MIN, |(id, _)| *id);
 
     out.array(3);
-    reply_id(out, cursor);
+    reply::id(out, cursor);
     out.array(claimed);
     out.buf.extend_from_slice(&list.buf);
     out.array(deleted.len());
     for id in deleted {
-        reply_id(out, id);
+        reply::id(out, id);
     }
     added
 }

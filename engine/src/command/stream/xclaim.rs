@@ -5,7 +5,8 @@ use crate::command::spec::{
 };
 
 use super::args as stream_args;
-use super::groups::{Claims, log_progress, no_group, reply_entry, reply_id, stream_with_group};
+use super::groups::{Claims, log_progress, no_group, stream_with_group};
+use super::reply;
 use crate::command::args::{self, Cursor};
 use crate::command::ctx::Ctx;
 use crate::error::{ReplyError, shown};
@@ -229,9 +230,9 @@ fn claim(
         };
         pending.assign(*id, nack);
         if wanted.just_id {
-            reply_id(out, *id);
+            reply::id(out, *id);
         } else {
-            reply_entry(out, &entry);
+            reply::entry(out, &entry);
         }
         claimed += 1;
         claims.add(word, consumer_name, nack, last_id);

@@ -4,11 +4,12 @@ use crate::command::spec::{
     Acl, ArgSpec, ArgType, Args, CmdResult, CommandSpec, Flags, Group, KeyFlags, KeySpec,
 };
 
-use super::groups::{no_group_for_key, reply_entry, reply_id, subcommand_syntax};
+use super::groups::{no_group_for_key, subcommand_syntax};
+use super::reply;
 use crate::command::args;
 use crate::command::ctx::Ctx;
 use crate::error::ReplyError;
-use crate::reply::{Aggregate, Reply};
+use crate::reply::Reply;
 use crate::value::Stream;
 use crate::value::stream::{self, Consumer, Extent, StreamId};
 
@@ -198,7 +199,7 @@ fn xinfo_stream(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
             ] {
                 field(out, name);
                 match entry {
-                    Some(entry) => reply_entry(out, &entry),
+                    Some(entry) => reply::entry(out, &entry),
                     None => out.null(),
                 }
             }
@@ -207,13 +208,7 @@ fn xinfo_stream(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
             out.map(9);
             head(out, stream);
             field(out, "entries");
-            let list = out.deferred();
-            let mut shown = 0;
-            for entry in stream.range(StreamId::MIN, StreamId::MAX).take(count) {
-                reply_entry(out, &entry);
-                shown += 1;
-            }
-            out.close(list, Aggregate::Array, shown);
+            reply::entries(out, stream.range(StreamId::MIN, StreamId::MAX), count);
             field(out, "groups").array(stream.groups.len());
             for (name, group) in stream.groups.iter() {
                 full_group(out, name, group, stream.extent(), count);
@@ -252,15 +247,15 @@ fn head(out: &mut Reply, stream: &Stream) {
     field(out, "length").int(int(extent.length));
     field(out, "radix-tree-keys").count(stream.node_count());
     field(out, "radix-tree-nodes").count(radix_nodes(stream.nodes().map(|(master, _)| master)));
-    reply_id(field(out, "last-generated-id"), extent.last_id);
-    reply_id(field(out, "max-deleted-entry-id"), extent.max_deleted_id);
+    reply::id(field(out, "last-generated-id"), extent.last_id);
+    reply::id(field(out, "max-deleted-entry-id"), extent.max_deleted_id);
     field(out, "entries-added").int(int(extent.entries_added));
-    reply_id(field(out, "recorded-first-entry-id"), extent.first_id);
+    reply::id(field(out, "recorded-first-entry-id"), extent.first_id);
 }
 
 /// `last-delivered-id`, `entries-read` and `lag` of a group.
 fn progress(out: &mut Reply, group: &stream::Group, extent: &Extent) {
-    reply_id(field(out, "last-delivered-id"), group.last_id);
+    reply::id(field(out, "last-delivered-id"), group.last_id);
     for (name, value) in [
         ("entries-read", group.entries_read.map(u64::cast_signed)),
         ("lag", group.lag(extent)),
@@ -282,7 +277,7 @@ fn full_group(out: &mut Reply, name: &[u8], group: &stream::Group, extent: &Exte
     field(out, "pending").array(pending.len().min(count));
     for (id, nack) in pending.entries().iter().take(count) {
         out.array(4);
-        reply_id(out, *id);
+        reply::id(out, *id);
         out.bulk(pending.name(nack.consumer));
         out.int(nack.delivery_time);
         out.int(nack.delivery_count.cast_signed());
@@ -304,7 +299,7 @@ fn full_consumer(out: &mut Reply, consumer: &Consumer, pending: &stream::Pending
     for id in ids.keys().take(count) {
         let nack = pending.get(*id);
         out.array(3);
-        reply_id(out, *id);
+        reply::id(out, *id);
         out.int(nack.map_or(0, |nack| nack.delivery_time));
         out.int(nack.map_or(0, |nack| nack.delivery_count.cast_signed()));
     }

@@ -4,7 +4,8 @@ use crate::command::spec::{
     Acl, ArgSpec, ArgType, Args, CmdResult, CommandSpec, Flags, Group, KeyFlags, KeySpec,
 };
 
-use super::groups::{no_group, range_end, range_start, reply_id};
+use super::groups::{no_group, range_end, range_start};
+use super::reply;
 use crate::command::args;
 use crate::command::ctx::Ctx;
 use crate::error::ReplyError;
@@ -119,8 +120,8 @@ fn summary(out: &mut Reply, group: &stream::Group) {
         out.null_array();
         return;
     };
-    reply_id(out, *first);
-    reply_id(out, *last);
+    reply::id(out, *first);
+    reply::id(out, *last);
     let busy = out.deferred();
     let mut count = 0;
     for consumer in pending.consumers().filter(|c| !c.pending().is_empty()) {
@@ -156,7 +157,7 @@ fn entries(out: &mut Reply, group: &stream::Group, wanted: &Wanted<'_>, now_ms: 
             continue;
         }
         out.array(4);
-        reply_id(out, *id);
+        reply::id(out, *id);
         out.bulk(pending.name(nack.consumer));
         out.int(idle_ms.max(0));
         out.int(nack.delivery_count.cast_signed());

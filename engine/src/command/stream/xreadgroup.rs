@@ -13,7 +13,8 @@ use crate::command::spec::{
 };
 
 use super::args as stream_args;
-use super::groups::{self, Claims, is_stream, reply_entry, reply_id};
+use super::groups::{self, Claims, is_stream};
+use super::reply;
 use crate::command::args::{self, Cursor};
 use crate::command::ctx::Ctx;
 use crate::error::{ReplyError, shown};
@@ -108,7 +109,7 @@ impl<'a> Wanted<'a> {
             let more = words.remaining().saturating_sub(1);
             let option = words.required()?;
             if more > 0 && args::is(option, "BLOCK") {
-                block = Some(deadline(words.required()?, now_ms)?);
+                block = Some(stream_args::block_deadline(words.required()?, now_ms)?);
             } else if more > 0 && args::is(option, "COUNT") {
                 count = args::int(words.required()?)?.max(0);
             } else if more > 0 && args::is(option, "STREAMS") {
@@ -147,19 +148,6 @@ impl<'a> Wanted<'a> {
             0 => usize::MAX,
             count => count,
         }
-    }
-}
-
-/// Until when BLOCK waits; `None` for ever.
-fn deadline(word: &[u8], now_ms: i64) -> Result<Option<i64>, ReplyError> {
-    let ms = args::int(word).map_err(|_| ReplyError::TIMEOUT_NOT_INTEGER)?;
-    match ms {
-        ..0 => Err(ReplyError::TIMEOUT_NEGATIVE),
-        0 => Ok(None),
-        ms => match now_ms.checked_add(ms) {
-            Some(at) => Ok(Some(at)),
-            None => Err(ReplyError::err("timeout is out of range")),
-        },
     }
 }
 
@@ -317,7 +305,7 @@ fn hand_out(
     let mut count = 0;
     for entry in stream.range(start, StreamId::MAX).take(wanted.limit()) {
         group.advance(entry.id, stream.extent());
-        reply_entry(out, &entry);
+        reply::entry(out, &entry);
         count += 1;
         if !wanted.no_ack {
             // It may be pending already, if the group was set back.
@@ -350,13 +338,13 @@ fn repeat(
     for (id, ()) in ids.iter_from(Bound::Excluded(&after)).take(wanted.limit()) {
         match stream.get(*id) {
             Some(entry) => {
-                reply_entry(out, &entry);
+                reply::entry(out, &entry);
                 group.pending.redeliver(*id, now_ms);
             }
             // Deleted from the stream, but it still has to be acknowledged.
             None => {
                 out.array(2);
-                reply_id(out, *id);
+                reply::id(out, *id);
                 out.null_array();
             }
         }
