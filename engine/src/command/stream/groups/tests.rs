@@ -386,7 +386,7 @@ fn wrong_words_are_refused() {
             "Unbalanced 'xreadgroup' list of streams: for each stream key an ID or '>' must be specified.",
         ),
         (
-            "XREADGROUP COUNT 1 NOACK STREAMS s >",
+            "XREADGROUP GROUP g STREAMS s >",
             "wrong number of arguments for 'xreadgroup' command",
         ),
         (
