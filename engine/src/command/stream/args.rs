@@ -145,7 +145,7 @@ pub(super) fn streams_get_keys(words: Args<'_>) -> Option<Vec<KeyRef>> {
         };
     };
     let count = words.len() - first;
-    if count == 0 || count % 2 != 0 {
+    if count == 0 || !count.is_multiple_of(2) {
         return None;
     }
     Some(
