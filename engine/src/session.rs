@@ -111,6 +111,9 @@ pub struct Session {
     pub no_touch: bool,
     /// Commands that would block must answer at once (inside EXEC, scripts).
     pub deny_blocking: bool,
+    /// Its commands were logged before: they come from a log or a primary, and must be done
+    /// as they were there even where a client's would be refused.
+    pub replays: bool,
     /// The key of the coming command and its place, if worked out beforehand; the next command
     /// takes it.
     pub expected: Option<Expected>,
@@ -155,6 +158,7 @@ impl Session {
             no_touch: false,
             deny_blocking: false,
             expected: None,
+            replays: false,
         }
     }
 }
