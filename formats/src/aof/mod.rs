@@ -34,7 +34,7 @@ pub use manifest::{
     BaseFormat, FileInfo, FileType, Manifest, ManifestError, ManifestErrorKind, SequenceExhausted,
     manifest_name, temporary_manifest_name,
 };
-pub use preamble::{PreambleError, has_preamble, preamble_end};
+pub use preamble::{has_preamble, preamble_end};
 pub use record::{
     ANNOTATION_MAX, AofReader, Command, Record, RecordError, RecordErrorKind, Transaction,
 };
