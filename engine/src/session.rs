@@ -110,6 +110,8 @@ pub struct Session {
     pub no_touch: bool,
     /// Commands that would block must answer at once (inside EXEC, scripts).
     pub deny_blocking: bool,
+    /// A log is being replayed: no key is past its time, since the log says when each went.
+    pub replaying: bool,
 }
 
 impl Session {
@@ -124,6 +126,7 @@ impl Session {
             watched: Vec::new(),
             no_touch: false,
             deny_blocking: false,
+            replaying: false,
         }
     }
 }
