@@ -111,9 +111,9 @@ pub struct Session {
     pub no_touch: bool,
     /// Commands that would block must answer at once (inside EXEC, scripts).
     pub deny_blocking: bool,
-    /// Its commands were logged before: they come from a log or a primary, and must be done
-    /// as they were there even where a client's would be refused.
-    pub replays: bool,
+    /// A log is being replayed: no key is past its time, since the log says when each went, and
+    /// what a client would be refused for is done as it was then.
+    pub replaying: bool,
     /// The key of the coming command and its place, if worked out beforehand; the next command
     /// takes it.
     pub expected: Option<Expected>,
@@ -157,8 +157,8 @@ impl Session {
             watched: Vec::new(),
             no_touch: false,
             deny_blocking: false,
+            replaying: false,
             expected: None,
-            replays: false,
         }
     }
 }

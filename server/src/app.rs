@@ -106,9 +106,8 @@ pub fn run(config: Config, warnings: &[String]) -> anyhow::Result<()> {
 
 /// Logs why there is no data set to serve, which ends the process.
 fn give_up(server: &Server, failure: persist::load::LoadFailure) -> anyhow::Error {
-    failure.log();
     server.clean_up();
-    tracing::warn!("Fatal error loading the DB, check server logs. Exiting.");
+    failure.log_fatal();
     failure.into()
 }
 

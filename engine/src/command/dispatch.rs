@@ -107,6 +107,9 @@ impl Engine {
     ) -> Flow {
         let mut ks = Keyspace::new(self, Held::Nothing, session.db, now_ms);
         ks.no_touch = session.no_touch;
+        if session.replaying {
+            ks.due_ms = i64::MIN;
+        }
         let expected = session.expected.take();
         self.lock(&mut ks, command, (session, expected), args);
         let mut ctx = Ctx::new(ks, session, out, host, command);

@@ -14,6 +14,7 @@ use basalt_engine::load::{LoadOptions, Loaded, RdbLoadCause, RdbLoadError};
 use basalt_formats::rdb::file::Fault;
 use tokio::sync::oneshot;
 
+use super::aof::{AofFailure, AofFiles};
 use super::libraries::{Library, LibraryError, Policy};
 use super::loading::Round;
 use super::mapped::MappedFile;
@@ -53,6 +54,9 @@ pub enum LoadFailure {
         /// Why.
         cause: LibraryError,
     },
+    /// The append-only file.
+    #[error(transparent)]
+    Aof(#[from] AofFailure),
     /// The thread that loaded is gone.
     #[error("Loading ended by an internal error")]
     Died,
@@ -60,9 +64,20 @@ pub enum LoadFailure {
 
 /// What is there to load.
 #[derive(Debug)]
-pub struct Source {
-    path: PathBuf,
-    file: MappedFile,
+pub enum Source {
+    /// A snapshot.
+    Snapshot(PathBuf, MappedFile),
+    /// The append-only file.
+    Log(AofFiles),
+}
+
+impl Source {
+    fn total_bytes(&self) -> u64 {
+        match self {
+            Source::Snapshot(_, file) => file.bytes().len() as u64,
+            Source::Log(log) => log.total_bytes(),
+        }
+    }
 }
 
 /// Finds what the configuration says is to be loaded; `None` if there is nothing.
@@ -70,12 +85,26 @@ pub struct Source {
 /// # Errors
 /// When something is there but cannot be opened: that is no reason to start empty.
 pub fn find(config: &Config) -> Result<Option<Source>, LoadFailure> {
-    snapshot_at(PathBuf::from(&config.dbfilename))
+    let snapshot = || snapshot_at(PathBuf::from(&config.dbfilename));
+    if !config.appendonly {
+        return snapshot();
+    }
+    if let Some(log) = AofFiles::find(config)? {
+        return Ok(Some(Source::Log(log)));
+    }
+    let snapshot = snapshot()?;
+    if snapshot.is_some() {
+        tracing::warn!(
+            "appendonly is on and there is no append-only file yet: loading the snapshot {} rather than starting empty",
+            config.dbfilename
+        );
+    }
+    Ok(snapshot)
 }
 
 fn snapshot_at(path: PathBuf) -> Result<Option<Source>, LoadFailure> {
     match MappedFile::open(&path) {
-        Ok(file) => Ok(Some(Source { path, file })),
+        Ok(file) => Ok(Some(Source::Snapshot(path, file))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(cause) => Err(LoadFailure::Open {
             path: std::path::absolute(&path).unwrap_or(path),
@@ -94,7 +123,7 @@ pub struct Pending {
 impl Pending {
     /// Announces the load to clients.
     pub fn announce(server: &Server, source: Source) -> Pending {
-        let round = server.loading_begins(source.file.bytes().len() as u64);
+        let round = server.loading_begins(source.total_bytes());
         Pending { source, round }
     }
 
@@ -104,10 +133,14 @@ impl Pending {
     /// [`LoadFailure`]; the data is incomplete then, and clients are still told to wait.
     pub async fn load(self, server: Arc<Server>) -> Result<(), LoadFailure> {
         let (send, mut receive) = oneshot::channel();
+        let what = match self.source {
+            Source::Snapshot(..) => "disk",
+            Source::Log(_) => "append only file",
+        };
         let round = self.round.clone();
         let loader = server.clone();
         let work = move || {
-            let result = loader.load_snapshot(&self.source, &self.round, false);
+            let result = loader.load_source(&self.source, &self.round, false);
             // Nobody waits any more when the process goes down.
             let _ = send.send(result);
         };
@@ -125,7 +158,7 @@ impl Pending {
                     server.data_is_saved();
                     server.loading_ends();
                     let seconds = round.began.elapsed().as_secs_f64();
-                    tracing::info!("DB loaded from disk: {seconds:.3} seconds");
+                    tracing::info!("DB loaded from {what}: {seconds:.3} seconds");
                     return Ok(());
                 }
                 () = tokio::time::sleep(REPORT_EVERY) => tracing::info!(
@@ -141,17 +174,24 @@ impl Pending {
 }
 
 impl Server {
-    /// Adds the keys and libraries of a snapshot to what is there.
+    /// Adds what a source holds to what is there.
     ///
     /// # Errors
     /// [`LoadFailure`]; part of the keys may be there then.
-    fn load_snapshot(
-        &self,
+    fn load_source(
+        self: &Arc<Server>,
         source: &Source,
         round: &Round,
         merge: bool,
     ) -> Result<(), LoadFailure> {
-        let loaded = self.load_rdb_bytes(&source.path, source.file.bytes(), round, merge)?;
+        let (path, file) = match source {
+            Source::Snapshot(path, file) => (path, file),
+            Source::Log(log) => {
+                self.load_aof(log, round)?;
+                return Ok(());
+            }
+        };
+        let loaded = self.load_rdb_bytes(path, file.bytes(), round, merge, false)?;
         self.note_loaded(&loaded);
         tracing::info!(
             "Done loading RDB, keys loaded: {}, keys expired: {}, empty keys skipped: {}.",
@@ -172,6 +212,7 @@ impl Server {
         bytes: &[u8],
         round: &Round,
         merge: bool,
+        keep_expired: bool,
     ) -> Result<Loaded, LoadFailure> {
         let path = || std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let skip_checksums = self.engine.settings.skip_checksums.load(Relaxed);
@@ -179,7 +220,7 @@ impl Server {
             now_ms: unix_ms(),
             checksum: self.config.load().rdbchecksum && !skip_checksums,
             threads: all_cores(),
-            keep_expired: false,
+            keep_expired,
             replace: merge,
         };
         let loaded = self
@@ -218,18 +259,25 @@ impl Server {
     ///
     /// # Errors
     /// [`LoadFailure`], which was logged. Part of the keys may be there then.
-    pub fn reload_snapshot(&self, merge: bool) -> Result<(), LoadFailure> {
+    pub fn reload_snapshot(self: &Arc<Server>, merge: bool) -> Result<(), LoadFailure> {
         let name = self.config.load().dbfilename.clone();
         let missing = || LoadFailure::Open {
             path: name.clone().into(),
             cause: io::Error::from(rustix::io::Errno::NOENT),
         };
-        let result = snapshot_at(name.clone().into())
+        let source = snapshot_at(name.clone().into())
             .and_then(|source| source.ok_or_else(missing))
-            .and_then(|source| {
-                let round = self.loading_begins(source.file.bytes().len() as u64);
-                self.load_snapshot(&source, &round, merge)
-            });
+            .inspect_err(LoadFailure::log)?;
+        self.reload(&source, merge)
+    }
+
+    /// Loads a source in this thread, which holds no shard.
+    ///
+    /// # Errors
+    /// [`LoadFailure`], which was logged. Part of the keys may be there then.
+    pub fn reload(self: &Arc<Server>, source: &Source, merge: bool) -> Result<(), LoadFailure> {
+        let round = self.loading_begins(source.total_bytes());
+        let result = self.load_source(source, &round, merge);
         self.loading_ends();
         result.inspect_err(LoadFailure::log)
     }
@@ -259,8 +307,11 @@ fn log_origin(aux: &[(Vec<u8>, Vec<u8>)]) {
 }
 
 impl LoadFailure {
-    /// Logs it as the reason why the process ends, or a reload failed.
+    /// Logs why nothing was loaded.
     pub fn log(&self) {
+        if let LoadFailure::Aof(failure) = self {
+            return failure.log();
+        }
         if let LoadFailure::Rdb { cause, .. } = self
             && let RdbLoadCause::File(error) = &cause.cause
             && let Fault::ChecksumMismatch { expected, found } = error.fault
@@ -273,6 +324,15 @@ impl LoadFailure {
         tracing::warn!("{self}");
         if let LoadFailure::Rdb { .. } | LoadFailure::Library { .. } = self {
             tracing::warn!("Terminating server after rdb file reading failure.");
+        }
+    }
+
+    /// Logs it as the reason why the process ends. The last line is that of Redis, for those
+    /// who look there.
+    pub fn log_fatal(&self) {
+        self.log();
+        if !matches!(self, LoadFailure::Aof(_)) {
+            tracing::warn!("Fatal error loading the DB, check server logs. Exiting.");
         }
     }
 }

@@ -44,9 +44,10 @@ impl MappedFile {
         // bytes seen through a shared slice. What remains is another process: if it changes the
         // file, other bytes are read, which every decoder must bear anyway as it trusts none;
         // if it makes the file shorter, touching a page behind the new end raises SIGBUS and the
-        // process ends while it loads, before anything is served. Data files are only ever
+        // process ends while it loads, before anything is served. Snapshots are only ever
         // replaced by renaming another over them, by us and by Redis, and that leaves the mapped
-        // file as it is.
+        // file as it is; the loader of the log, which cuts torn tails, reads nothing behind the
+        // cut from then on.
         let map = unsafe { Mmap::map(&file)? };
         // Only a hint.
         let _ = map.advise(Advice::Sequential);

@@ -16,6 +16,7 @@
 //! - The count of changes is reset only by a snapshot that is on the disk, to the count of its
 //!   cut.
 
+pub mod aof;
 pub mod file;
 pub mod libraries;
 pub mod lineage;
@@ -43,10 +44,13 @@ pub struct Persist {
     pub libraries: libraries::Libraries,
 }
 
-/// The server a command runs on: for a connection, or for a log that is being replayed.
+/// The server a command runs on: that of a connection, or of a log that is being replayed.
 ///
 /// # Panics
 /// When a host of another kind runs a server command.
 pub fn server_of(ctx: &mut Ctx<'_>) -> Arc<Server> {
-    Conn::of(ctx).server.clone()
+    match ctx.host.as_any().downcast_ref::<aof::Replay>() {
+        Some(replay) => replay.server.clone(),
+        None => Conn::of(ctx).server.clone(),
+    }
 }

@@ -1,4 +1,5 @@
-//! DEBUG RELOAD: saves, empties the data set, and loads what was saved.
+//! DEBUG RELOAD: saves, empties the data set, and loads what was saved. DEBUG LOADAOF: empties
+//! it and loads the append-only file.
 //!
 //! The locks are given up while the engine saves and loads, which takes them itself; other
 //! clients are told to wait. With more than one thread (`io-threads`), a command of another
@@ -9,6 +10,8 @@ use basalt_engine::command::spec::{Args, CmdResult};
 use basalt_engine::command::{Ctx, args};
 
 use crate::client::Conn;
+use crate::persist::aof::AofFiles;
+use crate::persist::load::Source;
 use crate::persist::snapshots::SaveError;
 
 pub(super) fn reload(ctx: &mut Ctx<'_>, options: Args<'_>) -> CmdResult {
@@ -48,6 +51,25 @@ pub(super) fn reload(ctx: &mut Ctx<'_>, options: Args<'_>) -> CmdResult {
         server.data_is_saved();
     }
     tracing::info!("DB reloaded by DEBUG RELOAD");
+    ctx.out.ok();
+    Ok(())
+}
+
+/// The data that is there goes only once a log was found; one that is damaged may leave less.
+pub(super) fn load_aof(ctx: &mut Ctx<'_>) -> CmdResult {
+    let server = Conn::of(ctx).server.clone();
+    let failed = || ReplyError::err("Error trying to load the AOF files, check server logs.");
+    let log = AofFiles::find(&server.config.load()).map_err(|failure| {
+        failure.log();
+        failed()
+    })?;
+    let log = log.ok_or_else(failed)?;
+    empty(ctx);
+    server.persist.libraries.clear();
+    ctx.unlocked(|_| server.reload(&Source::Log(log), false))
+        .map_err(|_| failed())?;
+    server.data_is_saved();
+    tracing::info!("Append Only File loaded by DEBUG LOADAOF");
     ctx.out.ok();
     Ok(())
 }
