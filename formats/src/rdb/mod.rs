@@ -18,16 +18,20 @@ pub mod file;
 mod kind;
 mod payload;
 mod reader;
+mod recode;
 #[cfg(test)]
 mod samples;
 mod skip;
+mod target;
 mod writer;
 
 pub use body::{Body, Nodes, Pairs, RawNode, Scored, Strings, TtlField, TtlFields};
 pub use kind::ObjectType;
 pub use payload::{FOOTER, PayloadError, open_payload, seal_payload};
 pub use reader::Reader;
+pub use recode::{RecodeError, recode};
 pub use skip::skip_value;
+pub use target::Target;
 pub use writer::{Spill, Writer};
 
 use crate::lzf::LzfError;
