@@ -360,6 +360,12 @@ fn publish(server: &Server, config: &Config) {
         .zset_max_listpack_value
         .store(config.zset_max_listpack_value, Relaxed);
     settings
+        .stream_node_max_bytes
+        .store(config.stream_node_max_bytes, Relaxed);
+    settings
+        .stream_node_max_entries
+        .store(config.stream_node_max_entries, Relaxed);
+    settings
         .proto_max_bulk_len
         .store(config.proto_max_bulk_len, Relaxed);
     settings

@@ -126,6 +126,29 @@ impl<'a> Ctx<'a> {
         deadline_ms: Option<i64>,
         on_timeout: OnTimeout,
     ) {
+        self.wait(keys, kind, false, deadline_ms, on_timeout);
+    }
+
+    /// As [`Ctx::block_on`], for a command that cannot go on without its keys: it is also run
+    /// again, to fail, when one of them is removed or comes to hold another type.
+    pub fn block_on_existing(
+        &mut self,
+        keys: &[&[u8]],
+        kind: Kind,
+        deadline_ms: Option<i64>,
+        on_timeout: OnTimeout,
+    ) {
+        self.wait(keys, kind, true, deadline_ms, on_timeout);
+    }
+
+    fn wait(
+        &mut self,
+        keys: &[&[u8]],
+        kind: Kind,
+        minds_loss: bool,
+        deadline_ms: Option<i64>,
+        on_timeout: OnTimeout,
+    ) {
         if !self.may_block() {
             return timed_out(self.out, on_timeout);
         }
@@ -133,6 +156,7 @@ impl<'a> Ctx<'a> {
         self.block = Some(BlockRequest {
             keys,
             kind,
+            minds_loss,
             deadline_ms,
             on_timeout,
         });

@@ -22,7 +22,7 @@ use super::watch::WatchKey;
 use crate::engine::Engine;
 use crate::error::ReplyError;
 use crate::structs::hash;
-use crate::value::{Hash, List, Set, Value, Zset};
+use crate::value::{Hash, List, Set, Stream, Value, Zset};
 
 /// Longest string stored with encoding `embstr`.
 pub const EMBSTR_MAX: usize = 44;
@@ -117,6 +117,9 @@ impl Look {
     };
 }
 
+/// Keys that may let blocked clients go on, with their databases.
+pub type ReadyKeys = SmallVec<[(usize, Box<[u8]>); 1]>;
+
 /// The data, as seen by one running command.
 pub struct Keyspace<'e> {
     /// The engine, for settings and sinks.
@@ -132,7 +135,7 @@ pub struct Keyspace<'e> {
     /// Reads leave the access clock alone (`CLIENT NO-TOUCH`).
     pub no_touch: bool,
     /// Keys that may let blocked clients go on, in order.
-    pub ready: SmallVec<[(usize, Box<[u8]>); 1]>,
+    pub ready: ReadyKeys,
     pub(super) clock: Clock,
     /// Keys removed because their time had come, whose DEL a running command still owes the
     /// log, in order; `None` where nobody collects and they are logged at once.
@@ -264,11 +267,10 @@ impl<'e> Keyspace<'e> {
     }
 
     pub(super) fn table_or_create(&mut self, place: Place) -> &mut SlotTable {
-        &mut self
-            .held
-            .shard_mut(place.shard())
-            .db_or_create(self.db)
-            .slots[place.slot % SLOTS_PER_SHARD]
+        let counts = self.counts(place);
+        let tables = self.held.shard_mut(place.shard()).db_or_create(self.db);
+        counts.note_tables(tables);
+        &mut tables.slots[place.slot % SLOTS_PER_SHARD]
     }
 
     /// The entry of a key as it is, expired or not; no side effects.
@@ -398,6 +400,7 @@ impl<'e> Keyspace<'e> {
         Hash Hash: hash hash_mut hash_or_create Hash::default();
         Set Set: set set_mut set_or_create Set::default();
         Zset Zset: zset zset_mut zset_or_create Zset::default();
+        Stream Stream: stream stream_mut stream_or_create Stream::default();
     }
 
     /// Says that a key was changed: fails the transactions that watch it and invalidates

@@ -154,10 +154,12 @@ impl Keyspace<'_> {
         let replaced = self
             .table_or_create(place)
             .put_hashed(place.hash, key, payload, obj);
+        let mut lost = false;
         if let Some(old) = replaced
             && let Some(obj) = old.obj
         {
             self.engine.lazy_free(obj);
+            lost = self.engine.blocked.minds_loss(self.db, key);
         }
         let counts = self.counts(place);
         counts.add_volatile(
@@ -167,7 +169,7 @@ impl Keyspace<'_> {
         if old.is_none() {
             counts.add_keys(1);
         }
-        if blocking_type && self.engine.blocked.any() {
+        if lost || blocking_type && self.engine.blocked.any() {
             self.ready.push((self.db, key.into()));
         }
         if old.is_none() {
@@ -190,6 +192,9 @@ impl Keyspace<'_> {
         let volatile = Header::decode(&payload).0.expire_ms.is_some();
         if let Some(obj) = obj {
             self.engine.lazy_free(obj);
+            if self.engine.blocked.minds_loss(self.db, key) {
+                self.ready.push((self.db, key.into()));
+            }
         }
         let counts = self.counts(place);
         counts.add_keys(-1);
@@ -257,6 +262,15 @@ impl Keyspace<'_> {
         {
             let kind = Header::decode(entry.payload).0.kind;
             Header::patch(entry.payload, kind, lru);
+        }
+    }
+
+    /// Says that a key changed in a way that may let clients blocked on it go on, where it was
+    /// not made or removed: a stream got an entry or lost a group.
+    #[inline]
+    pub fn signal_ready(&mut self, key: &[u8]) {
+        if self.engine.blocked.any() {
+            self.ready.push((self.db, key.into()));
         }
     }
 

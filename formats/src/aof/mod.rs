@@ -10,18 +10,32 @@
 //! comments to them. To us they carry checksums ([`annotation`]), so that no flipped bit passes, and a write that a crash cut
 //! short is told apart from damage. Byte tables: `docs/formats/aof.md`.
 //!
-//! Nothing here opens a file. [`Manifest`] reads and writes the manifest; [`AofReader`] finds
-//! them again.
+//! Nothing here opens a file. [`Manifest`] reads and writes the manifest; [`BatchWriter`] writes commands; [`AofReader`] finds
+//! them again; [`check`](fn@check) judges a whole file; [`Salvage`] finds what can be trusted in a damaged one. A loader checks a
+//! file first and then reads it up to [`AofReport::valid_up_to`], so that nothing of a damaged file is ever used.
 
 pub mod annotation;
+mod batch;
+mod check;
 mod manifest;
+mod preamble;
 mod record;
+mod resync;
+mod salvage;
+#[cfg(test)]
+mod tests;
 
 pub use annotation::{BatchLine, Header, Line, LineError, Lineage, Part};
+pub use batch::{BatchWriter, Chain, Closed};
+pub use check::{
+    AofReport, Cause, Check, Form, TailCause, TimestampError, Verdict, check, truncate_to_timestamp,
+};
 pub use manifest::{
     BaseFormat, FileInfo, FileType, Manifest, ManifestError, ManifestErrorKind, SequenceExhausted,
     manifest_name, temporary_manifest_name,
 };
+pub use preamble::{PreambleError, has_preamble, preamble_end};
 pub use record::{
     ANNOTATION_MAX, AofReader, Command, Record, RecordError, RecordErrorKind, Transaction,
 };
+pub use salvage::{Piece, PieceKind, Salvage};

@@ -117,7 +117,9 @@ impl RecordError {
 /// Reads the records of an input one by one.
 #[derive(Debug, Clone)]
 pub struct AofReader<'a> {
+    /// What is read: `whole`, or less of it.
     input: &'a [u8],
+    whole: &'a [u8],
     position: usize,
     args: Vec<Range<usize>>,
     commands: u64,
@@ -137,6 +139,7 @@ impl<'a> AofReader<'a> {
     pub fn at(input: &'a [u8], offset: usize) -> Self {
         Self {
             input,
+            whole: input,
             position: offset.min(input.len()),
             args: Vec::new(),
             commands: 0,
@@ -171,6 +174,16 @@ impl<'a> AofReader<'a> {
     /// Goes on at `offset`; an open transaction stays open.
     pub fn seek(&mut self, offset: usize) {
         self.position = offset.min(self.input.len());
+    }
+
+    /// How many arguments the last record had, as far as it was read.
+    pub(super) fn arguments_read(&self) -> usize {
+        self.args.len()
+    }
+
+    /// Lets the input end at `end`.
+    pub(super) fn set_limit(&mut self, end: usize) {
+        self.input = self.whole.get(..end).unwrap_or(self.whole);
     }
 
     /// The next record, or `None` at the end.

@@ -48,7 +48,7 @@ impl<'s> Writer<'s> {
 
     /// Hands the buffer over if it is full.
     #[inline]
-    fn spill_if_full(&mut self) {
+    pub(super) fn spill_if_full(&mut self) {
         if let Some((limit, spill)) = &mut self.spill
             && self.buf.len() >= *limit
         {

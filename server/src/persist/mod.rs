@@ -18,6 +18,7 @@
 
 pub mod file;
 pub mod libraries;
+pub mod lineage;
 pub mod load;
 pub mod loading;
 pub mod mapped;
