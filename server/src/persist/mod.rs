@@ -1,3 +1,4 @@
 //! Where data survives the process.
 
+pub mod aof;
 pub mod lineage;
