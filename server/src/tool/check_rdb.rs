@@ -146,9 +146,7 @@ fn examine(input: &[u8], target: Option<Target>, now_ms: i64) -> Report {
         let start = reader.offset();
         match reader.next_record() {
             Ok(Record::Aux { key, value }) if report.remarks.len() < REMARKS => {
-                report
-                    .remarks
-                    .push((key.into_owned(), value.into_owned()));
+                report.remarks.push((key.into_owned(), value.into_owned()));
             }
             Ok(Record::SelectDb(number)) => db = number,
             Ok(Record::Function(_)) => function(&mut report, db, start, target),

@@ -13,8 +13,6 @@
 //!   which it then lists.
 
 mod plain;
-#[cfg(test)]
-mod tests;
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -68,7 +66,10 @@ enum Refusal {
         key: Option<(u64, Vec<u8>)>,
         cause: String,
     },
-    #[error("offset {offset}{}: {cause}; --skip-unsupported leaves such out", of(key))]
+    #[error(
+        "offset {offset}{}: {cause}; --skip-unsupported leaves such out",
+        of(key)
+    )]
     Unsupported {
         offset: usize,
         key: Option<(u64, Vec<u8>)>,
@@ -183,12 +184,7 @@ fn give_name(temporary: &Path, output: &Path, force: bool) -> io::Result<()> {
     fs::rename(temporary, output)
 }
 
-fn fill(
-    input: &[u8],
-    args: &Args,
-    mut file: File,
-    list: &mut dyn Write,
-) -> Result<Tally, Refusal> {
+fn fill(input: &[u8], args: &Args, mut file: File, list: &mut dyn Write) -> Result<Tally, Refusal> {
     let mut conversion = Conversion {
         args,
         writer: FileWriter::new(target(args), !args.no_compress, !args.no_checksum),

@@ -29,7 +29,10 @@ fn a_good_file_is_described() {
     let (code, out) = check(&corpus("crafted-int-aux.rdb"), &[]);
     let expected = "FILE: REDIS0011, 47 bytes\n  \"ctime\" = \"123456\"\n  \"n\" = \"-3\"\n";
     assert_eq!(code, SUCCESS, "{out}");
-    assert!(out.starts_with("FILE: REDIS0011, 47 bytes\n"), "{expected}{out}");
+    assert!(
+        out.starts_with("FILE: REDIS0011, 47 bytes\n"),
+        "{expected}{out}"
+    );
     assert!(out.contains("database 0: 1 keys, 0 that expire"), "{out}");
     assert!(out.contains("checksum: good\n"), "{out}");
     assert!(out.ends_with("FILE: ok, 1 keys\n"), "{out}");
@@ -39,14 +42,20 @@ fn a_good_file_is_described() {
 fn expiry_databases_and_functions_are_counted() {
     let (code, out) = check(&corpus("r72-multidb.rdb"), &["--json"]);
     assert_eq!(code, SUCCESS, "{out}");
-    assert!(out.contains("\"ok\":true") && out.contains("{\"db\":15,"), "{out}");
+    assert!(
+        out.contains("\"ok\":true") && out.contains("{\"db\":15,"),
+        "{out}"
+    );
     let (code, out) = check(&corpus("r7.0.15-functions.rdb"), &[]);
     assert_eq!(code, SUCCESS, "{out}");
     assert!(out.contains("libraries of functions: 1\n"), "{out}");
     let (code, out) = check(&corpus("r7.0.15-functions.rdb"), &["--target", "redis-6.2"]);
     assert_eq!(code, FAILURE);
     assert!(out.contains("not for Redis 6.2: offset "), "{out}");
-    assert!(out.contains("note: Redis 6.2 reads REDIS0009 and does not read REDIS0010"), "{out}");
+    assert!(
+        out.contains("note: Redis 6.2 reads REDIS0009 and does not read REDIS0010"),
+        "{out}"
+    );
 }
 
 #[test]
@@ -58,12 +67,21 @@ fn damage_has_offset_key_and_cause() {
     assert!(last.contains("key \"x\" in database 0: "), "{out}");
     let (code, out) = check(&corpus("bad-crc-wrong.rdb"), &["--json"]);
     assert_eq!(code, FAILURE);
-    assert!(out.contains("\"ok\":false") && out.contains("checksum expected"), "{out}");
+    assert!(
+        out.contains("\"ok\":false") && out.contains("checksum expected"),
+        "{out}"
+    );
     let (code, out) = check(&corpus("bad-dup-key.rdb"), &[]);
     assert_eq!(code, FAILURE);
     assert!(out.contains("the key comes twice"), "{out}");
     let (code, out) = check(&corpus("bad-magic-lower.rdb"), &[]);
-    assert_eq!((code, out.as_str()), (FAILURE, "checksum: not reached\nFILE: damaged: offset 0: Wrong signature trying to load DB from file\n"));
+    assert_eq!(
+        (code, out.as_str()),
+        (
+            FAILURE,
+            "checksum: not reached\nFILE: damaged: offset 0: Wrong signature trying to load DB from file\n"
+        )
+    );
 }
 
 #[test]
@@ -89,7 +107,10 @@ fn modules_are_no_damage_but_do_not_load() {
 fn a_cut_file_names_the_key() {
     let (code, out) = check_bytes(b"REDIS0011\xfe\x00\xf9\x05\x00\x03key\x20abc", &[]);
     assert_eq!(code, FAILURE);
-    assert!(out.contains("damaged: offset 19, key \"key\" in database 0: "), "{out}");
+    assert!(
+        out.contains("damaged: offset 19, key \"key\" in database 0: "),
+        "{out}"
+    );
     assert!(out.contains("checksum: not reached"), "{out}");
 }
 
