@@ -59,6 +59,15 @@ fn contents(client: &mut Client, db: usize) -> BTreeMap<Vec<u8>, Vec<u8>> {
     keys.into_iter().map(dump).collect()
 }
 
+/// Stops the other thread, even when this one fails.
+struct Ending<'e>(&'e AtomicBool);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
 fn random_write(client: &mut Client, random: &mut u64) {
     *random = random
         .wrapping_mul(6_364_136_223_846_793_005)
@@ -145,8 +154,9 @@ fn writers_and_the_walk_at_the_same_time() {
                 }
                 writes
             });
+            let ending = Ending(stop);
             let file = write(&client, &snapshot, 1 + seed as usize % 2);
-            stop.store(true, Relaxed);
+            drop(ending);
             assert!(writer.join().expect("no panic") > 0);
             file
         });
