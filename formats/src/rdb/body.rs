@@ -10,7 +10,7 @@ use std::borrow::Cow;
 
 pub use ttl::{TtlField, TtlFields};
 
-use super::{ObjectType, RdbError, Reader};
+use super::{ObjectType, RdbError, Reader, StreamBody};
 use crate::packed::{Intset, Listpack, PackedError, ziplist, zipmap};
 
 /// Container numbers of a list's nodes.
@@ -53,6 +53,8 @@ pub enum Body<'r, 'a> {
     HashZipmap(Listpack),
     /// Fields, values and when they expire.
     HashTtl(TtlFields<'r, 'a>),
+    /// A stream; it may be empty.
+    Stream(StreamBody),
 }
 
 impl<'r, 'a> Body<'r, 'a> {
@@ -91,15 +93,15 @@ impl<'r, 'a> Body<'r, 'a> {
             ObjectType::SetListpack => Body::SetPacked(listpack(reader)?),
             ObjectType::ZsetListpack => Body::ZsetPacked(listpack(reader)?),
             ObjectType::HashListpack => Body::HashPacked(listpack(reader)?),
+            ObjectType::StreamListpacks
+            | ObjectType::StreamListpacks2
+            | ObjectType::StreamListpacks3 => Body::Stream(StreamBody::read(kind, reader)?),
             ObjectType::HashMetadataPreGa
             | ObjectType::HashListpackExPreGa
             | ObjectType::HashMetadata
             | ObjectType::HashListpackEx
             | ObjectType::ValkeyHash2 => Body::HashTtl(TtlFields::begin(kind, reader)?),
-            ObjectType::StreamListpacks
-            | ObjectType::StreamListpacks2
-            | ObjectType::StreamListpacks3
-            | ObjectType::Module2 => return Err(RdbError::UnknownType(kind.byte())),
+            ObjectType::Module2 => return Err(RdbError::UnknownType(kind.byte())),
         })
     }
 }
@@ -284,7 +286,7 @@ impl<'a> Iterator for Nodes<'_, 'a> {
     }
 }
 
-impl super::Writer {
+impl super::Writer<'_> {
     /// Writes a list's node of packed elements.
     pub fn packed_node(&mut self, list: &Listpack) {
         self.len(PACKED as usize);

@@ -22,6 +22,7 @@ mod recode;
 #[cfg(test)]
 mod samples;
 mod skip;
+mod stream;
 mod target;
 mod writer;
 
@@ -31,8 +32,11 @@ pub use payload::{FOOTER, PayloadError, open_payload, seal_payload};
 pub use reader::Reader;
 pub use recode::{RecodeError, recode};
 pub use skip::skip_value;
+pub use stream::{
+    StreamBody, StreamConsumer, StreamFault, StreamGroup, StreamHistory, StreamMeta, StreamPending,
+};
 pub use target::Target;
-pub use writer::Writer;
+pub use writer::{Spill, Writer};
 
 use crate::lzf::LzfError;
 use crate::packed::PackedError;
@@ -97,4 +101,7 @@ pub enum RdbError {
     /// A packed container is damaged.
     #[error("packed container: {0}")]
     Packed(#[from] PackedError),
+    /// The parts of a stream do not fit together.
+    #[error("stream: {0}")]
+    Stream(#[from] StreamFault),
 }

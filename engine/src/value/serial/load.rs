@@ -10,7 +10,9 @@ use basalt_formats::rdb::{
 use super::{Limits, shared_string};
 use crate::structs::quicklist::Node;
 use crate::value::zset::{AddFlags, AddOutcome, ZsetError};
-use crate::value::{Hash, HashLimits, List, ListLimits, Set, SetLimits, Value, Zset, ZsetLimits};
+use crate::value::{
+    Hash, HashLimits, List, ListLimits, Set, SetLimits, Stream, Value, Zset, ZsetLimits,
+};
 
 /// Why bytes are no value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -56,6 +58,7 @@ pub fn load(
         Body::ZsetPacked(packed) => zset(Zset::from_listpack(packed, &limits.zset)?),
         Body::Hash(run) => hash(load_hash(run, &limits.hash, twice)?),
         Body::HashPacked(packed) => hash(Hash::from_packed(packed, &limits.hash).ok_or(twice)?),
+        Body::Stream(saved) => Value::Stream(Arc::new(Stream::from_saved(saved))),
         Body::HashZipmap(packed) => hash(load_zipmap(&packed, &limits.hash).ok_or(twice)?),
         Body::HashTtl(run) => hash(load_lasting(run, &limits.hash, twice)?),
     })

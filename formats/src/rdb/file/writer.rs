@@ -27,7 +27,7 @@ pub struct KeyHead<'a> {
 impl KeyHead<'_> {
     /// Writes it, and the type of the value, whose body is to follow. A writer of its own may
     /// take many such records, to be passed to [`FileWriter::append`].
-    pub fn write(&self, kind: ObjectType, out: &mut Writer) {
+    pub fn write(&self, kind: ObjectType, out: &mut Writer<'_>) {
         if let Some(ms) = self.expire_ms {
             out.raw(&[opcode::EXPIRETIME_MS]);
             out.raw(&ms.to_le_bytes());
@@ -65,13 +65,13 @@ pub struct Remarks<'a> {
 /// the order: remarks, functions, then each database with its keys, is what Redis writes.
 #[derive(Debug)]
 pub struct FileWriter {
-    out: Writer,
+    out: Writer<'static>,
     target: Target,
     /// The checksum of what was drained, if one is wanted.
     sum: Option<u64>,
     drained: u64,
     /// Holds a value while its type is not known.
-    scratch: Writer,
+    scratch: Writer<'static>,
 }
 
 impl FileWriter {
@@ -95,7 +95,7 @@ impl FileWriter {
     }
 
     /// What values are written to, behind a [`KeyHead`].
-    pub fn writer(&mut self) -> &mut Writer {
+    pub fn writer(&mut self) -> &mut Writer<'static> {
         &mut self.out
     }
 

@@ -64,7 +64,7 @@ pub fn recode(
     kind: ObjectType,
     body: &[u8],
     target: Target,
-    out: &mut Writer,
+    out: &mut Writer<'_>,
 ) -> Result<ObjectType, RecodeError> {
     if target.supports(kind) {
         out.raw(body);
@@ -135,7 +135,7 @@ fn push(packed: &mut ZiplistWriter, entry: Entry<'_>) -> bool {
 }
 
 /// An intset if Redis would keep one, else a run.
-fn set(list: &Listpack, out: &mut Writer) -> ObjectType {
+fn set(list: &Listpack, out: &mut Writer<'_>) -> ObjectType {
     let len = list.len();
     if len <= MAX_INTSET {
         let mut ints = Intset::new();
@@ -227,7 +227,7 @@ fn hash_fields(
     fields: TtlFields<'_, '_>,
     times: Times,
     target: Target,
-    out: &mut Writer,
+    out: &mut Writer<'_>,
 ) -> Result<ObjectType, RecodeError> {
     let kind = match times.first_ms {
         None => ObjectType::Hash,

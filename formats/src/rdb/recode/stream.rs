@@ -11,15 +11,15 @@ const RAW_ID: u64 = 16;
 const TIME: u64 = 8;
 
 /// Copies from a body to a writer, but for what is dropped.
-struct Copier<'r, 'a> {
+struct Copier<'r, 'a, 'w> {
     body: &'a [u8],
     reader: Reader<'a>,
     /// What comes before was copied.
     copied: usize,
-    out: &'r mut Writer,
+    out: &'r mut Writer<'w>,
 }
 
-impl<'a> Copier<'_, 'a> {
+impl<'a> Copier<'_, 'a, '_> {
     /// Copies what was read since the last copy.
     fn copy(&mut self) {
         let end = self.reader.offset();
@@ -51,7 +51,7 @@ pub(super) fn recode(
     from: ObjectType,
     to: ObjectType,
     body: &[u8],
-    out: &mut Writer,
+    out: &mut Writer<'_>,
 ) -> Result<(), RdbError> {
     let mut copier = Copier {
         body,
