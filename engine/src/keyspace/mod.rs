@@ -2,6 +2,7 @@
 //! shards that are locked. See `docs/adr/0001-keyspace.md`.
 
 pub mod access;
+mod ahead;
 pub mod blocked;
 pub mod expire;
 pub mod header;
@@ -16,4 +17,4 @@ mod write;
 
 pub use header::{Header, Kind};
 pub use notify::{EventSink, NotifyClass};
-pub use view::{EMBSTR_MAX, Found, Keyspace, Look, Place, StringEncoding, Ttl};
+pub use view::{EMBSTR_MAX, Found, Keyspace, Look, Place, ReadyKeys, StringEncoding, Ttl};

@@ -18,14 +18,24 @@ pub mod file;
 mod kind;
 mod payload;
 mod reader;
+mod recode;
+#[cfg(test)]
+mod samples;
 mod skip;
+mod stream;
+mod target;
 mod writer;
 
-pub use body::{Body, Nodes, Pairs, RawNode, Scored, Strings};
+pub use body::{Body, Nodes, Pairs, RawNode, Scored, Strings, TtlField, TtlFields};
 pub use kind::ObjectType;
 pub use payload::{FOOTER, PayloadError, open_payload, seal_payload};
 pub use reader::Reader;
+pub use recode::{RecodeError, recode};
 pub use skip::skip_value;
+pub use stream::{
+    StreamBody, StreamConsumer, StreamFault, StreamGroup, StreamHistory, StreamMeta, StreamPending,
+};
+pub use target::Target;
 pub use writer::{Spill, Writer};
 
 use crate::lzf::LzfError;
@@ -76,6 +86,12 @@ pub enum RdbError {
         /// Where it is.
         offset: usize,
     },
+    /// A hash's fields, values and expiry times do not come in threes, or a time is none.
+    #[error("bad expiry time of a hash field at offset {offset}")]
+    BadFieldExpiry {
+        /// Where it is, or where the packed hash ends.
+        offset: usize,
+    },
     /// A collection without elements.
     #[error("collection without elements")]
     Empty,
@@ -85,4 +101,7 @@ pub enum RdbError {
     /// A packed container is damaged.
     #[error("packed container: {0}")]
     Packed(#[from] PackedError),
+    /// The parts of a stream do not fit together.
+    #[error("stream: {0}")]
+    Stream(#[from] StreamFault),
 }

@@ -149,16 +149,17 @@ impl Work<'_> {
 
     /// One file. Returns what is known of it after a repair.
     fn file(&mut self, file: &NamedFile, last: bool) -> Result<AofReport, Stop> {
-        let bytes = file.read().map_err(Stop::Refused)?;
+        let mapped = file.open().map_err(Stop::Refused)?;
+        let bytes = mapped.bytes();
         if file.is_base() {
-            let format = if basalt_formats::aof::has_preamble(&bytes) {
+            let format = if basalt_formats::aof::has_preamble(bytes) {
                 "RDB"
             } else {
                 "RESP"
             };
             writeln!(self.out, "Start to check BASE AOF ({format} format).")?;
         }
-        let report = check(&bytes);
+        let report = check(bytes);
         self.findings.file(file, &report);
         let name = file.display();
         let label = file.label();
@@ -168,7 +169,7 @@ impl Work<'_> {
         }
         match report.preamble_end {
             Some(_) => writeln!(self.out, "RDB preamble is OK, proceeding with AOF tail...")?,
-            None if basalt_formats::aof::has_preamble(&bytes) => {
+            None if basalt_formats::aof::has_preamble(bytes) => {
                 print::verdict(self.out, &report)?;
                 return Err(Stop::Refused(
                     "RDB preamble of AOF file is not sane, aborting.".into(),
@@ -177,13 +178,13 @@ impl Work<'_> {
             None => {}
         }
         if let Some(seconds) = self.options.truncate_to_timestamp {
-            return self.truncate(file, &bytes, report, seconds, last);
+            return self.truncate(file, bytes, report, seconds, last);
         }
         print::verdict(self.out, &report)?;
-        print::analyzed(self.out, &name, &bytes, &report)?;
+        print::analyzed(self.out, &name, bytes, &report)?;
         print::proven(self.out, &report)?;
         if report.verdict != Verdict::Valid {
-            return self.repair(file, &bytes, &report, last);
+            return self.repair(file, bytes, &report, last);
         }
         writeln!(self.out, "{label} {name} is valid")?;
         Ok(report)

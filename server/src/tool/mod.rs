@@ -6,6 +6,9 @@
 
 mod check_aof;
 mod check_config;
+mod check_rdb;
+mod convert;
+mod rdb;
 mod spool;
 
 use std::ffi::OsString;
@@ -51,6 +54,16 @@ enum Command {
     /// Takes a single file, a manifest, or the folder of one. Only the last file of a manifest is ever cut, and what is cut
     /// off is kept beside it. Nothing is changed without --fix or --truncate-to-timestamp. No server may be using the files.
     CheckAof(check_aof::Options),
+    /// Reads a whole RDB file and names the first damage
+    ///
+    /// Every record and value is decoded as a load would, and the checksum compared. Prints what the file holds. The
+    /// tool does the same under the name redis-check-rdb.
+    CheckRdb(check_rdb::Args),
+    /// Writes an RDB file for another server
+    ///
+    /// Values come out in layouts that the target reads. Nothing is written if there is a key that the target cannot
+    /// keep, unless such keys are to be left out.
+    Convert(convert::Args),
     /// Looks into spool files of the backup
     #[command(subcommand)]
     Spool(SpoolCommand),
@@ -88,6 +101,8 @@ pub fn run(
     let written = match &cli.command {
         Command::CheckConfig { file } => check_config::run(file, out),
         Command::CheckAof(options) => check_aof::run(options, &mut io::stdin().lock(), out, err),
+        Command::CheckRdb(args) => check_rdb::run(args, out, err),
+        Command::Convert(args) => convert::run(args, out, err),
         Command::Spool(SpoolCommand::Verify { file }) => spool::verify(file, out, err),
         Command::Version => version(out),
     };
@@ -158,7 +173,14 @@ mod tests {
     fn help_goes_to_standard_output() {
         let (code, out, err) = capture_words(&["--help"]);
         assert_eq!((code, err.as_str()), (SUCCESS, ""));
-        for command in ["check-config", "check-aof", "spool", "version"] {
+        for command in [
+            "check-config",
+            "check-aof",
+            "check-rdb",
+            "convert",
+            "spool",
+            "version",
+        ] {
             assert!(out.contains(command), "{out}");
         }
         let (code, out, _) = capture_words(&["spool", "verify", "--help"]);

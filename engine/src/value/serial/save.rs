@@ -28,6 +28,7 @@ pub fn kind_of(content: Content<'_>) -> ObjectType {
             Zset::Packed(_) => ObjectType::ZsetListpack,
             Zset::Tree(_) => ObjectType::Zset2,
         },
+        Value::Stream(_) => ObjectType::StreamListpacks3,
     }
 }
 
@@ -43,6 +44,7 @@ pub fn write_body(writer: &mut Writer<'_>, content: Content<'_>) {
         Value::Set(set) => write_set(writer, set),
         Value::Hash(hash) => write_hash(writer, hash),
         Value::Zset(zset) => write_zset(writer, zset),
+        Value::Stream(stream) => stream.save(ObjectType::StreamListpacks3, writer),
     }
 }
 

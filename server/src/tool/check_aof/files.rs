@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use basalt_formats::aof::{FileInfo, FileType, Manifest};
 
+use crate::persist::mapped::MappedFile;
+
 /// Where the manifest is unless `appenddirname` says otherwise, and the file of versions before 7.
 const FOLDER: &str = "appendonlydir";
 const OLD_FILE: &str = "appendonly.aof";
@@ -56,19 +58,15 @@ impl NamedFile {
         }
     }
 
-    pub fn read(&self) -> Result<Vec<u8>, String> {
-        read(&self.path)
+    pub fn open(&self) -> Result<MappedFile, String> {
+        open(&self.path)
     }
 }
 
-/// Reads a regular file: anything else has no end to judge.
-fn read(path: &Path) -> Result<Vec<u8>, String> {
-    let content = match fs::metadata(path) {
-        Ok(facts) if facts.is_file() => fs::read(path),
-        Ok(_) => Err(io::Error::other("not a regular file")),
-        Err(error) => Err(error),
-    };
-    content.map_err(|error| format!("Cannot open file {}: {error}, aborting...", path.display()))
+/// Maps a regular file: anything else has no end to judge.
+fn open(path: &Path) -> Result<MappedFile, String> {
+    MappedFile::open(path)
+        .map_err(|error| format!("Cannot open file {}: {error}, aborting...", path.display()))
 }
 
 impl Log {
@@ -78,7 +76,7 @@ impl Log {
             return Self::in_folder(path);
         }
         let named = path.as_os_str().as_bytes().ends_with(SUFFIX.as_bytes());
-        if named || looks_like_manifest(&read(path)?) {
+        if named || looks_like_manifest(open(path)?.bytes()) {
             return Self::of_manifest(path);
         }
         Ok(Self {
@@ -115,8 +113,8 @@ impl Log {
     }
 
     fn of_manifest(path: &Path) -> Result<Self, String> {
-        let manifest =
-            Manifest::parse(&read(path)?).map_err(|error| error.report().trim_end().to_owned())?;
+        let manifest = Manifest::parse(open(path)?.bytes())
+            .map_err(|error| error.report().trim_end().to_owned())?;
         let folder = path.parent().unwrap_or(Path::new(""));
         let files = manifest
             .files()

@@ -99,8 +99,8 @@ fn copy(
 ) -> Result<(), Stop> {
     let fail =
         |error: io::Error| Stop::Refused(format!("Cannot write {}: {error}", target.display()));
-    let bytes = match file.read() {
-        Ok(bytes) => bytes,
+    let mapped = match file.open() {
+        Ok(mapped) => mapped,
         Err(reason) => {
             // What is there of the others is still worth having.
             writeln!(out, "{reason}")?;
@@ -109,14 +109,15 @@ fn copy(
             return Ok(());
         }
     };
-    let report = check(&bytes);
+    let bytes = mapped.bytes();
+    let report = check(bytes);
     findings.file(file, &report);
     print::verdict(out, &report)?;
     let mut salvaged = Vec::new();
     let mut db = 0;
     let mut kept = 0;
     let mut preamble = false;
-    let mut pieces = Salvage::new(&bytes);
+    let mut pieces = Salvage::new(bytes);
     for piece in &mut pieces {
         preamble |= piece.kind == PieceKind::Preamble;
         if piece.db != db {
@@ -137,7 +138,7 @@ fn copy(
         }
     }
     total.lost_bytes += (bytes.len() - kept - pieces.line_bytes()) as u64;
-    total.lost_preamble |= basalt_formats::aof::has_preamble(&bytes) && !preamble;
+    total.lost_preamble |= basalt_formats::aof::has_preamble(bytes) && !preamble;
     write_new(target, &salvaged).map_err(fail)?;
     Ok(())
 }
