@@ -28,8 +28,7 @@ fn an_entry_goes_to_who_waits() {
     let (_server, mut reader, mut other) = waiting();
     other.ask("XADD s 1-0 f v", "$3\r\n1-0\r\n");
     reader.expect("*1\r\n*2\r\n$1\r\ns\r\n*1\r\n*2\r\n$3\r\n1-0\r\n*2\r\n$1\r\nf\r\n$1\r\nv\r\n");
-    reader.send("HELLO 3\r\n");
-    reader.skip(1);
+    reader.call("HELLO 3");
     reader.send(READ);
     eventually("it waits", || flags(&mut other, 1) == "b");
     other.ask("XADD s 2-0 f v", "$3\r\n2-0\r\n");
