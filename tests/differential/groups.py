@@ -355,7 +355,7 @@ BLOCK = """
 4 BZPOPMIN <z> <z> 0
 3 BZPOPMAX <z> <z> 0
 4 BZMPOP 0 2 <z> <z> (MIN|MAX) (COUNT <n>|~)
-8 XREAD (COUNT <n>|~) BLOCK 0 STREAMS <x> <x> $ ($|<xid>)
+8 XREAD (COUNT <n>|~) BLOCK 0 STREAMS <x> <x> $ ($|$|0|7)
 8 XREADGROUP GROUP (ga|gb) (c1|c2) (COUNT <n>|~) BLOCK 0 (NOACK|~) STREAMS <g> (>|>|>|0)
 4 XREADGROUP GROUP ga c1 BLOCK 0 STREAMS <g> <g> > >
 """
