@@ -312,6 +312,9 @@ class Source:
         return self.rng.choice((b"-", b"+", b"$", b">", b"", b"abc", b"1-", b"-1", b"1-2-3", b"18446744073709551615-18446744073709551615",
                                 b"18446744073709551615", b"18446744073709551616", b"1-*", b"*", b"01-1"))
 
+    def draw_new(self):
+        return b">"
+
     def draw_gfrom(self):
         return b"-" if self.rng.random() < 0.5 else self.rng.choice((b"", b"", b"(")) + self.draw_gid()
 

@@ -246,13 +246,13 @@ STREAM_GROUPS = """
 4 XGROUP CREATECONSUMER <g> <grp> <cons>
 3 XGROUP DELCONSUMER <g> <grp> <cons>
 1 XGROUP (FOO|FOO <g> <grp>|CREATE|SETID <g>|HELP|DESTROY <g>|CREATE <g> <grp> 0 FOO|SETID <g> <grp> 0 MKSTREAM|CREATE <g> <grp> 0 MKSTREAM MKSTREAM MKSTREAM MKSTREAM)
-20 XREADGROUP GROUP <grp> <cons> (COUNT <n>|~) (NOACK|~|~|~) STREAMS <g> (>|>|>|>|0|<gid>)
-6 XREADGROUP GROUP <grp> <cons> (COUNT <n>|~) STREAMS <g> <g> (>|0) (>|<gid>)
-2 XREADGROUP GROUP <grp> <cons> BLOCK (1|1|-1|abc|1.5|9223372036854775807x) (NOACK|~) STREAMS <g> (>|0)
-1 XREADGROUP (GROUP <grp>|COUNT 1|NOACK|GROUP <grp> <cons> FOO) (BLOCK|~) STREAMS <g> (>|~)
+34 XREADGROUP GROUP <grp> <cons> (COUNT <n>|~) (NOACK|~|~|~) STREAMS <g> (<new>|<new>|<new>|<new>|0|<gid>)
+6 XREADGROUP GROUP <grp> <cons> (COUNT <n>|~) STREAMS <g> <g> (<new>|0) (<new>|<gid>)
+2 XREADGROUP GROUP <grp> <cons> BLOCK (1|1|-1|abc|1.5|9223372036854775807x) (NOACK|~) STREAMS <g> (<new>|0)
+1 XREADGROUP (GROUP <grp>|COUNT 1|NOACK|GROUP <grp> <cons> FOO) (BLOCK|~) STREAMS <g> (<new>|~)
 12 XACK <g> <grp> <gid>+
-12 XCLAIM <g> <grp> <cons> (0|0|0|50000|-1|abc) <gid>+ (IDLE (0|100000|200000|-5|abc)|TIME (1|-1|4102444800000|abc)|~|~) (RETRYCOUNT <n>|~) (FORCE|~) (JUSTID|~) (LASTID <gid>|~|~|~) (FOO|~|~|~|~|~|~)
-12 XAUTOCLAIM <g> <grp> <cons> (0|0|50000|-1|abc) <gfrom> (COUNT <n>|~) (JUSTID|~) (FOO|~|~|~|~|~|~)
+16 XCLAIM <g> <grp> <cons> (0|0|0|0|0|50000|-1|abc) <gid>+ (IDLE (0|100000|200000|-5|abc)|TIME (1|-1|4102444800000|abc)|~|~) (RETRYCOUNT <n>|~) (FORCE|~) (JUSTID|~) (LASTID <gid>|~|~|~) (FOO|~|~|~|~|~|~)
+14 XAUTOCLAIM <g> <grp> <cons> (0|0|0|0|50000|-1|abc) <gfrom> (COUNT <n>|~) (JUSTID|~) (FOO|~|~|~|~|~|~)
 6 XPENDING <g> <grp>
 10 XPENDING <g> <grp> (IDLE (0|50000|-1|abc)|~) <gfrom> <gto> <n> (<cons>|~)
 1 XPENDING <g> <grp> (IDLE|<gfrom>) (<gfrom>|~) (<n>|~)
@@ -356,8 +356,8 @@ BLOCK = """
 3 BZPOPMAX <z> <z> 0
 4 BZMPOP 0 2 <z> <z> (MIN|MAX) (COUNT <n>|~)
 8 XREAD (COUNT <n>|~) BLOCK 0 STREAMS <x> <x> $ ($|$|0|7)
-8 XREADGROUP GROUP (ga|gb) (c1|c2) (COUNT <n>|~) BLOCK 0 (NOACK|~) STREAMS <g> (>|>|>|0)
-4 XREADGROUP GROUP ga c1 BLOCK 0 STREAMS <g> <g> > >
+8 XREADGROUP GROUP (ga|gb) (c1|c2) (COUNT <n>|~) BLOCK 0 (NOACK|~) STREAMS <g> (<new>|<new>|<new>|0)
+4 XREADGROUP GROUP ga c1 BLOCK 0 STREAMS <g> <g> <new> <new>
 """
 
 UNBLOCK = """
@@ -413,6 +413,8 @@ PLAIN = {
     "stream_groups": compile_all(STREAM_GROUPS),
     "connection": compile_all(CONNECTION),
 }
+# What transactions, notifications and `mixed` draw from.
+DATA = [name for name in PLAIN if name != "connection"]
 OTHER = {name: compile_all(text) for name, text in
          (("publish", PUBLISH), ("subscribe", SUBSCRIBE), ("block", BLOCK), ("unblock", UNBLOCK))}
 
@@ -453,7 +455,7 @@ def draw(source, pair):
 def plain_epoch(source, group, count):
     """Items of one epoch on connection 0."""
     rng = source.rng
-    names = list(PLAIN)[:7]
+    names = DATA
     out = []
     for _ in range(count):
         pair = PLAIN[rng.choice(names) if group == "mixed" else group]
@@ -484,7 +486,7 @@ def fit_for_multi(command):
 def transactions_epoch(source, count):
     """MULTI, EXEC, DISCARD and WATCH on two connections."""
     rng = source.rng
-    names = list(PLAIN)[:7]
+    names = DATA
 
     def command():
         while True:
@@ -534,7 +536,7 @@ def pubsub_epoch(source, count):
 def notify_epoch(source, count):
     """All classes of keyspace notifications as one stream, beside data commands."""
     rng = source.rng
-    names = list(PLAIN)[:7]
+    names = DATA
     out = [[b"CONFIG", b"SET", b"notify-keyspace-events", rng.choice((b"KEA", b"KEAmn", b"KEAn", b"Kg$lshzxetd", b"Elz", b"KExg"))],
            [b"@sub", b"1", b"PSUBSCRIBE", b"__key*__:*"], [b"@drain", b"1"]]
     while len(out) < count:

@@ -4,6 +4,7 @@
 
 mod auth;
 mod client;
+mod groups;
 mod harness;
 mod limits;
 mod listen;
