@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering::R
 
 use crate::command::Registry;
 use crate::keyspace::blocked::Blocked;
+use crate::keyspace::held::Held;
 use crate::keyspace::notify::{EventSink, NoEvents};
 use crate::keyspace::shard::{SHARDS, SLOTS_PER_SHARD, ShardCell, ShardStats, SlotTable};
 use crate::lazy::LazyFree;
@@ -183,6 +184,17 @@ impl Host for NoHost {
     }
 }
 
+/// Every shard of an engine, locked.
+pub struct Frozen<'e> {
+    _held: Held<'e>,
+}
+
+impl std::fmt::Debug for Frozen<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Frozen").finish_non_exhaustive()
+    }
+}
+
 /// A data engine: any number of threads may run commands on it at the same time.
 pub struct Engine {
     pub(crate) shards: Box<[ShardCell]>,
@@ -287,6 +299,14 @@ impl Engine {
             .filter_map(|cell| cell.counts.get(db))
             .filter(|counts| counts.keys() > 0);
         used.count() * SLOTS_PER_SHARD * size_of::<SlotTable>()
+    }
+
+    /// Locks every shard: nothing is read or changed until the guard is dropped. The caller
+    /// holds no shard.
+    pub fn freeze(&self) -> Frozen<'_> {
+        Frozen {
+            _held: Held::all(&self.shards),
+        }
     }
 
     /// Frees a value, in the background if it is big.

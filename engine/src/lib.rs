@@ -21,7 +21,7 @@ pub(crate) mod testing;
 pub mod value;
 
 pub use command::dispatch::{Flow, fail_transaction};
-pub use engine::{Engine, Host, NoHost, Settings};
+pub use engine::{Engine, Frozen, Host, NoHost, Settings};
 pub use error::{ReplyError, shown};
 pub use reply::{Aggregate, Deferred, Reply};
-pub use session::{OwnedArgs, Queued, Session, Transaction, WatchFlag, WatchedKey};
+pub use session::{Expected, OwnedArgs, Queued, Session, Transaction, WatchFlag, WatchedKey};

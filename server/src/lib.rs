@@ -12,6 +12,7 @@ pub mod logging;
 pub mod memory;
 pub mod monitor;
 pub mod net;
+pub mod persist;
 pub mod pubsub;
 pub mod server;
 pub mod shutdown;

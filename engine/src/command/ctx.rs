@@ -4,6 +4,7 @@ use super::registry::Command;
 use super::spec::Args;
 use crate::engine::{Engine, Host};
 use crate::keyspace::blocked::{BlockRequest, OnTimeout};
+use crate::keyspace::held::Held;
 use crate::keyspace::{Keyspace, Kind};
 use crate::reply::Reply;
 use crate::session::{OwnedArgs, Session};
@@ -65,6 +66,22 @@ impl<'a> Ctx<'a> {
     /// The engine.
     pub fn engine(&self) -> &'a Engine {
         self.ks.engine
+    }
+
+    /// Lets go of the locks of a command that holds all of them, does `work`, and takes them
+    /// again: for work on the whole engine that takes the locks itself. Whoever waits for a
+    /// lock may come in between.
+    pub fn unlocked<T>(&mut self, work: impl FnOnce(&Engine) -> T) -> T {
+        let engine = self.ks.engine;
+        self.ks.forget_place();
+        let held = std::mem::replace(&mut self.ks.held, Held::Nothing);
+        let all = held.is_all();
+        drop(held);
+        let result = work(engine);
+        if all {
+            self.ks.held = Held::all(&engine.shards);
+        }
+        result
     }
 
     /// Full name of the running command, e.g. `config|get`, for error texts.

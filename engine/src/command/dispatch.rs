@@ -14,7 +14,7 @@ use crate::keyspace::blocked::Waiter;
 use crate::keyspace::held::Held;
 use crate::keyspace::{Keyspace, Look, Place, ReadyKeys};
 use crate::reply::Reply;
-use crate::session::{OwnedArgs, Queued, Session};
+use crate::session::{Expected, OwnedArgs, Queued, Session};
 
 /// How a command ended.
 pub enum Flow {
@@ -107,7 +107,11 @@ impl Engine {
     ) -> Flow {
         let mut ks = Keyspace::new(self, Held::Nothing, session.db, now_ms);
         ks.no_touch = session.no_touch;
-        self.lock(&mut ks, command, session, args);
+        if session.replaying {
+            ks.due_ms = i64::MIN;
+        }
+        let expected = session.expected.take();
+        self.lock(&mut ks, command, (session, expected), args);
         let mut ctx = Ctx::new(ks, session, out, host, command);
         let result = ctx.run(command, args);
         let block = ctx.block.take();
@@ -168,14 +172,16 @@ impl Engine {
         &'e self,
         ks: &mut Keyspace<'e>,
         command: &'static Command,
-        session: &Session,
+        (session, expected): (&Session, Option<Expected>),
         args: Args<'_>,
     ) {
         let shards = &self.shards;
         if command.single_key
             && let Some(key) = args.get(1)
         {
-            let place = Place::of(key);
+            let place = expected
+                .and_then(|expected| expected.place_of(key))
+                .unwrap_or_else(|| Place::of(key));
             ks.held = Held::one(shards, place.shard());
             ks.remember_place(key, place);
         } else {

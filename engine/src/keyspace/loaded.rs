@@ -52,7 +52,9 @@ impl Engine {
         let head = header.encode(&mut buf);
         let cell = &self.shards[place.shard()];
         let mut shard = cell.lock.lock();
-        let table = &mut shard.db_or_create(db).slots[place.slot % SLOTS_PER_SHARD];
+        let tables = shard.db_or_create(db);
+        cell.counts[db].note_tables(tables);
+        let table = &mut tables.slots[place.slot % SLOTS_PER_SHARD];
         let had_expiry = replace
             && table
                 .get_hashed(place.hash, key)

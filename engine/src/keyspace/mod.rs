@@ -2,6 +2,7 @@
 //! shards that are locked. See `docs/adr/0001-keyspace.md`.
 
 pub mod access;
+mod ahead;
 pub mod blocked;
 pub mod expire;
 pub mod header;

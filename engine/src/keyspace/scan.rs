@@ -156,7 +156,7 @@ impl Keyspace<'_> {
         if !leaves && comes.is_none() {
             return;
         }
-        let comes_stale = comes.is_some_and(|found| found.header.is_expired(self.now_ms));
+        let comes_stale = comes.is_some_and(|found| found.header.is_expired(self.due_ms));
         for watcher in watchers {
             let was_there = leaves && !watcher.stale;
             if was_there || (comes.is_some() && !comes_stale) {

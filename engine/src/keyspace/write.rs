@@ -36,7 +36,7 @@ impl Keyspace<'_> {
         let mut old = self
             .find(place, key)
             .map(|found| (found.header, found.bytes.len(), found.value.is_some()));
-        if old.is_some_and(|(header, ..)| header.is_expired(self.now_ms)) {
+        if old.is_some_and(|(header, ..)| header.is_expired(self.due_ms)) {
             self.expire_now(place, key);
             old = None;
         }
@@ -127,7 +127,7 @@ impl Keyspace<'_> {
             return self.set_string(key, &raw.clone(), StringEncoding::Length, ttl);
         }
         let mut old = self.find(place, key).map(|found| found.header);
-        if old.is_some_and(|header| header.is_expired(self.now_ms)) {
+        if old.is_some_and(|header| header.is_expired(self.due_ms)) {
             self.expire_now(place, key);
             old = None;
         }
@@ -295,7 +295,7 @@ impl Keyspace<'_> {
     pub fn expire_if_due(&mut self, key: &[u8]) -> bool {
         let place = self.place(key);
         match self.find(place, key) {
-            Some(found) if found.header.is_expired(self.now_ms) => {
+            Some(found) if found.header.is_expired(self.due_ms) => {
                 if !self.keeps_expired() {
                     self.expire_now(place, key);
                 }

@@ -3,5 +3,6 @@
 pub mod hash;
 pub mod ordered;
 pub mod paged;
+pub mod prefetch;
 pub mod quicklist;
 pub mod rank;

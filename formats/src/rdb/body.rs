@@ -4,14 +4,25 @@
 //! element by element, so that a value is built straight into its final shape. A run ends
 //! after its last element or its first error.
 
+mod ttl;
+
 use std::borrow::Cow;
 
+pub use ttl::{TtlField, TtlFields};
+
 use super::{ObjectType, RdbError, Reader, StreamBody};
-use crate::packed::{Intset, Listpack, ziplist, zipmap};
+use crate::packed::{Intset, Listpack, PackedError, ziplist, zipmap};
 
 /// Container numbers of a list's nodes.
 const PLAIN: u64 = 1;
 const PACKED: u64 = 2;
+
+/// Why zipmaps, intsets and list nodes without content are refused. Redis takes other empty
+/// collections for what an old fault of its own left behind, and passes over them.
+const WITHOUT_ELEMENTS: PackedError = PackedError::TooShort {
+    found: 0,
+    needed: 1,
+};
 
 /// The content of a value.
 #[derive(Debug)]
@@ -40,6 +51,8 @@ pub enum Body<'r, 'a> {
     HashPacked(Listpack),
     /// Fields and values in turn, from a zipmap: it was filled under other limits.
     HashZipmap(Listpack),
+    /// Fields, values and when they expire.
+    HashTtl(TtlFields<'r, 'a>),
     /// A stream; it may be empty.
     Stream(StreamBody),
 }
@@ -48,7 +61,8 @@ impl<'r, 'a> Body<'r, 'a> {
     /// Takes a body off the reader, or begins to.
     ///
     /// # Errors
-    /// Any [`RdbError`]; [`RdbError::Empty`] for a collection without elements.
+    /// Any [`RdbError`]; [`RdbError::Empty`] for a collection without elements that Redis passes
+    /// over when it loads a file.
     pub fn read(kind: ObjectType, reader: &'r mut Reader<'a>) -> Result<Self, RdbError> {
         Ok(match kind {
             ObjectType::String => Body::String(reader.string()?),
@@ -64,12 +78,15 @@ impl<'r, 'a> Body<'r, 'a> {
             ObjectType::HashZiplist => Body::HashPacked(from_ziplist(reader)?),
             ObjectType::HashZipmap => {
                 let list = zipmap::to_listpack(&reader.string()?)?;
-                Body::HashZipmap(not_empty(list)?)
+                if list.is_empty() {
+                    return Err(WITHOUT_ELEMENTS.into());
+                }
+                Body::HashZipmap(list)
             }
             ObjectType::SetIntset => {
                 let ints = Intset::from_bytes(reader.string()?.into_owned())?;
                 if ints.is_empty() {
-                    return Err(RdbError::Empty);
+                    return Err(WITHOUT_ELEMENTS.into());
                 }
                 Body::SetInts(ints)
             }
@@ -79,12 +96,12 @@ impl<'r, 'a> Body<'r, 'a> {
             ObjectType::StreamListpacks
             | ObjectType::StreamListpacks2
             | ObjectType::StreamListpacks3 => Body::Stream(StreamBody::read(kind, reader)?),
-            ObjectType::Module2
-            | ObjectType::HashMetadataPreGa
+            ObjectType::HashMetadataPreGa
             | ObjectType::HashListpackExPreGa
             | ObjectType::HashMetadata
             | ObjectType::HashListpackEx
-            | ObjectType::ValkeyHash2 => return Err(RdbError::UnknownType(kind.byte())),
+            | ObjectType::ValkeyHash2 => Body::HashTtl(TtlFields::begin(kind, reader)?),
+            ObjectType::Module2 => return Err(RdbError::UnknownType(kind.byte())),
         })
     }
 }
@@ -251,7 +268,7 @@ impl<'r, 'a> Nodes<'r, 'a> {
         }
         let content = reader.string()?;
         if content.is_empty() {
-            return Err(RdbError::Empty);
+            return Err(WITHOUT_ELEMENTS.into());
         }
         Ok(match container {
             PLAIN => RawNode::Plain(content),

@@ -18,18 +18,24 @@ pub mod file;
 mod kind;
 mod payload;
 mod reader;
+mod recode;
+#[cfg(test)]
+mod samples;
 mod skip;
 mod stream;
+mod target;
 mod writer;
 
-pub use body::{Body, Nodes, Pairs, RawNode, Scored, Strings};
+pub use body::{Body, Nodes, Pairs, RawNode, Scored, Strings, TtlField, TtlFields};
 pub use kind::ObjectType;
 pub use payload::{FOOTER, PayloadError, open_payload, seal_payload};
 pub use reader::Reader;
+pub use recode::{RecodeError, recode};
 pub use skip::skip_value;
 pub use stream::{
     StreamBody, StreamConsumer, StreamFault, StreamGroup, StreamHistory, StreamMeta, StreamPending,
 };
+pub use target::Target;
 pub use writer::{Spill, Writer};
 
 use crate::lzf::LzfError;
@@ -78,6 +84,12 @@ pub enum RdbError {
     #[error("score at offset {offset} is not a number")]
     BadScore {
         /// Where it is.
+        offset: usize,
+    },
+    /// A hash's fields, values and expiry times do not come in threes, or a time is none.
+    #[error("bad expiry time of a hash field at offset {offset}")]
+    BadFieldExpiry {
+        /// Where it is, or where the packed hash ends.
         offset: usize,
     },
     /// A collection without elements.

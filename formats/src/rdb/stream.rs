@@ -390,10 +390,6 @@ impl Writer<'_> {
         self.number(id.ms);
         self.number(id.seq);
     }
-
-    fn number(&mut self, number: u64) {
-        self.len(usize::try_from(number).unwrap_or(usize::MAX));
-    }
 }
 
 #[cfg(test)]

@@ -101,19 +101,24 @@ impl<'s> Writer<'s> {
 
     /// Writes a length or number of elements.
     pub fn len(&mut self, len: usize) {
-        match len {
-            0..0x40 => self.buf.push(len as u8),
+        self.number(len as u64);
+    }
+
+    /// Writes a number that is not negative, as lengths are written.
+    pub fn number(&mut self, number: u64) {
+        match number {
+            0..0x40 => self.buf.push(number as u8),
             0x40..0x4000 => self
                 .buf
-                .extend_from_slice(&(0x4000 | len as u16).to_be_bytes()),
-            _ => match u32::try_from(len) {
-                Ok(len) => {
+                .extend_from_slice(&(0x4000 | number as u16).to_be_bytes()),
+            _ => match u32::try_from(number) {
+                Ok(number) => {
                     self.buf.push(0x80);
-                    self.buf.extend_from_slice(&len.to_be_bytes());
+                    self.buf.extend_from_slice(&number.to_be_bytes());
                 }
                 Err(_) => {
                     self.buf.push(0x81);
-                    self.buf.extend_from_slice(&(len as u64).to_be_bytes());
+                    self.buf.extend_from_slice(&number.to_be_bytes());
                 }
             },
         }

@@ -113,7 +113,7 @@ fn settle_limit(
         (None, Some(1..)) => error("LIMIT cannot be used without specifying a trimming strategy"),
         (None, _) if !xadd => error("XTRIM must be called with a trimming strategy"),
         // What was logged was trimmed to what is told, without a limit.
-        _ if ctx.session.replays => Ok(()),
+        _ if ctx.session.replaying => Ok(()),
         (_, Some(_)) if !approx => error("LIMIT cannot be used without the special ~ option"),
         (Some(trim), Some(limit)) => {
             trim.limit = limit;

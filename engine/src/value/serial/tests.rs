@@ -26,7 +26,14 @@ fn encoding(value: &Value) -> &'static str {
     }
 }
 
-const PAYLOADS: &str = include_str!("../../../../formats/tests/corpus/dump/payloads.tsv");
+const PAYLOADS: &str = concat!(
+    include_str!("../../../../formats/tests/corpus/dump/payloads-r2.6.17.tsv"),
+    include_str!("../../../../formats/tests/corpus/dump/payloads-r3.2.13.tsv"),
+    include_str!("../../../../formats/tests/corpus/dump/payloads-r5.0.14.tsv"),
+    include_str!("../../../../formats/tests/corpus/dump/payloads-r7.0.15.tsv"),
+    include_str!("../../../../formats/tests/corpus/dump/payloads-r7.2.4.tsv"),
+    include_str!("../../../../formats/tests/corpus/dump/payloads-v81.tsv"),
+);
 const BAD: &str = include_str!("../../../../formats/tests/corpus/dump/bad_payloads.tsv");
 
 /// Payloads of many servers load with the encoding they have in Redis 7.2.4; one that came
@@ -34,7 +41,7 @@ const BAD: &str = include_str!("../../../../formats/tests/corpus/dump/bad_payloa
 #[test]
 fn payloads_of_other_servers() {
     let (mut loaded, mut same) = (0, 0);
-    for row in PAYLOADS.lines().skip(1) {
+    for row in PAYLOADS.lines().filter(|row| !row.starts_with("type\t")) {
         let [kind, made_as, key, maker, payload, wanted, json] =
             row.split('\t').collect::<Vec<_>>()[..]
         else {
@@ -58,7 +65,7 @@ fn payloads_of_other_servers() {
         }
     }
     assert!(
-        loaded > 400 && same > 10,
+        loaded > 300 && same > 10,
         "{loaded} loaded, {same} the same"
     );
 }
@@ -281,10 +288,11 @@ proptest! {
 
     #[test]
     fn damaged_bytes_are_safe(
-        row in 1..460usize,
+        row in 1..340usize,
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
     ) {
-        let row = PAYLOADS.lines().nth(row).expect("as many rows");
+        let mut rows = PAYLOADS.lines().filter(|row| !row.starts_with("type\t"));
+        let row = rows.nth(row).expect("as many rows");
         let payload = unhex(row.split('\t').nth(4).expect("a payload"));
         let mut value = payload[..payload.len() - 10].to_vec();
         for (at, byte) in changes {

@@ -15,11 +15,13 @@ mod error;
 mod reader;
 #[cfg(test)]
 mod tests;
+mod writer;
 
 use std::borrow::Cow;
 
 pub use error::{Fault, FileError, ModuleName};
 pub use reader::{FileReader, check_trailer};
+pub use writer::{FileWriter, KeyHead, Remarks, version_field};
 
 use super::ObjectType;
 

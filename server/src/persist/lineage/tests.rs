@@ -1,0 +1,4 @@
+//! The record on disk, and one test for each case that the judge knows.
+
+mod judged;
+mod stored;
