@@ -107,7 +107,7 @@ fn what_was_logged_is_taken_back() {
     let line = "XADD s MAXLEN = 2 LIMIT 1 20-0 f v";
     let refused = "-ERR syntax error, LIMIT cannot be used without the special ~ option\r\n";
     assert_eq!(c.run(line), refused);
-    c.session.replays = true;
+    c.session.replaying = true;
     assert_eq!(c.run(line), bulk("20-0"));
     assert_eq!(c.run("XLEN s"), ":2\r\n");
 }
