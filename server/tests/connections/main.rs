@@ -11,5 +11,6 @@ mod listen;
 mod monitor;
 mod protocol;
 mod pubsub;
+mod streams;
 mod tracking;
 mod waiting;
