@@ -6,12 +6,13 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering::R
 
 use crate::command::Registry;
 use crate::keyspace::blocked::Blocked;
+use crate::keyspace::held::Held;
 use crate::keyspace::notify::{EventSink, NoEvents};
 use crate::keyspace::shard::{SHARDS, SLOTS_PER_SHARD, ShardCell, ShardStats, SlotTable};
 use crate::lazy::LazyFree;
 use crate::log::Log;
 use crate::value::serial::Limits;
-use crate::value::{HashLimits, ListLimits, SetLimits, Value, ZsetLimits};
+use crate::value::{HashLimits, ListLimits, SetLimits, StreamLimits, Value, ZsetLimits};
 
 /// Settings that commands read, each changed on its own at any time. Names are those of the
 /// directives.
@@ -27,6 +28,8 @@ pub struct Settings {
     pub set_max_listpack_value: AtomicU64,
     pub zset_max_listpack_entries: AtomicU64,
     pub zset_max_listpack_value: AtomicU64,
+    pub stream_node_max_bytes: AtomicU64,
+    pub stream_node_max_entries: AtomicU64,
     pub proto_max_bulk_len: AtomicU64,
     /// `notify-keyspace-events` as class bits.
     pub notify_flags: AtomicU32,
@@ -62,6 +65,8 @@ impl Default for Settings {
             set_max_listpack_value: AtomicU64::new(64),
             zset_max_listpack_entries: AtomicU64::new(128),
             zset_max_listpack_value: AtomicU64::new(64),
+            stream_node_max_bytes: AtomicU64::new(4096),
+            stream_node_max_entries: AtomicU64::new(100),
             proto_max_bulk_len: AtomicU64::new(512 * 1024 * 1024),
             notify_flags: AtomicU32::new(0),
             lfu: AtomicBool::new(false),
@@ -113,6 +118,13 @@ impl Settings {
             max_listpack_size: self.list_max_listpack_size.load(Relaxed) as i32,
             compress_depth: self.list_compress_depth.load(Relaxed) as i32,
             packed_threshold: size(&self.quicklist_packed_threshold),
+        }
+    }
+    /// When nodes of streams are full.
+    pub fn stream_limits(&self) -> StreamLimits {
+        StreamLimits {
+            node_max_bytes: size(&self.stream_node_max_bytes),
+            node_max_entries: self.stream_node_max_entries.load(Relaxed),
         }
     }
     /// All limits that decide on encodings.
@@ -169,6 +181,17 @@ pub struct NoHost;
 impl Host for NoHost {
     fn as_any(&mut self) -> &mut dyn Any {
         self
+    }
+}
+
+/// Every shard of an engine, locked.
+pub struct Frozen<'e> {
+    _held: Held<'e>,
+}
+
+impl std::fmt::Debug for Frozen<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Frozen").finish_non_exhaustive()
     }
 }
 
@@ -276,6 +299,14 @@ impl Engine {
             .filter_map(|cell| cell.counts.get(db))
             .filter(|counts| counts.keys() > 0);
         used.count() * SLOTS_PER_SHARD * size_of::<SlotTable>()
+    }
+
+    /// Locks every shard: nothing is read or changed until the guard is dropped. The caller
+    /// holds no shard.
+    pub fn freeze(&self) -> Frozen<'_> {
+        Frozen {
+            _held: Held::all(&self.shards),
+        }
     }
 
     /// Frees a value, in the background if it is big.

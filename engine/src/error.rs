@@ -70,6 +70,10 @@ texts! {
     OOM = "OOM command not allowed when used memory > 'maxmemory'.";
     /// Not authenticated.
     NO_AUTH = "NOAUTH Authentication required.";
+    /// Data is not complete yet.
+    LOADING = "LOADING Redis is loading the dataset in memory";
+    /// Writes are refused because snapshots fail.
+    SNAPSHOTS_FAIL = "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may modify the data set are disabled, because this instance is configured to report errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error.";
     /// Same key as source and destination.
     SAME_OBJECT = "ERR source and destination objects are the same";
 }

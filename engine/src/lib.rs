@@ -10,16 +10,18 @@ pub mod env;
 mod error;
 pub mod keyspace;
 pub mod lazy;
+pub mod load;
 pub mod log;
 mod reply;
 mod session;
+pub mod snapshot;
 pub mod structs;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod value;
 
 pub use command::dispatch::{Flow, fail_transaction};
-pub use engine::{Engine, Host, NoHost, Settings};
+pub use engine::{Engine, Frozen, Host, NoHost, Settings};
 pub use error::{ReplyError, shown};
 pub use reply::{Aggregate, Deferred, Reply};
-pub use session::{OwnedArgs, Queued, Session, Transaction, WatchFlag, WatchedKey};
+pub use session::{Expected, OwnedArgs, Queued, Session, Transaction, WatchFlag, WatchedKey};

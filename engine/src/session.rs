@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::command::Command;
+use crate::keyspace::Place;
 
 /// The words of a request, owned: for queued and blocked commands. One buffer
 /// and the end offset of each word.
@@ -110,6 +111,38 @@ pub struct Session {
     pub no_touch: bool,
     /// Commands that would block must answer at once (inside EXEC, scripts).
     pub deny_blocking: bool,
+    /// A log is being replayed: no key is past its time, since the log says when each went, and
+    /// what a client would be refused for is done as it was then.
+    pub replaying: bool,
+    /// The key of the coming command and its place, if worked out beforehand; the next command
+    /// takes it.
+    pub expected: Option<Expected>,
+}
+
+/// The place of a key, known by the key's address.
+#[derive(Clone, Copy, Debug)]
+pub struct Expected {
+    at: usize,
+    len: usize,
+    place: Place,
+}
+
+impl Expected {
+    /// The key, which stays where it is until its command ran, and its place.
+    #[inline]
+    pub fn new(key: &[u8], place: Place) -> Expected {
+        Expected {
+            at: key.as_ptr().addr(),
+            len: key.len(),
+            place,
+        }
+    }
+
+    /// The place, if this is the key.
+    #[inline]
+    pub(crate) fn place_of(self, key: &[u8]) -> Option<Place> {
+        (self.at == key.as_ptr().addr() && self.len == key.len()).then_some(self.place)
+    }
 }
 
 impl Session {
@@ -124,6 +157,8 @@ impl Session {
             watched: Vec::new(),
             no_touch: false,
             deny_blocking: false,
+            replaying: false,
+            expected: None,
         }
     }
 }

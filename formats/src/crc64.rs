@@ -1,8 +1,15 @@
 //! CRC-64/REDIS: the checksum of RDB files and `DUMP` payloads.
 //!
 //! The Jones polynomial 0xad93d23594c935a9, reflected, initial value and final
-//! xor zero. Eight bytes are folded in at once: `TABLES[k]` is the effect of a
-//! byte followed by `k` zero bytes.
+//! xor zero. A few bytes go through tables, eight at once: `TABLES[k]` is the effect of a
+//! byte followed by `k` zero bytes. More of them go through crc-fast, which multiplies
+//! polynomials with the instructions the processor has for it: 8 GB/s instead of 1.6 from
+//! some hundred bytes on, and slower below.
+
+use crc_fast::{CrcAlgorithm, Digest, checksum_combine};
+
+/// From here on crc-fast is the faster one.
+const MANY: usize = 128;
 
 const REFLECTED: u64 = 0xad93_d235_94c9_35a9_u64.reverse_bits();
 
@@ -41,6 +48,22 @@ const fn tables() -> [[u64; 256]; 8] {
 /// Continues the checksum `crc` with `data`; start with zero.
 #[must_use]
 pub fn crc64(crc: u64, data: &[u8]) -> u64 {
+    if data.len() < MANY {
+        return by_table(crc, data);
+    }
+    let mut digest = Digest::new_with_init_state(CrcAlgorithm::Crc64Redis, crc);
+    digest.update(data);
+    digest.finalize()
+}
+
+/// The checksum of two byte strings one after the other, from that of each and the length of
+/// the second: so that parts may be summed up in parallel. O(log `second_len`).
+#[must_use]
+pub fn combine(first: u64, second: u64, second_len: u64) -> u64 {
+    checksum_combine(CrcAlgorithm::Crc64Redis, first, second, second_len)
+}
+
+fn by_table(crc: u64, data: &[u8]) -> u64 {
     let mut crc = crc;
     let (chunks, rest) = data.as_chunks::<8>();
     for &chunk in chunks {
@@ -88,12 +111,21 @@ mod tests {
 
     proptest! {
         #[test]
-        fn same_as_bitwise(crc: u64, data in proptest::collection::vec(any::<u8>(), 0..70)) {
+        fn same_as_bitwise(crc: u64, data in proptest::collection::vec(any::<u8>(), 0..1200)) {
             prop_assert_eq!(crc64(crc, &data), bitwise(crc, &data));
+            prop_assert_eq!(by_table(crc, &data), bitwise(crc, &data));
         }
 
         #[test]
-        fn continues(data in proptest::collection::vec(any::<u8>(), 0..70),
+        fn combines(data in proptest::collection::vec(any::<u8>(), 0..1200),
+            at in any::<prop::sample::Index>()) {
+            let (head, tail) = data.split_at(at.index(data.len() + 1));
+            let combined = combine(crc64(0, head), crc64(0, tail), tail.len() as u64);
+            prop_assert_eq!(combined, crc64(0, &data));
+        }
+
+        #[test]
+        fn continues(data in proptest::collection::vec(any::<u8>(), 0..1200),
             at in any::<prop::sample::Index>()) {
             let (head, tail) = data.split_at(at.index(data.len() + 1));
             prop_assert_eq!(crc64(crc64(0, head), tail), crc64(0, &data));

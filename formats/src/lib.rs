@@ -3,6 +3,7 @@
 //! input makes it panic.
 #![forbid(unsafe_code)]
 
+pub mod aof;
 pub mod crc16;
 pub mod crc64;
 pub mod glob;

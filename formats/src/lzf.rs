@@ -7,8 +7,8 @@
 //! ```
 //!
 //! A copy may overlap what it produces. No sequence yields more than 88 bytes
-//! per byte read, so a claimed length beyond that is refused before anything is
-//! allocated.
+//! per byte read, and the sequences are summed up before anything is allocated
+//! for a claimed length.
 
 /// Longest run of literals.
 const MAX_LITERALS: usize = 32;
@@ -79,54 +79,78 @@ pub fn decompress(
         let found = most;
         return Err(LzfError::WrongLength { expected, found });
     }
+    let found = expanded_len(input)?;
+    if found != expected {
+        return Err(LzfError::WrongLength { expected, found });
+    }
     let start = out.len();
     out.reserve_exact(expected);
-    let result = expand(input, start, expected, out);
+    let result = expand(input, start, out);
     if result.is_err() {
         out.truncate(start);
     }
     result
 }
 
-fn expand(input: &[u8], start: usize, expected: usize, out: &mut Vec<u8>) -> Result<(), LzfError> {
-    let mut rest = input;
-    while let [control, tail @ ..] = rest {
+/// What a control byte says is next.
+enum Sequence<'a> {
+    Literals(&'a [u8]),
+    Copy { distance: usize, len: usize },
+}
+
+/// The sequence at the start of `rest`, and what follows it.
+fn sequence(rest: &[u8]) -> Option<(Sequence<'_>, &[u8])> {
+    let (&control, tail) = rest.split_first()?;
+    let control = usize::from(control);
+    if control < MAX_LITERALS {
+        let (literals, tail) = tail.split_at_checked(control + 1)?;
+        return Some((Sequence::Literals(literals), tail));
+    }
+    let (len, low, tail) = match (control >> 5, tail) {
+        (7, [more, low, tail @ ..]) => (usize::from(*more) + 9, *low, tail),
+        (len @ ..7, [low, tail @ ..]) => (len + 2, *low, tail),
+        _ => return None,
+    };
+    let distance = ((control & 0x1f) << 8 | usize::from(low)) + 1;
+    Some((Sequence::Copy { distance, len }, tail))
+}
+
+/// How long the decompressed `input` is: so that nothing is allocated for a lie.
+///
+/// # Errors
+/// [`LzfError::Truncated`].
+pub fn expanded_len(input: &[u8]) -> Result<usize, LzfError> {
+    let (mut rest, mut total) = (input, 0usize);
+    while !rest.is_empty() {
         let offset = input.len() - rest.len();
-        let truncated = LzfError::Truncated { offset };
-        let produced = out.len() - start;
-        let fits = |len: usize| {
-            let found = produced + len;
-            match found > expected {
-                true => Err(LzfError::WrongLength { expected, found }),
-                false => Ok(()),
-            }
+        let (next, tail) = sequence(rest).ok_or(LzfError::Truncated { offset })?;
+        let len = match next {
+            Sequence::Literals(literals) => literals.len(),
+            Sequence::Copy { len, .. } => len,
         };
-        let control = usize::from(*control);
-        if control < MAX_LITERALS {
-            fits(control + 1)?;
-            let (literals, tail) = tail.split_at_checked(control + 1).ok_or(truncated)?;
-            out.extend_from_slice(literals);
-            rest = tail;
-            continue;
-        }
-        let (len, low, tail) = match (control >> 5, tail) {
-            (7, [more, low, tail @ ..]) => (usize::from(*more) + 9, *low, tail),
-            (len @ ..7, [low, tail @ ..]) => (len + 2, *low, tail),
-            _ => return Err(truncated),
-        };
-        fits(len)?;
-        let distance = ((control & 0x1f) << 8 | usize::from(low)) + 1;
-        if distance > produced {
-            return Err(LzfError::BadDistance { distance, offset });
-        }
-        copy_back(out, distance, len);
+        total = total.saturating_add(len);
         rest = tail;
     }
-    let found = out.len() - start;
-    match found == expected {
-        true => Ok(()),
-        false => Err(LzfError::WrongLength { expected, found }),
+    Ok(total)
+}
+
+fn expand(input: &[u8], start: usize, out: &mut Vec<u8>) -> Result<(), LzfError> {
+    let mut rest = input;
+    while !rest.is_empty() {
+        let offset = input.len() - rest.len();
+        let (next, tail) = sequence(rest).ok_or(LzfError::Truncated { offset })?;
+        match next {
+            Sequence::Literals(literals) => out.extend_from_slice(literals),
+            Sequence::Copy { distance, len } => {
+                if distance > out.len() - start {
+                    return Err(LzfError::BadDistance { distance, offset });
+                }
+                copy_back(out, distance, len);
+            }
+        }
+        rest = tail;
     }
+    Ok(())
 }
 
 /// Appends `len` bytes from `distance` back, where `distance` is at most the

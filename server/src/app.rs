@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
 use anyhow::Context;
@@ -20,7 +20,7 @@ use crate::config::{Config, ConfigStore};
 use crate::net::{Listeners, accept, listen, worker::Workers};
 use crate::pubsub::{KeyspaceEvents, PubSub};
 use crate::server::{Hot, Server, unix_ms};
-use crate::{command, cron, logging, memory};
+use crate::{command, cron, logging, memory, persist};
 
 /// Runs the server until it is told to stop.
 ///
@@ -70,7 +70,16 @@ pub fn run(config: Config, warnings: &[String]) -> anyhow::Result<()> {
     tracing::info!("Server initialized");
     let workers = Arc::new(Workers::start(&server, workers)?);
     let runtime = Builder::new_current_thread().enable_all().build()?;
-    LocalSet::new().block_on(&runtime, async {
+    let found = match persist::load::find(&config) {
+        Ok(found) => found.map(|source| persist::load::Pending::announce(&server, source)),
+        Err(failure) => return Err(give_up(&server, failure)),
+    };
+    if config.appendonly {
+        tracing::warn!(
+            "WARNING: appendonly is on, but the append-only file is not written yet: changes are only kept by snapshots"
+        );
+    }
+    let failure = LocalSet::new().block_on(&runtime, async {
         let (send, receive) = unbounded_channel();
         server.listeners.attach(send.clone());
         tokio::task::spawn_local(accept::run(server.clone(), workers, receive));
@@ -83,17 +92,28 @@ pub fn run(config: Config, warnings: &[String]) -> anyhow::Result<()> {
         let has_tcp = sockets.len() > usize::from(has_unix);
         // The acceptor is running: it cannot have gone away.
         let _ = send.send(listen::Order::Listen(sockets));
+        if let Some(pending) = found
+            && let Err(failure) = pending.load(server.clone()).await
+        {
+            return failure;
+        }
         if has_tcp {
             tracing::info!("Ready to accept connections tcp");
         }
         if has_unix {
             tracing::info!("Ready to accept connections unix");
         }
-        server.shutdown.wait().await;
+        // Whoever stops the server ends the process.
+        std::future::pending().await
     });
+    Err(give_up(&server, failure))
+}
+
+/// Logs why there is no data set to serve, which ends the process.
+fn give_up(server: &Server, failure: persist::load::LoadFailure) -> anyhow::Error {
     server.clean_up();
-    tracing::warn!("Basalt is now ready to exit, bye bye...");
-    Ok(())
+    failure.log_fatal();
+    failure.into()
 }
 
 /// Has every panic logged with where it happened.
@@ -207,13 +227,11 @@ pub(crate) fn build_with(
         pause: Default::default(),
         hot: Hot::default(),
         listeners: Listeners::default(),
-        shutdown: Default::default(),
+        persist: Default::default(),
         run_id: random_id()?,
         replication_id: Mutex::new(random_id()?),
         started: Instant::now(),
         started_ms: unix_ms(),
-        last_save: AtomicI64::new(unix_ms() / 1000),
-        dirty_at_save: AtomicU64::new(0),
         peak_memory: AtomicU64::new(0),
         average_ttl_ms: (0..databases).map(|_| AtomicI64::new(0)).collect(),
         startup_memory: AtomicU64::new(0),
@@ -346,6 +364,12 @@ fn publish(server: &Server, config: &Config) {
         .zset_max_listpack_value
         .store(config.zset_max_listpack_value, Relaxed);
     settings
+        .stream_node_max_bytes
+        .store(config.stream_node_max_bytes, Relaxed);
+    settings
+        .stream_node_max_entries
+        .store(config.stream_node_max_entries, Relaxed);
+    settings
         .proto_max_bulk_len
         .store(config.proto_max_bulk_len, Relaxed);
     settings
@@ -425,12 +449,29 @@ async fn signals(server: Arc<Server>) {
         tracing::warn!("Cannot listen for signals");
         return;
     };
-    tokio::select! {
-        _ = term.recv() => tracing::warn!("Received SIGTERM scheduling shutdown..."),
-        _ = int.recv() => tracing::warn!("Received SIGINT scheduling shutdown..."),
+    let stopping = Arc::new(AtomicBool::new(false));
+    loop {
+        let (name, flags) = tokio::select! {
+            _ = term.recv() => ("SIGTERM", server.config.load().shutdown_on_sigterm),
+            _ = int.recv() => ("SIGINT", server.config.load().shutdown_on_sigint),
+        };
+        if stopping.swap(true, Relaxed) {
+            if name == "SIGINT" {
+                tracing::warn!("You insist... exiting now.");
+                persist::file::remove_temporary();
+                std::process::exit(1);
+            }
+            continue;
+        }
+        tracing::warn!("Received {name} scheduling shutdown...");
+        // In a thread of its own, so that a second signal is heard while it saves.
+        let (server, stopping) = (server.clone(), stopping.clone());
+        std::thread::spawn(move || {
+            let Err(error) = server.stop(flags);
+            tracing::warn!(
+                "Errors trying to shut down the server. Check the logs for more information. ({error})"
+            );
+            stopping.store(false, Relaxed);
+        });
     }
-    server.shutdown.request();
-    int.recv().await;
-    tracing::warn!("You insist... exiting now.");
-    std::process::exit(1);
 }

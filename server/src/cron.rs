@@ -18,7 +18,11 @@ pub async fn run(server: Arc<Server>) {
         }
         let now_ms = unix_ms();
         let began = Instant::now();
-        if server.engine.settings.active_expire.load(Relaxed) && !server.hot.paused.load(Relaxed) {
+        let loading = server.hot.loading.load(Relaxed);
+        if !loading
+            && server.engine.settings.active_expire.load(Relaxed)
+            && !server.hot.paused.load(Relaxed)
+        {
             let started = Instant::now();
             // One pass takes a bounded number of pages of each table; more follow while there
             // is something left to remove, for a quarter of the time at most, as in Redis.
@@ -32,6 +36,7 @@ pub async fn run(server: Arc<Server>) {
                 server.latency.add("expire-cycle", now_ms / 1000, took_ms);
             }
         }
+        server.check_save_points();
         server.tracking.broadcast();
         server.end_pause_if_due(now_ms);
         server
@@ -43,7 +48,7 @@ pub async fn run(server: Arc<Server>) {
         if ticks.is_multiple_of((hz / 10).max(1)) {
             server.check_clients(now_ms);
         }
-        if ticks.is_multiple_of(hz) {
+        if ticks.is_multiple_of(hz) && !loading {
             for (db, average) in server.average_ttl_ms.iter().enumerate() {
                 average.store(server.engine.average_ttl_ms(db, now_ms), Relaxed);
             }

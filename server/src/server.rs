@@ -1,7 +1,7 @@
 //! [`Server`]: everything the connections of a process share.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use basalt_engine::Engine;
@@ -45,8 +45,8 @@ pub struct Server {
     pub hot: Hot,
     /// Listeners, to change `port` and `bind` while running.
     pub listeners: crate::net::Listeners,
-    /// The process is going down.
-    pub shutdown: crate::shutdown::Shutdown,
+    /// Files of the data set.
+    pub persist: crate::persist::Persist,
     /// 40 hex digits that name this run.
     pub run_id: String,
     /// 40 hex digits that name the data set's history.
@@ -55,10 +55,6 @@ pub struct Server {
     pub started: Instant,
     /// Unix time of the start in milliseconds.
     pub started_ms: i64,
-    /// Last SAVE, Unix seconds; the start until persistence exists.
-    pub last_save: AtomicI64,
-    /// Changes up to the last save.
-    pub dirty_at_save: AtomicU64,
     /// Peak of allocated bytes.
     pub peak_memory: AtomicU64,
     /// Average time left to the keys of each database that have an expiry, in milliseconds;
@@ -103,6 +99,8 @@ pub struct Hot {
     pub cron_paused: AtomicBool,
     /// `maxmemory`, 0: none.
     pub maxmemory: AtomicU64,
+    /// The data set is being loaded.
+    pub loading: AtomicBool,
 }
 
 /// Unix time in milliseconds.
@@ -117,14 +115,4 @@ pub fn unix_us() -> i64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |d| i64::try_from(d.as_micros()).unwrap_or(i64::MAX))
-}
-
-impl Server {
-    /// Changes of the data set since the last save.
-    pub fn changes_since_save(&self) -> u64 {
-        self.engine
-            .stats()
-            .dirty
-            .saturating_sub(self.dirty_at_save.load(Relaxed))
-    }
 }

@@ -1,39 +1,27 @@
 //! Going down: SHUTDOWN, SIGTERM, SIGINT.
+//!
+//! The process ends only after what is to be saved is saved, and from the last snapshot on
+//! nothing is changed any more: whoever was answered finds the change in the file.
 
+use std::convert::Infallible;
 use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
-use parking_lot::Mutex;
-use tokio::sync::Notify;
+use basalt_engine::Frozen;
 
-use crate::config::Config;
+use crate::client::pause::Mode;
+use crate::config::{Config, ShutdownFlags};
+use crate::persist::snapshots::SaveError;
 use crate::server::Server;
 
-/// Whether and how the process is asked to end.
-#[derive(Default)]
-pub struct Shutdown {
-    asked: Notify,
-    requested: Mutex<bool>,
-}
+/// After so many snapshots that others kept overtaking, going down has failed.
+const ATTEMPTS: u32 = 10;
 
-impl Shutdown {
-    /// Asks for the end; the main thread carries it out.
-    pub fn request(&self) {
-        *self.requested.lock() = true;
-        self.asked.notify_one();
-    }
-
-    /// Whether the end was asked for.
-    pub fn is_requested(&self) -> bool {
-        *self.requested.lock()
-    }
-
-    /// Waits until the end is asked for.
-    pub async fn wait(&self) {
-        while !self.is_requested() {
-            self.asked.notified().await;
-        }
-    }
-}
+/// Why the process goes on.
+#[derive(Debug, thiserror::Error)]
+#[error("Errors trying to SHUTDOWN. Check logs.")]
+pub struct CannotStop;
 
 /// Where the process id is written: as configured, or the default of a daemon.
 pub fn pidfile(config: &Config) -> Option<&str> {
@@ -42,6 +30,58 @@ pub fn pidfile(config: &Config) -> Option<&str> {
 }
 
 impl Server {
+    /// Saves if configured or asked for, and ends the process. The caller holds no shard.
+    ///
+    /// # Errors
+    /// What is to be saved cannot be saved, which was logged.
+    pub fn stop(self: &Arc<Server>, wish: ShutdownFlags) -> Result<Infallible, CannotStop> {
+        tracing::warn!("User requested shutdown...");
+        // What is half loaded must not take the place of what is whole.
+        let loading = self.persist.loading.cancel();
+        let save = wish.save || !wish.nosave && !self.config.load().save.0.is_empty();
+        if self.persist.snapshots.cancel() {
+            tracing::warn!("There is a child saving an .rdb. Killing it!");
+        }
+        let _still = if save && !loading {
+            tracing::info!("Saving the final RDB snapshot before exiting.");
+            match self.save_all() {
+                Ok(frozen) => Some(frozen),
+                Err(_) if wish.force => {
+                    tracing::warn!("Error trying to save the DB. Exit anyway.");
+                    None
+                }
+                Err(_) => {
+                    tracing::warn!("Error trying to save the DB, can't exit.");
+                    return Err(CannotStop);
+                }
+            }
+        } else {
+            None
+        };
+        self.clean_up();
+        tracing::warn!("Basalt is now ready to exit, bye bye...");
+        std::process::exit(0)
+    }
+
+    /// Saves until nothing has changed since, and keeps it so.
+    fn save_all(self: &Arc<Server>) -> Result<Frozen<'_>, SaveError> {
+        let result = (0..ATTEMPTS).find_map(|attempt| {
+            if attempt == 1 {
+                self.pause_clients(i64::MAX, Mode::Write);
+            }
+            if let Err(error) = self.save() {
+                return Some(Err(error));
+            }
+            let frozen = self.engine.freeze();
+            (self.changes_since_save() == 0).then_some(Ok(frozen))
+        });
+        let result = result.unwrap_or(Err(SaveError::InProgress));
+        if result.is_err() && self.hot.paused.load(Relaxed) {
+            self.unpause_clients();
+        }
+        result
+    }
+
     /// Removes what the process leaves in the file system besides its data.
     pub fn clean_up(&self) {
         self.listeners.remove_unix_socket();

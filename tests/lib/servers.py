@@ -1,5 +1,6 @@
 """Starting and stopping server processes on free loopback ports."""
 
+import itertools
 import os
 import shutil
 import socket
@@ -12,11 +13,24 @@ from .resp import Closed, Connection
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
+def _port_range():
+    """The ports of TEST_PORTS (`21000-21099`) over and over; zeros, any port, without it."""
+    first, _, last = os.environ.get("TEST_PORTS", "0-0").partition("-")
+    return itertools.cycle(range(int(first), int(last) + 1))
+
+
+_PORTS = _port_range()
+
+
 def free_port():
     """A port nobody listens on at the moment."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
+    while True:
+        with socket.socket() as sock:
+            try:
+                sock.bind(("127.0.0.1", next(_PORTS)))
+                return sock.getsockname()[1]
+            except OSError:
+                continue
 
 
 def basalt_path():

@@ -4,6 +4,7 @@ use super::registry::Command;
 use super::spec::Args;
 use crate::engine::{Engine, Host};
 use crate::keyspace::blocked::{BlockRequest, OnTimeout};
+use crate::keyspace::held::Held;
 use crate::keyspace::{Keyspace, Kind};
 use crate::reply::Reply;
 use crate::session::{OwnedArgs, Session};
@@ -67,6 +68,22 @@ impl<'a> Ctx<'a> {
         self.ks.engine
     }
 
+    /// Lets go of the locks of a command that holds all of them, does `work`, and takes them
+    /// again: for work on the whole engine that takes the locks itself. Whoever waits for a
+    /// lock may come in between.
+    pub fn unlocked<T>(&mut self, work: impl FnOnce(&Engine) -> T) -> T {
+        let engine = self.ks.engine;
+        self.ks.forget_place();
+        let held = std::mem::replace(&mut self.ks.held, Held::Nothing);
+        let all = held.is_all();
+        drop(held);
+        let result = work(engine);
+        if all {
+            self.ks.held = Held::all(&engine.shards);
+        }
+        result
+    }
+
     /// Full name of the running command, e.g. `config|get`, for error texts.
     pub fn name(&self) -> &'static str {
         self.command.name.as_str()
@@ -109,6 +126,29 @@ impl<'a> Ctx<'a> {
         deadline_ms: Option<i64>,
         on_timeout: OnTimeout,
     ) {
+        self.wait(keys, kind, false, deadline_ms, on_timeout);
+    }
+
+    /// As [`Ctx::block_on`], for a command that cannot go on without its keys: it is also run
+    /// again, to fail, when one of them is removed or comes to hold another type.
+    pub fn block_on_existing(
+        &mut self,
+        keys: &[&[u8]],
+        kind: Kind,
+        deadline_ms: Option<i64>,
+        on_timeout: OnTimeout,
+    ) {
+        self.wait(keys, kind, true, deadline_ms, on_timeout);
+    }
+
+    fn wait(
+        &mut self,
+        keys: &[&[u8]],
+        kind: Kind,
+        minds_loss: bool,
+        deadline_ms: Option<i64>,
+        on_timeout: OnTimeout,
+    ) {
         if !self.may_block() {
             return timed_out(self.out, on_timeout);
         }
@@ -116,9 +156,19 @@ impl<'a> Ctx<'a> {
         self.block = Some(BlockRequest {
             keys,
             kind,
+            minds_loss,
             deadline_ms,
             on_timeout,
+            words: None,
         });
+    }
+
+    /// These words instead of the command's own are run when a wait just begun ends: what was
+    /// said relative to this moment is spelled out in them.
+    pub fn wait_with(&mut self, words: &[&[u8]]) {
+        if let Some(request) = &mut self.block {
+            request.words = Some(OwnedArgs::new(words));
+        }
     }
 
     /// Turns keys that expired on the way into effects, so that they keep their place among

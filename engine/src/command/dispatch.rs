@@ -12,9 +12,9 @@ use crate::engine::{Engine, Host, NoHost};
 use crate::error::ReplyError;
 use crate::keyspace::blocked::Waiter;
 use crate::keyspace::held::Held;
-use crate::keyspace::{Keyspace, Look, Place};
+use crate::keyspace::{Keyspace, Look, Place, ReadyKeys};
 use crate::reply::Reply;
-use crate::session::{OwnedArgs, Queued, Session};
+use crate::session::{Expected, OwnedArgs, Queued, Session};
 
 /// How a command ended.
 pub enum Flow {
@@ -107,19 +107,24 @@ impl Engine {
     ) -> Flow {
         let mut ks = Keyspace::new(self, Held::Nothing, session.db, now_ms);
         ks.no_touch = session.no_touch;
-        self.lock(&mut ks, command, session, args);
+        if session.replaying {
+            ks.due_ms = i64::MIN;
+        }
+        let expected = session.expected.take();
+        self.lock(&mut ks, command, (session, expected), args);
         let mut ctx = Ctx::new(ks, session, out, host, command);
         let result = ctx.run(command, args);
         let block = ctx.block.take();
         let mut flow = Flow::Done;
-        if let Some(request) = block
+        if let Some(mut request) = block
             && let Some(waker) = ctx.host.waker()
         {
+            let words = request.words.take();
             let waiter = Arc::new(Waiter::new(
                 ctx.session,
                 ctx.ks.db,
                 command,
-                OwnedArgs::new(args),
+                words.unwrap_or_else(|| OwnedArgs::new(args)),
                 request,
                 waker,
             ));
@@ -132,6 +137,12 @@ impl Engine {
         ctx.append_effects();
         ctx.ks.forget_place();
         if !ctx.ks.ready.is_empty() {
+            if !ctx.covers_ready() {
+                // A read that found its key expired holds that one only.
+                ctx.ks.settle_dirty();
+                ctx.ks.held = Held::Nothing;
+                ctx.ks.held = Held::all(&self.shards);
+            }
             ctx.serve_ready();
             ctx.append_effects();
         }
@@ -139,19 +150,38 @@ impl Engine {
         flow
     }
 
+    /// Runs the commands of clients blocked on keys that changed outside of any command.
+    pub(crate) fn serve_ready(&self, ready: ReadyKeys, now_ms: i64) {
+        let Some(command) = ready
+            .iter()
+            .find_map(|(db, key)| self.blocked.command_waiting_on(*db, key))
+        else {
+            return;
+        };
+        let mut ks = Keyspace::new(self, Held::all(&self.shards), 0, now_ms);
+        ks.ready = ready;
+        let (mut session, mut out, mut host) = (Session::new(0), Reply::new(2), NoHost);
+        let mut ctx = Ctx::new(ks, &mut session, &mut out, &mut host, command);
+        ctx.serve_ready();
+        ctx.append_effects();
+        ctx.ks.settle_dirty();
+    }
+
     /// Takes the locks of a command, in ascending shard order.
     fn lock<'e>(
         &'e self,
         ks: &mut Keyspace<'e>,
         command: &'static Command,
-        session: &Session,
+        (session, expected): (&Session, Option<Expected>),
         args: Args<'_>,
     ) {
         let shards = &self.shards;
         if command.single_key
             && let Some(key) = args.get(1)
         {
-            let place = Place::of(key);
+            let place = expected
+                .and_then(|expected| expected.place_of(key))
+                .unwrap_or_else(|| Place::of(key));
             ks.held = Held::one(shards, place.shard());
             ks.remember_place(key, place);
         } else {
@@ -270,6 +300,14 @@ impl Ctx<'_> {
         self.effects.clear();
     }
 
+    /// Whether all shards are held that serving those who wait on the ready keys may touch.
+    fn covers_ready(&self) -> bool {
+        let (blocked, held) = (&self.ks.engine.blocked, &self.ks.held);
+        let covers = |key: &[u8]| held.has(Place::of(key).shard());
+        let mut ready = self.ks.ready.iter();
+        held.is_all() || !ready.any(|(_, key)| blocked.needs_more(key, &covers))
+    }
+
     /// Runs the commands of clients blocked on keys that became ready, first come first served,
     /// until nothing more becomes ready.
     fn serve_ready(&mut self) {
@@ -289,14 +327,17 @@ impl Ctx<'_> {
         self.ks.no_touch = no_touch;
     }
 
-    /// Serves those who waited on a key when its turn came, as long as it holds what they want.
+    /// Serves those who waited on a key when its turn came, as long as what it holds matters to
+    /// them.
     fn serve_key(&mut self, db: usize, key: &[u8]) {
         let blocked = &self.ks.engine.blocked;
         let (mut served, last) = (0, blocked.last_ticket());
         self.ks.db = db;
-        while let Some(kind) = self.ks.look(key, Look::SILENT).map(|f| f.header.kind)
-            && let Some((ticket, waiter)) = blocked.next(db, key, kind, (served, last))
-        {
+        loop {
+            let kind = self.ks.look(key, Look::SILENT).map(|f| f.header.kind);
+            let Some((ticket, waiter)) = blocked.next(db, key, kind, (served, last)) else {
+                break;
+            };
             served = ticket;
             if let Some(_turn) = waiter.take_turn() {
                 self.serve_one(&waiter);

@@ -15,6 +15,7 @@ mod list;
 mod server;
 mod set;
 mod sorted_set;
+mod stream;
 mod string;
 mod transactions;
 
@@ -30,6 +31,7 @@ pub const DATA_GROUPS: &[&[CommandSpec]] = &[
     hash::SPECS,
     set::SPECS,
     sorted_set::SPECS,
+    stream::SPECS,
     generic::SPECS,
     server::SPECS,
     transactions::SPECS,

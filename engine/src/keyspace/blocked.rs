@@ -53,6 +53,8 @@ pub struct Waiter {
     pub keys: Vec<Box<[u8]>>,
     /// Type of value that can serve it.
     pub kind: Kind,
+    /// It is also run again when a key went away or holds another type, to fail on it.
+    pub minds_loss: bool,
     /// When to give up, Unix milliseconds.
     pub deadline_ms: Option<i64>,
     /// Reply of the command when the time is up.
@@ -81,10 +83,14 @@ pub struct BlockRequest {
     pub keys: Vec<Box<[u8]>>,
     /// Type of value that can serve it.
     pub kind: Kind,
+    /// Run the command again also when a key went away or holds another type.
+    pub minds_loss: bool,
     /// When to give up.
     pub deadline_ms: Option<i64>,
     /// Reply when the time is up.
     pub on_timeout: OnTimeout,
+    /// The command to run in the end, where it is not the one that was sent.
+    pub words: Option<OwnedArgs>,
 }
 
 impl Waiter {
@@ -112,6 +118,7 @@ impl Waiter {
             args,
             keys: request.keys,
             kind: request.kind,
+            minds_loss: request.minds_loss,
             deadline_ms: request.deadline_ms,
             on_timeout: request.on_timeout,
             moves,
@@ -136,6 +143,11 @@ impl Waiter {
     pub(crate) fn take_turn(&self) -> Option<MutexGuard<'_, ()>> {
         let turn = self.turn.lock();
         (self.ticket() != 0).then_some(turn)
+    }
+
+    /// Whether a key that holds a value of this type, or none, is reason to run it again.
+    fn wants(&self, kind: Option<Kind>) -> bool {
+        self.minds_loss || kind == Some(self.kind)
     }
 
     /// Whether serving it may touch more than the key it is served on.
@@ -210,6 +222,11 @@ impl Queues {
         self.by_db.values().map(HashMap::len).sum()
     }
 
+    fn minds_loss(&self, db: usize, key: &[u8]) -> bool {
+        self.get(db, key)
+            .is_some_and(|queue| queue.waiters.iter().any(|waiter| waiter.minds_loss))
+    }
+
     fn add(&mut self, waiter: &Arc<Waiter>) {
         self.last_ticket += 1;
         waiter.ticket.store(self.last_ticket, Ordering::Relaxed);
@@ -244,6 +261,8 @@ pub struct Blocked {
     keys: AtomicUsize,
     clients: AtomicUsize,
     timed: AtomicUsize,
+    /// Clients that mind the loss of a key.
+    minding: AtomicUsize,
 }
 
 impl Blocked {
@@ -256,6 +275,24 @@ impl Blocked {
     /// Number of keys somebody waits for.
     pub fn key_count(&self) -> usize {
         self.keys.load(Ordering::Relaxed)
+    }
+
+    /// Number of keys with somebody waiting who is told when they go away. O(waiters).
+    pub fn minded_key_count(&self) -> usize {
+        if self.minding.load(Ordering::Relaxed) == 0 {
+            return 0;
+        }
+        let queues = self.queues.lock();
+        let all = queues.by_db.values().flat_map(HashMap::values);
+        all.filter(|queue| queue.waiters.iter().any(|waiter| waiter.minds_loss))
+            .count()
+    }
+
+    /// Whether somebody who waits on the key must be told when it goes away. Costs one load
+    /// while there is no such client at all.
+    #[inline]
+    pub(crate) fn minds_loss(&self, db: usize, key: &[u8]) -> bool {
+        self.minding.load(Ordering::Acquire) != 0 && self.queues.lock().minds_loss(db, key)
     }
 
     /// Number of blocked clients.
@@ -276,6 +313,8 @@ impl Blocked {
         self.clients.fetch_add(1, Ordering::Relaxed);
         let timed = usize::from(waiter.deadline_ms.is_some());
         self.timed.fetch_add(timed, Ordering::Relaxed);
+        let minding = usize::from(waiter.minds_loss);
+        self.minding.fetch_add(minding, Ordering::Release);
     }
 
     /// Ends a wait from outside (time-out, CLIENT UNBLOCK, disconnect). False when it was
@@ -294,6 +333,8 @@ impl Blocked {
             self.clients.fetch_sub(1, Ordering::Relaxed);
             let timed = usize::from(waiter.deadline_ms.is_some());
             self.timed.fetch_sub(timed, Ordering::Relaxed);
+            let minding = usize::from(waiter.minds_loss);
+            self.minding.fetch_sub(minding, Ordering::Release);
         }
         found
     }
@@ -319,13 +360,13 @@ impl Blocked {
         self.queues.lock().last_ticket
     }
 
-    /// The first waiter on a key for values of `kind` whose ticket is in `range` (from
-    /// exclusive, to inclusive), with its ticket.
+    /// The first waiter on a key that holds a value of `kind`, or none, to whom that matters
+    /// and whose ticket is in `range` (from exclusive, to inclusive), with its ticket.
     pub(crate) fn next(
         &self,
         db: usize,
         key: &[u8],
-        kind: Kind,
+        kind: Option<Kind>,
         (from, to): (u64, u64),
     ) -> Option<(u64, Arc<Waiter>)> {
         let queues = self.queues.lock();
@@ -334,7 +375,7 @@ impl Blocked {
             .waiters
             .range(queue.after(from)..)
             .take_while(|waiter| waiter.ticket() <= to)
-            .find(|waiter| waiter.kind == kind)
+            .find(|waiter| waiter.wants(kind))
             .map(|waiter| (waiter.ticket(), waiter.clone()))
     }
 
@@ -350,6 +391,13 @@ impl Blocked {
             .filter(|queue| queue.wide > 0)
             .flat_map(|queue| &queue.waiters)
             .any(|waiter| waiter.moves || !waiter.keys.iter().all(|key| covers(key)))
+    }
+
+    /// The command of somebody who waits on a key.
+    pub(crate) fn command_waiting_on(&self, db: usize, key: &[u8]) -> Option<&'static Command> {
+        let queues = self.queues.lock();
+        let first = queues.get(db, key)?.waiters.front()?;
+        Some(first.command)
     }
 
     /// Keys of a database that somebody waits for.

@@ -79,6 +79,11 @@ impl Engine {
                 }
             }
             removed += due.iter().filter(|key| ks.expire_if_due(key)).count();
+            let ready = std::mem::take(&mut ks.ready);
+            drop(ks);
+            if !ready.is_empty() {
+                self.serve_ready(ready, now_ms);
+            }
         }
         removed
     }

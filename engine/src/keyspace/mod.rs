@@ -2,10 +2,12 @@
 //! shards that are locked. See `docs/adr/0001-keyspace.md`.
 
 pub mod access;
+mod ahead;
 pub mod blocked;
 pub mod expire;
 pub mod header;
 pub mod held;
+pub(crate) mod loaded;
 pub mod notify;
 pub mod scan;
 pub mod shard;
@@ -15,4 +17,4 @@ mod write;
 
 pub use header::{Header, Kind};
 pub use notify::{EventSink, NotifyClass};
-pub use view::{EMBSTR_MAX, Found, Keyspace, Look, Place, StringEncoding, Ttl};
+pub use view::{EMBSTR_MAX, Found, Keyspace, Look, Place, ReadyKeys, StringEncoding, Ttl};

@@ -88,6 +88,7 @@ impl Keyspace<'_> {
     pub fn flush(&mut self, db: usize) -> usize {
         let keys = self.engine.key_count(db);
         self.raise_watchers_of(db, None);
+        self.signal_loss_of(db);
         let tables = (0..SHARDS)
             .filter_map(|index| self.held.shard_mut(index).take_db(db))
             .collect();
@@ -96,6 +97,19 @@ impl Keyspace<'_> {
         }
         self.engine.lazy().free_tables(tables, keys);
         keys
+    }
+
+    /// Wakes clients that mind the loss of a key which is about to go with its database.
+    fn signal_loss_of(&mut self, db: usize) {
+        let blocked = &self.engine.blocked;
+        if blocked.any() {
+            let keys = blocked.keys_of(db).into_iter();
+            let lost: Vec<_> = keys
+                .filter(|key| blocked.minds_loss(db, key) && self.glance_in(db, key).is_some())
+                .map(|key| (db, key))
+                .collect();
+            self.ready.extend(lost);
+        }
     }
 
     /// Exchanges two databases. O(shards). Needs every shard locked.
@@ -142,7 +156,7 @@ impl Keyspace<'_> {
         if !leaves && comes.is_none() {
             return;
         }
-        let comes_stale = comes.is_some_and(|found| found.header.is_expired(self.now_ms));
+        let comes_stale = comes.is_some_and(|found| found.header.is_expired(self.due_ms));
         for watcher in watchers {
             let was_there = leaves && !watcher.stale;
             if was_there || (comes.is_some() && !comes_stale) {

@@ -5,13 +5,14 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
 use super::header::expire_hint;
 use crate::session::WatchFlag;
 use crate::structs::paged::{PagedMap, Schema};
+use crate::structs::prefetch::prefetch;
 use crate::value::Value;
 
 /// Number of shards.
@@ -46,6 +47,12 @@ impl ShardDb {
         Box::new(ShardDb {
             slots: (0..SLOTS_PER_SHARD).map(|_| SlotTable::new()).collect(),
         })
+    }
+
+    /// The table of a slot that belongs to this shard.
+    #[inline]
+    pub(super) fn table(&self, slot: usize) -> &SlotTable {
+        &self.slots[slot % SLOTS_PER_SHARD]
     }
 }
 
@@ -170,6 +177,9 @@ impl Shard {
 pub struct Counts {
     keys: AtomicUsize,
     volatile: AtomicUsize,
+    /// Where the tables were when a key was last put in: a hint for the processor that is
+    /// never followed.
+    tables: AtomicPtr<SlotTable>,
 }
 
 impl Counts {
@@ -180,6 +190,23 @@ impl Counts {
     /// Number of keys with an expiry.
     pub fn volatile(&self) -> usize {
         self.volatile.load(Ordering::Relaxed)
+    }
+    /// Remembers where the tables are.
+    #[inline]
+    pub(super) fn note_tables(&self, tables: &ShardDb) {
+        let at = tables.slots.as_ptr().cast_mut();
+        if self.tables.load(Ordering::Relaxed) != at {
+            self.tables.store(at, Ordering::Relaxed);
+        }
+    }
+    /// Asks the processor for the root of a slot's table.
+    #[inline]
+    pub(super) fn prefetch_slot(&self, slot: usize) {
+        prefetch(
+            self.tables
+                .load(Ordering::Relaxed)
+                .wrapping_add(slot % SLOTS_PER_SHARD),
+        );
     }
     pub(super) fn add_keys(&self, delta: isize) {
         self.keys

@@ -22,7 +22,7 @@ use super::watch::WatchKey;
 use crate::engine::Engine;
 use crate::error::ReplyError;
 use crate::structs::hash;
-use crate::value::{Hash, List, Set, Value, Zset};
+use crate::value::{Hash, List, Set, Stream, Value, Zset};
 
 /// Longest string stored with encoding `embstr`.
 pub const EMBSTR_MAX: usize = 44;
@@ -117,6 +117,9 @@ impl Look {
     };
 }
 
+/// Keys that may let blocked clients go on, with their databases.
+pub type ReadyKeys = SmallVec<[(usize, Box<[u8]>); 1]>;
+
 /// The data, as seen by one running command.
 pub struct Keyspace<'e> {
     /// The engine, for settings and sinks.
@@ -127,12 +130,14 @@ pub struct Keyspace<'e> {
     pub db: usize,
     /// Time of the command in Unix milliseconds; the same for all of a transaction.
     pub now_ms: i64,
+    /// Keys whose time is before this are past it: `now_ms`, or never while a log is replayed.
+    pub due_ms: i64,
     /// Number of changes made; a command that changed something has raised it.
     pub dirty: u64,
     /// Reads leave the access clock alone (`CLIENT NO-TOUCH`).
     pub no_touch: bool,
     /// Keys that may let blocked clients go on, in order.
-    pub ready: SmallVec<[(usize, Box<[u8]>); 1]>,
+    pub ready: ReadyKeys,
     pub(super) clock: Clock,
     /// Keys removed because their time had come, whose DEL a running command still owes the
     /// log, in order; `None` where nobody collects and they are logged at once.
@@ -200,6 +205,7 @@ impl<'e> Keyspace<'e> {
             held,
             db,
             now_ms,
+            due_ms: now_ms,
             dirty: 0,
             no_touch: false,
             ready: SmallVec::new(),
@@ -264,11 +270,10 @@ impl<'e> Keyspace<'e> {
     }
 
     pub(super) fn table_or_create(&mut self, place: Place) -> &mut SlotTable {
-        &mut self
-            .held
-            .shard_mut(place.shard())
-            .db_or_create(self.db)
-            .slots[place.slot % SLOTS_PER_SHARD]
+        let counts = self.counts(place);
+        let tables = self.held.shard_mut(place.shard()).db_or_create(self.db);
+        counts.note_tables(tables);
+        &mut tables.slots[place.slot % SLOTS_PER_SHARD]
     }
 
     /// The entry of a key as it is, expired or not; no side effects.
@@ -308,7 +313,7 @@ impl<'e> Keyspace<'e> {
     pub fn look_at(&mut self, place: Place, key: &[u8], look: Look) -> Option<Found<'_>> {
         let header = self.find(place, key).map(|found| found.header);
         let live = match header {
-            Some(header) if header.is_expired(self.now_ms) => {
+            Some(header) if header.is_expired(self.due_ms) => {
                 // Writes need the room; reads leave it to the end of a pause.
                 if !look.count || !self.keeps_expired() {
                     self.expire_now(place, key);
@@ -352,7 +357,7 @@ impl<'e> Keyspace<'e> {
         // Under LFU the access draws a random number: that must happen once.
         let untouched = self.no_touch
             || !self.clock.is_lfu() && access::touched(header.lru, &self.clock).is_none();
-        if header.is_expired(self.now_ms) || !untouched {
+        if header.is_expired(self.due_ms) || !untouched {
             return None;
         }
         self.engine.shards[place.shard()].counters.look(true);
@@ -398,6 +403,7 @@ impl<'e> Keyspace<'e> {
         Hash Hash: hash hash_mut hash_or_create Hash::default();
         Set Set: set set_mut set_or_create Set::default();
         Zset Zset: zset zset_mut zset_or_create Zset::default();
+        Stream Stream: stream stream_mut stream_or_create Stream::default();
     }
 
     /// Says that a key was changed: fails the transactions that watch it and invalidates

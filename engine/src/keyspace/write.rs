@@ -36,7 +36,7 @@ impl Keyspace<'_> {
         let mut old = self
             .find(place, key)
             .map(|found| (found.header, found.bytes.len(), found.value.is_some()));
-        if old.is_some_and(|(header, ..)| header.is_expired(self.now_ms)) {
+        if old.is_some_and(|(header, ..)| header.is_expired(self.due_ms)) {
             self.expire_now(place, key);
             old = None;
         }
@@ -127,7 +127,7 @@ impl Keyspace<'_> {
             return self.set_string(key, &raw.clone(), StringEncoding::Length, ttl);
         }
         let mut old = self.find(place, key).map(|found| found.header);
-        if old.is_some_and(|header| header.is_expired(self.now_ms)) {
+        if old.is_some_and(|header| header.is_expired(self.due_ms)) {
             self.expire_now(place, key);
             old = None;
         }
@@ -154,10 +154,12 @@ impl Keyspace<'_> {
         let replaced = self
             .table_or_create(place)
             .put_hashed(place.hash, key, payload, obj);
+        let mut lost = false;
         if let Some(old) = replaced
             && let Some(obj) = old.obj
         {
             self.engine.lazy_free(obj);
+            lost = self.engine.blocked.minds_loss(self.db, key);
         }
         let counts = self.counts(place);
         counts.add_volatile(
@@ -167,7 +169,7 @@ impl Keyspace<'_> {
         if old.is_none() {
             counts.add_keys(1);
         }
-        if blocking_type && self.engine.blocked.any() {
+        if lost || blocking_type && self.engine.blocked.any() {
             self.ready.push((self.db, key.into()));
         }
         if old.is_none() {
@@ -190,6 +192,9 @@ impl Keyspace<'_> {
         let volatile = Header::decode(&payload).0.expire_ms.is_some();
         if let Some(obj) = obj {
             self.engine.lazy_free(obj);
+            if self.engine.blocked.minds_loss(self.db, key) {
+                self.ready.push((self.db, key.into()));
+            }
         }
         let counts = self.counts(place);
         counts.add_keys(-1);
@@ -260,6 +265,15 @@ impl Keyspace<'_> {
         }
     }
 
+    /// Says that a key changed in a way that may let clients blocked on it go on, where it was
+    /// not made or removed: a stream got an entry or lost a group.
+    #[inline]
+    pub fn signal_ready(&mut self, key: &[u8]) {
+        if self.engine.blocked.any() {
+            self.ready.push((self.db, key.into()));
+        }
+    }
+
     /// Removes a key whose time has come, with its event and counters.
     pub(super) fn expire_now(&mut self, place: Place, key: &[u8]) {
         if self.remove_at(place, key) {
@@ -281,7 +295,7 @@ impl Keyspace<'_> {
     pub fn expire_if_due(&mut self, key: &[u8]) -> bool {
         let place = self.place(key);
         match self.find(place, key) {
-            Some(found) if found.header.is_expired(self.now_ms) => {
+            Some(found) if found.header.is_expired(self.due_ms) => {
                 if !self.keeps_expired() {
                     self.expire_now(place, key);
                 }
@@ -294,7 +308,7 @@ impl Keyspace<'_> {
 
 /// The encoding of a new string value.
 #[inline]
-fn string_kind(bytes: &[u8], encoding: StringEncoding) -> Kind {
+pub(super) fn string_kind(bytes: &[u8], encoding: StringEncoding) -> Kind {
     match encoding {
         StringEncoding::Raw => Kind::Raw,
         StringEncoding::Auto if bytes.len() <= 20 && num::parse_i64(bytes).is_some() => Kind::Int,

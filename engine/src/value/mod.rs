@@ -5,6 +5,7 @@ pub mod hash;
 pub mod list;
 pub mod serial;
 pub mod set;
+pub mod stream;
 pub mod zset;
 
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use crate::keyspace::Kind;
 pub use hash::{Hash, HashLimits};
 pub use list::{List, ListLimits};
 pub use set::{Set, SetLimits};
+pub use stream::{Stream, StreamLimits};
 pub use zset::{Zset, ZsetLimits};
 
 /// An out-of-line value. Cloning shares it.
@@ -29,6 +31,8 @@ pub enum Value {
     Hash(Arc<Hash>),
     /// A sorted set.
     Zset(Arc<Zset>),
+    /// A stream.
+    Stream(Arc<Stream>),
 }
 
 impl Value {
@@ -40,6 +44,7 @@ impl Value {
             Value::Set(_) => Kind::Set,
             Value::Hash(_) => Kind::Hash,
             Value::Zset(_) => Kind::Zset,
+            Value::Stream(_) => Kind::Stream,
         }
     }
 
@@ -51,6 +56,7 @@ impl Value {
             Value::Set(v) => v.encoding(),
             Value::Hash(v) => v.encoding(),
             Value::Zset(v) => v.encoding(),
+            Value::Stream(v) => v.encoding(),
         }
     }
 
@@ -65,6 +71,7 @@ impl Value {
                 Zset::Packed(_) => 1,
                 Zset::Tree(_) => v.len(),
             },
+            Value::Stream(v) => v.free_effort(),
         }
     }
 
@@ -77,6 +84,7 @@ impl Value {
             Value::Set(v) => SHARED + size_of::<Set>() + v.heap_bytes(),
             Value::Hash(v) => SHARED + size_of::<Hash>() + v.heap_bytes(),
             Value::Zset(v) => SHARED + size_of::<Zset>() + v.heap_bytes(),
+            Value::Stream(v) => SHARED + size_of::<Stream>() + v.heap_bytes(),
         }
     }
 }

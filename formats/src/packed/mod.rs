@@ -9,6 +9,7 @@ mod size_class;
 
 pub mod intset;
 pub mod listpack;
+pub mod stream;
 pub mod ziplist;
 pub mod zipmap;
 
@@ -62,6 +63,12 @@ pub enum PackedError {
         expected: u64,
         /// Entries walked.
         found: u64,
+    },
+    /// The elements are not those of a node of a stream.
+    #[error("element at offset {offset} has no place in a stream node")]
+    BadStreamNode {
+        /// Start of the element, or where one is missing.
+        offset: usize,
     },
     /// An integer set names an element width other than 2, 4 or 8.
     #[error("unknown intset encoding {0}")]

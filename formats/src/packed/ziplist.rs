@@ -1,4 +1,5 @@
-//! Ziplist, what listpacks were before Redis 7: read only, to convert old values.
+//! Ziplist, what listpacks were before Redis 7: read to convert old values, and written for
+//! old servers.
 //!
 //! ```text
 //! +-----------------+---------------------+--------------+---------+-----+------+
@@ -13,6 +14,10 @@
 //! C0 D0 E0 F0 FE               integer of 2, 4, 8, 3, 1 bytes, little-endian
 //! 1111nnnn (n in 1..=13)       the integer n - 1
 //! ```
+
+mod write;
+
+pub use write::ZiplistWriter;
 
 use super::{Listpack, PackedError};
 

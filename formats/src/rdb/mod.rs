@@ -14,16 +14,29 @@
 //! elements mean, so repeated or unordered elements are for the caller to refuse.
 
 mod body;
+pub mod file;
 mod kind;
 mod payload;
 mod reader;
+mod recode;
+#[cfg(test)]
+mod samples;
+mod skip;
+mod stream;
+mod target;
 mod writer;
 
-pub use body::{Body, Nodes, Pairs, RawNode, Scored, Strings};
+pub use body::{Body, Nodes, Pairs, RawNode, Scored, Strings, TtlField, TtlFields};
 pub use kind::ObjectType;
 pub use payload::{FOOTER, PayloadError, open_payload, seal_payload};
 pub use reader::Reader;
-pub use writer::Writer;
+pub use recode::{RecodeError, recode};
+pub use skip::skip_value;
+pub use stream::{
+    StreamBody, StreamConsumer, StreamFault, StreamGroup, StreamHistory, StreamMeta, StreamPending,
+};
+pub use target::Target;
+pub use writer::{Spill, Writer};
 
 use crate::lzf::LzfError;
 use crate::packed::PackedError;
@@ -59,10 +72,24 @@ pub enum RdbError {
     /// A list node that is neither packed nor plain.
     #[error("unknown container {0} of a list node")]
     BadContainer(u64),
+    /// A part of a module's value that is of no known kind.
+    #[error("unknown opcode {opcode} of a module's value at offset {offset}")]
+    BadModuleOpcode {
+        /// Where it is.
+        offset: usize,
+        /// The opcode.
+        opcode: u64,
+    },
     /// A score that is not a number.
     #[error("score at offset {offset} is not a number")]
     BadScore {
         /// Where it is.
+        offset: usize,
+    },
+    /// A hash's fields, values and expiry times do not come in threes, or a time is none.
+    #[error("bad expiry time of a hash field at offset {offset}")]
+    BadFieldExpiry {
+        /// Where it is, or where the packed hash ends.
         offset: usize,
     },
     /// A collection without elements.
@@ -74,4 +101,7 @@ pub enum RdbError {
     /// A packed container is damaged.
     #[error("packed container: {0}")]
     Packed(#[from] PackedError),
+    /// The parts of a stream do not fit together.
+    #[error("stream: {0}")]
+    Stream(#[from] StreamFault),
 }

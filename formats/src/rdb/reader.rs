@@ -76,13 +76,24 @@ impl<'a> Reader<'a> {
         Ok(taken)
     }
 
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], RdbError> {
+    pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], RdbError> {
         let (taken, rest) = self
             .rest
             .split_first_chunk::<N>()
             .ok_or_else(|| self.truncated(N as u64))?;
         self.rest = rest;
         Ok(*taken)
+    }
+
+    /// Checks that the input holds `count` more bytes.
+    ///
+    /// # Errors
+    /// [`RdbError::Truncated`].
+    pub fn holds(&self, count: u64) -> Result<(), RdbError> {
+        match count <= self.rest.len() as u64 {
+            true => Ok(()),
+            false => Err(self.truncated(count)),
+        }
     }
 
     /// Takes one byte.
@@ -163,6 +174,25 @@ impl<'a> Reader<'a> {
         let mut text = Vec::new();
         lzf::decompress(packed, len, MAX_STRING, &mut text)?;
         Ok(text)
+    }
+
+    /// Takes a string without looking at its content.
+    ///
+    /// # Errors
+    /// The input ends, or what begins here is no string.
+    pub fn skip_string(&mut self) -> Result<(), RdbError> {
+        let len = match self.prefix()? {
+            Length::Bytes(len) => len,
+            Length::Int8 => 1,
+            Length::Int16 => 2,
+            Length::Int32 => 4,
+            Length::Compressed => {
+                let packed = self.length()?;
+                self.length()?;
+                packed
+            }
+        };
+        self.bytes(len).map(|_| ())
     }
 
     /// Takes a number of eight bytes.

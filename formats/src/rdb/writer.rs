@@ -13,16 +13,58 @@ const MIN_COMPRESSED: usize = 20;
 /// Bytes that compression must save at least.
 const MIN_SAVED: usize = 4;
 
+/// Takes a full buffer and gives an empty one back.
+pub type Spill<'s> = Box<dyn FnMut(Vec<u8>) -> Vec<u8> + Send + 's>;
+
 /// Appends values to a buffer.
-#[derive(Debug, Default)]
-pub struct Writer {
+#[derive(Default)]
+pub struct Writer<'s> {
+    spill: Option<(usize, Spill<'s>)>,
     buf: Vec<u8>,
     packed: Vec<u8>,
     compress: bool,
     compressor: Option<Compressor>,
 }
 
-impl Writer {
+impl std::fmt::Debug for Writer<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Writer")
+            .field("len", &self.buf.len())
+            .field("compress", &self.compress)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'s> Writer<'s> {
+    /// A writer whose buffer is handed to `spill` whenever it holds `limit` bytes or more
+    /// after a string, so that a value of any size is written in bounded memory.
+    pub fn spilling(compress: bool, limit: usize, spill: Spill<'s>) -> Self {
+        Self {
+            compress,
+            spill: Some((limit, spill)),
+            ..Self::default()
+        }
+    }
+
+    /// Hands the buffer over if it is full.
+    #[inline]
+    pub(super) fn spill_if_full(&mut self) {
+        if let Some((limit, spill)) = &mut self.spill
+            && self.buf.len() >= *limit
+        {
+            self.buf = spill(std::mem::take(&mut self.buf));
+        }
+    }
+
+    /// Hands over what is left in the buffer.
+    pub fn finish(mut self) {
+        if let Some((_, spill)) = &mut self.spill
+            && !self.buf.is_empty()
+        {
+            spill(std::mem::take(&mut self.buf));
+        }
+    }
+
     /// An empty writer; with `compress` strings are compressed where that saves bytes
     /// (`rdbcompression`).
     pub fn new(compress: bool) -> Self {
@@ -59,19 +101,24 @@ impl Writer {
 
     /// Writes a length or number of elements.
     pub fn len(&mut self, len: usize) {
-        match len {
-            0..0x40 => self.buf.push(len as u8),
+        self.number(len as u64);
+    }
+
+    /// Writes a number that is not negative, as lengths are written.
+    pub fn number(&mut self, number: u64) {
+        match number {
+            0..0x40 => self.buf.push(number as u8),
             0x40..0x4000 => self
                 .buf
-                .extend_from_slice(&(0x4000 | len as u16).to_be_bytes()),
-            _ => match u32::try_from(len) {
-                Ok(len) => {
+                .extend_from_slice(&(0x4000 | number as u16).to_be_bytes()),
+            _ => match u32::try_from(number) {
+                Ok(number) => {
                     self.buf.push(0x80);
-                    self.buf.extend_from_slice(&len.to_be_bytes());
+                    self.buf.extend_from_slice(&number.to_be_bytes());
                 }
                 Err(_) => {
                     self.buf.push(0x81);
-                    self.buf.extend_from_slice(&(len as u64).to_be_bytes());
+                    self.buf.extend_from_slice(&number.to_be_bytes());
                 }
             },
         }
@@ -85,11 +132,11 @@ impl Writer {
         {
             return self.int(int);
         }
-        if self.compress && text.len() > MIN_COMPRESSED && self.compressed(text) {
-            return;
+        if !(self.compress && text.len() > MIN_COMPRESSED && self.compressed(text)) {
+            self.len(text.len());
+            self.raw(text);
         }
-        self.len(text.len());
-        self.raw(text);
+        self.spill_if_full();
     }
 
     fn int(&mut self, int: i32) {

@@ -12,11 +12,11 @@
 
 /// A quote was left open, or closed in the middle of a word.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Unbalanced;
+pub(crate) struct Unbalanced;
 
 /// Splits `line` into `args`. Returns true when the offsets point into `arena`
 /// (some word had quotes), false when they point into `line`.
-pub(super) fn split_line(
+pub(crate) fn split_line(
     line: &[u8],
     args: &mut Vec<(usize, usize)>,
     arena: &mut Vec<u8>,

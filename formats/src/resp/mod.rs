@@ -3,5 +3,5 @@
 
 pub mod decode;
 pub mod encode;
-mod inline;
+pub(crate) mod inline;
 pub mod reply;

@@ -132,6 +132,11 @@ impl Conn {
             .expect("server commands run on connections only")
     }
 
+    /// The connection, if there is one: a log that is being replayed has none.
+    pub fn try_of<'c>(ctx: &'c mut Ctx<'_>) -> Option<&'c mut Conn> {
+        ctx.host.as_any().downcast_mut::<Conn>()
+    }
+
     /// The subscriptions of a kind, and where their number is shown to others.
     pub fn subscriptions(&mut self, kind: Kind) -> (&mut HashSet<Vec<u8>>, &AtomicUsize) {
         let handle = &self.handle;

@@ -282,6 +282,12 @@ fn refusal(
     {
         return Some(ReplyError::OOM);
     }
+    if server.persist.snapshots.failed.load(Relaxed)
+        && (writes(session, command) || command.spec.name == "ping")
+        && server.writes_stopped()
+    {
+        return Some(ReplyError::SNAPSHOTS_FAIL);
+    }
     if conn.is_subscriber()
         && session.resp == 2
         && !matches!(
@@ -302,7 +308,30 @@ fn refusal(
             command.name
         )));
     }
+    if server.hot.loading.load(Relaxed) && !runs_while_loading(session, command) {
+        return Some(ReplyError::LOADING);
+    }
     None
+}
+
+/// Whether a command changes data; EXEC counts as the commands it would run.
+fn writes(session: &Session, command: &'static Command) -> bool {
+    match (&session.txn, command.spec.name) {
+        (Some(txn), "exec") => txn
+            .queue
+            .iter()
+            .any(|queued| queued.command.flags.has(Flags::WRITE)),
+        _ => command.flags.has(Flags::WRITE),
+    }
+}
+
+/// Whether a command may run before the data is complete; EXEC, if all that it would run may.
+fn runs_while_loading(session: &Session, command: &'static Command) -> bool {
+    let may = |command: &Command| command.flags.has(Flags::LOADING);
+    match (&session.txn, command.spec.name) {
+        (Some(txn), "exec") => txn.queue.iter().all(|queued| may(queued.command)),
+        _ => may(command),
+    }
 }
 
 /// Whether a command is refused when memory is short: it may make values longer, or grow the

@@ -1,13 +1,18 @@
-//! FUNCTION and SCRIPT while there is no script engine: no library can be loaded and no script
-//! is ever cached, and the subcommands that make sense on nothing act on that.
+//! FUNCTION and SCRIPT while there is no script engine: libraries are kept whole and no script
+//! is ever cached; the subcommands that make sense without running anything act on that.
+
+mod function;
 
 use basalt_engine::ReplyError;
 use basalt_engine::command::spec::{
-    Acl, ArgSpec, ArgType, Args, CmdResult, CommandSpec, Flags, Group,
+    Acl, ArgSpec, ArgType, Args, CmdResult, CommandSpec, Flags, Group, Locking,
 };
 use basalt_engine::command::{Ctx, args};
 
-use super::server::subcommand_syntax;
+use function::{
+    function_delete, function_dump, function_flush, function_help, function_kill, function_list,
+    function_restore, function_stats,
+};
 
 /// The group's rows.
 pub(super) const SPECS: &[CommandSpec] = &[
@@ -30,7 +35,20 @@ pub(super) const SPECS: &[CommandSpec] = &[
                 acl: Acl::SCRIPTING,
                 args: &[ArgSpec::new("library-name", ArgType::String)],
                 tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
+                locking: Locking::All,
                 handler: function_delete,
+                ..CommandSpec::BLANK
+            },
+            CommandSpec {
+                name: "dump",
+                group: Group::Scripting,
+                since: "7.0.0",
+                summary: "Serializes all libraries into a binary payload.",
+                complexity: "O(N) for N functions.",
+                arity: 2,
+                flags: Flags::NOSCRIPT,
+                acl: Acl::SCRIPTING,
+                handler: function_dump,
                 ..CommandSpec::BLANK
             },
             CommandSpec {
@@ -57,6 +75,7 @@ pub(super) const SPECS: &[CommandSpec] = &[
                     ..ArgSpec::new("flush-type", ArgType::OneOf)
                 }],
                 tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
+                locking: Locking::All,
                 handler: function_flush,
                 ..CommandSpec::BLANK
             },
@@ -108,6 +127,41 @@ pub(super) const SPECS: &[CommandSpec] = &[
                 ],
                 tips: &["nondeterministic_output_order"],
                 handler: function_list,
+                ..CommandSpec::BLANK
+            },
+            CommandSpec {
+                name: "restore",
+                group: Group::Scripting,
+                since: "7.0.0",
+                summary: "Loads the libraries of a payload made by `FUNCTION DUMP`.",
+                complexity: "O(N) for N functions in the payload.",
+                arity: -3,
+                flags: Flags::NOSCRIPT.or(Flags::WRITE).or(Flags::DENYOOM),
+                acl: Acl::SCRIPTING,
+                args: &[
+                    ArgSpec::new("serialized-value", ArgType::String),
+                    ArgSpec {
+                        optional: true,
+                        args: &[
+                            ArgSpec {
+                                token: "FLUSH",
+                                ..ArgSpec::new("flush", ArgType::PureToken)
+                            },
+                            ArgSpec {
+                                token: "APPEND",
+                                ..ArgSpec::new("append", ArgType::PureToken)
+                            },
+                            ArgSpec {
+                                token: "REPLACE",
+                                ..ArgSpec::new("replace", ArgType::PureToken)
+                            },
+                        ],
+                        ..ArgSpec::new("policy", ArgType::OneOf)
+                    },
+                ],
+                tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
+                locking: Locking::All,
+                handler: function_restore,
                 ..CommandSpec::BLANK
             },
             CommandSpec {
@@ -217,34 +271,6 @@ pub(super) const SPECS: &[CommandSpec] = &[
     },
 ];
 
-const FUNCTION_HELP: &[&str] = &[
-    "DELETE <LIBRARY NAME>",
-    "    Delete the given library.",
-    "LIST [LIBRARYNAME PATTERN] [WITHCODE]",
-    "    Return general information on all the libraries:",
-    "    * Library name",
-    "    * The engine used to run the Library",
-    "    * Library description",
-    "    * Functions list",
-    "    * Library code (if WITHCODE is given)",
-    "    It also possible to get only function that matches a pattern using LIBRARYNAME argument.",
-    "STATS",
-    "    Return information about the current function running:",
-    "    * Function name",
-    "    * Command used to run the function",
-    "    * Duration in MS that the function is running",
-    "    If no function is running, return nil",
-    "    In addition, returns a list of available engines.",
-    "KILL",
-    "    Kill the current running function.",
-    "FLUSH [ASYNC|SYNC]",
-    "    Delete all the libraries.",
-    "    When called without the optional mode argument, the behavior is determined by the",
-    "    lazyfree-lazy-user-flush configuration directive. Valid modes are:",
-    "    * ASYNC: Asynchronously flush the libraries.",
-    "    * SYNC: Synchronously flush the libraries.",
-];
-
 const SCRIPT_HELP: &[&str] = &[
     "EXISTS <sha1> [<sha1> ...]",
     "    Return information about the existence of the scripts in the script cache.",
@@ -259,7 +285,7 @@ const SCRIPT_HELP: &[&str] = &[
 ];
 
 /// Whether the words after the subcommand are nothing, ASYNC or SYNC.
-fn is_flush_mode(words: Args<'_>) -> bool {
+pub(super) fn is_flush_mode(words: Args<'_>) -> bool {
     match words {
         [] => true,
         [mode] => args::is(mode, "sync") || args::is(mode, "async"),
@@ -267,65 +293,8 @@ fn is_flush_mode(words: Args<'_>) -> bool {
     }
 }
 
-fn function_flush(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {
-    if words.len() > 3 {
-        return Err(subcommand_syntax(words));
-    }
-    if !is_flush_mode(&words[2..]) {
-        return Err(ReplyError::err(
-            "FUNCTION FLUSH only supports SYNC|ASYNC option",
-        ));
-    }
-    ctx.out.ok();
-    Ok(())
-}
-
-fn function_delete(_ctx: &mut Ctx<'_>, _words: Args<'_>) -> CmdResult {
-    Err(ReplyError::err("Library not found"))
-}
-
-fn not_busy() -> ReplyError {
+pub(super) fn not_busy() -> ReplyError {
     ReplyError::raw("NOTBUSY No scripts in execution right now.")
-}
-
-fn function_kill(_ctx: &mut Ctx<'_>, _words: Args<'_>) -> CmdResult {
-    Err(not_busy())
-}
-
-fn function_list(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {
-    let mut cursor = args::Cursor::new(words, 2);
-    let (mut with_code, mut with_name) = (false, false);
-    while let Some(word) = cursor.next() {
-        if !with_code && args::is(word, "withcode") {
-            with_code = true;
-        } else if !with_name && args::is(word, "libraryname") {
-            with_name = true;
-            if cursor.next().is_none() {
-                return Err(ReplyError::err("library name argument was not given"));
-            }
-        } else {
-            return Err(ReplyError::err(format_args!(
-                "Unknown argument {}",
-                basalt_engine::shown(word)
-            )));
-        }
-    }
-    ctx.out.array(0);
-    Ok(())
-}
-
-fn function_stats(ctx: &mut Ctx<'_>, _words: Args<'_>) -> CmdResult {
-    ctx.out.map(2);
-    ctx.out.bulk(b"running_script");
-    ctx.out.null();
-    ctx.out.bulk(b"engines");
-    ctx.out.map(0);
-    Ok(())
-}
-
-fn function_help(ctx: &mut Ctx<'_>, _words: Args<'_>) -> CmdResult {
-    ctx.out.help("function", FUNCTION_HELP);
-    Ok(())
 }
 
 fn script_flush(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {

@@ -277,7 +277,7 @@ directives! {
     rdma_rx_size: u32 = 1_048_576, "rdma-rx-size", Int(65_536, 16_777_216), IMMUTABLE | HIDDEN | INERT;
     rdma_completion_vector: i32 = -1, "rdma-completion-vector", Int(-1, 1024), IMMUTABLE | HIDDEN | INERT;
     // Structured.
-    dir: PathBuf = current_dir(), "dir", Special("path"), MODIFIABLE | PROTECTED | NO_LOADING;
+    dir: PathBuf = current_dir(), "dir", Special("path"), MODIFIABLE | PROTECTED | NO_LOADING | VOLATILE;
     save: SavePoints = SavePoints::default(), "save", Special("<seconds> <changes> ..."), MODIFIABLE | MULTI;
     client_output_buffer_limit: OutputBufferLimits = OutputBufferLimits::default(), "client-output-buffer-limit", Special("<class> <hard> <soft> <seconds> ..."), MODIFIABLE | MULTI;
     oom_score_adj_values: OomScores = OomScores::default(), "oom-score-adj-values", Special("<primary> <replica> <child>"), MODIFIABLE | MULTI | INERT;

@@ -95,6 +95,49 @@ fn a_pipeline_is_answered_in_order() {
 }
 
 #[test]
+fn what_a_request_changes_holds_for_the_next_of_its_pipeline() {
+    let server = Server::start(&["--requirepass", "secret"]);
+    let mut c = server.connect();
+    // Before AUTH the second request would be too long.
+    let long = vec![b'x'; 100_000];
+    let mut sent = request(&[b"AUTH", b"secret"]);
+    sent.extend(request(&[b"SET", b"k", &long]));
+    sent.extend(request(&[b"SELECT", b"1"]));
+    sent.extend(request(&[b"GET", b"k"]));
+    sent.extend(request(&[b"SELECT", b"0"]));
+    sent.extend(request(&[b"STRLEN", b"k"]));
+    sent.extend(request(&[b"CONFIG", b"SET", b"proto-max-bulk-len", b"1mb"]));
+    sent.extend(request(&[b"PING"]));
+    sent.extend(b"*2\r\n$4\r\nECHO\r\n$2000000\r\n");
+    c.send(sent);
+    c.expect("+OK\r\n+OK\r\n+OK\r\n$-1\r\n+OK\r\n:100000\r\n+OK\r\n+PONG\r\n");
+    c.expect("-ERR Protocol error: invalid bulk length\r\n");
+    c.expect_end();
+}
+
+#[test]
+fn a_pipeline_goes_on_after_a_wait() {
+    let server = Server::start(&[]);
+    let (mut c, mut other) = (server.connect(), server.connect());
+    let mut sent = request(&[b"SET", b"a", b"1"]);
+    sent.extend(request(&[b"BLPOP", b"list", b"0"]));
+    for _ in 0..40 {
+        sent.extend(request(&[b"INCR", b"a"]));
+    }
+    // The last request is cut.
+    sent.extend(b"*2\r\n$3\r\nGET\r\n$1\r\n");
+    c.send(sent);
+    c.expect("+OK\r\n");
+    std::thread::sleep(Duration::from_millis(20));
+    other.ask("GET a", "$1\r\n1\r\n");
+    other.ask("RPUSH list x", ":1\r\n");
+    c.expect("*2\r\n$4\r\nlist\r\n$1\r\nx\r\n");
+    (2..42).for_each(|i| c.expect(format!(":{i}\r\n")));
+    c.send("a\r\n");
+    c.expect("$2\r\n41\r\n");
+}
+
+#[test]
 fn requests_may_be_sent_without_reading_any_reply() {
     let server = Server::start(&[]);
     let mut c = server.connect();

@@ -181,7 +181,7 @@ fn restore(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
         at if options.absolute => Some(at),
         after => Some(after.saturating_add(ctx.ks.now_ms)),
     };
-    if expire_ms.is_some_and(|at| at <= ctx.ks.now_ms) {
+    if expire_ms.is_some_and(|at| at <= ctx.ks.due_ms) {
         if deleted {
             let lazy = settings.lazyfree_lazy_server_del.load(Relaxed);
             ctx.propagate(&[if lazy { b"UNLINK" } else { b"DEL" }, key]);

@@ -265,7 +265,7 @@ fn set_expiry(ctx: &mut Ctx<'_>, args: Args<'_>, unit_ms: i64, base_ms: i64) -> 
         ctx.out.int(0);
         return Ok(());
     }
-    let event = if at <= ctx.ks.now_ms {
+    let event = if at <= ctx.ks.due_ms {
         ctx.ks.remove(key);
         ctx.propagate(&[b"DEL", key]);
         "del"

@@ -83,7 +83,7 @@ pub(super) const SPECS: &[CommandSpec] = &[
 fn getex(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     let key = args[1];
     let options = Options::parse(args, 2, Dialect::GetEx)?;
-    let (now_ms, name) = (ctx.ks.now_ms, ctx.name());
+    let (now_ms, due_ms, name) = (ctx.ks.now_ms, ctx.ks.due_ms, ctx.name());
     let Some(found) = ctx.ks.string_as(key, Look::READ)? else {
         ctx.out.null();
         return Ok(());
@@ -95,7 +95,7 @@ fn getex(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     ctx.out.bulk(found.bytes);
     let volatile = found.header.expire_ms.is_some();
     match deadline {
-        Some((form, at)) if form.is_absolute() && at <= now_ms => {
+        Some((form, at)) if form.is_absolute() && at <= due_ms => {
             ctx.ks.remove(key);
             ctx.propagate(&[b"DEL", key]);
             changed(ctx, key, "del");

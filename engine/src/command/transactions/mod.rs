@@ -254,7 +254,7 @@ impl Keyspace<'_> {
     /// Whether a key is there but past its time. Leaves no trace.
     fn is_past_expiry(&self, key: &[u8]) -> bool {
         self.glance(key)
-            .is_some_and(|found| found.header.is_expired(self.now_ms))
+            .is_some_and(|found| found.header.is_expired(self.due_ms))
     }
 }
 

@@ -45,6 +45,7 @@ use self::page::{Done, Leaf, Put};
 use self::record::Span;
 use self::walk::{Due, Scan};
 use super::hash;
+use super::prefetch::prefetch;
 
 pub use self::walk::Iter;
 
@@ -170,6 +171,16 @@ impl<S: Schema> PagedMap<S> {
         debug_assert_eq!(h, S::hash(key));
         let (page, span) = self.root.as_ref()?.page(h);
         page.get(span, h, key)
+    }
+
+    /// Asks the processor for what a look-up reads first.
+    #[inline]
+    pub fn prefetch(&self) {
+        match &self.root {
+            Some(Node::Leaf(leaf)) => leaf.prefetch(),
+            Some(Node::Inner(inner)) => prefetch(Arc::as_ptr(inner)),
+            None => {}
+        }
     }
 
     /// Opens an entry for change in place; see [`EntryMut`] about hints.

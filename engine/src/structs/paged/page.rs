@@ -10,6 +10,7 @@
 
 use std::sync::Arc;
 
+use super::super::prefetch::prefetch;
 use super::record::{
     Edit, HEADER, INLINE_MAX, KEY_BLOB, OBJ, PAY_BLOB, Rec, Shape, Span, View, get_index,
     lower_bound, set_index,
@@ -73,6 +74,14 @@ impl<S: Schema> Leaf<S> {
         Edit(own(&mut bytes)).set_used(HEADER);
         Edit(own(&mut bytes)).set_hint(u64::MAX);
         Leaf { bytes, side: None }
+    }
+
+    /// Asks the processor for the header and the tags, and with luck the records.
+    #[inline]
+    pub fn prefetch(&self) {
+        let start = self.bytes.as_ptr();
+        prefetch(start);
+        prefetch(start.wrapping_add(64));
     }
 
     #[inline]

@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use basalt_formats::packed::Listpack;
 use basalt_formats::rdb::{
-    Body, Nodes, ObjectType, Pairs, RawNode, RdbError, Reader, Scored, Strings,
+    Body, Nodes, ObjectType, Pairs, RawNode, RdbError, Reader, Scored, Strings, TtlFields,
 };
 
 use super::{Limits, shared_string};
 use crate::structs::quicklist::Node;
 use crate::value::zset::{AddFlags, AddOutcome, ZsetError};
-use crate::value::{Hash, HashLimits, List, ListLimits, Set, SetLimits, Value, Zset, ZsetLimits};
+use crate::value::{
+    Hash, HashLimits, List, ListLimits, Set, SetLimits, Stream, Value, Zset, ZsetLimits,
+};
 
 /// Why bytes are no value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -22,6 +24,9 @@ pub enum LoadError {
     /// An element, field or member comes twice, or a field has no value.
     #[error("{0:?} with a repeated or incomplete element")]
     NotDistinct(ObjectType),
+    /// A field of a hash has an expiry time, which hashes here do not have.
+    #[error("a field of a hash has an expiry time")]
+    FieldExpires,
     /// A sorted set is not one.
     #[error(transparent)]
     Zset(#[from] ZsetError),
@@ -53,7 +58,9 @@ pub fn load(
         Body::ZsetPacked(packed) => zset(Zset::from_listpack(packed, &limits.zset)?),
         Body::Hash(run) => hash(load_hash(run, &limits.hash, twice)?),
         Body::HashPacked(packed) => hash(Hash::from_packed(packed, &limits.hash).ok_or(twice)?),
+        Body::Stream(saved) => Value::Stream(Arc::new(Stream::from_saved(saved))),
         Body::HashZipmap(packed) => hash(load_zipmap(&packed, &limits.hash).ok_or(twice)?),
+        Body::HashTtl(run) => hash(load_lasting(run, &limits.hash, twice)?),
     })
 }
 
@@ -116,6 +123,25 @@ fn load_hash(run: Pairs<'_, '_>, limits: &HashLimits, twice: LoadError) -> Resul
     for pair in run {
         let (field, value) = pair?;
         if !hash.load(&field, &value, limits) {
+            return Err(twice);
+        }
+    }
+    hash.loaded(limits).ok_or(twice)
+}
+
+/// A hash in a layout that has room for expiry times of fields, of which none is used.
+fn load_lasting(
+    run: TtlFields<'_, '_>,
+    limits: &HashLimits,
+    twice: LoadError,
+) -> Result<Hash, LoadError> {
+    let mut hash = Hash::for_load(run.left(), limits);
+    for field in run {
+        let field = field?;
+        if field.expire_ms.is_some() {
+            return Err(LoadError::FieldExpires);
+        }
+        if !hash.load(&field.field, &field.value, limits) {
             return Err(twice);
         }
     }

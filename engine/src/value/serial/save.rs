@@ -28,11 +28,12 @@ pub fn kind_of(content: Content<'_>) -> ObjectType {
             Zset::Packed(_) => ObjectType::ZsetListpack,
             Zset::Tree(_) => ObjectType::Zset2,
         },
+        Value::Stream(_) => ObjectType::StreamListpacks3,
     }
 }
 
 /// Writes a value without its type.
-pub fn write_body(writer: &mut Writer, content: Content<'_>) {
+pub fn write_body(writer: &mut Writer<'_>, content: Content<'_>) {
     let value = match content {
         Content::Str(bytes) => return writer.string(bytes),
         Content::Value(value) => value,
@@ -43,10 +44,11 @@ pub fn write_body(writer: &mut Writer, content: Content<'_>) {
         Value::Set(set) => write_set(writer, set),
         Value::Hash(hash) => write_hash(writer, hash),
         Value::Zset(zset) => write_zset(writer, zset),
+        Value::Stream(stream) => stream.save(ObjectType::StreamListpacks3, writer),
     }
 }
 
-fn write_list(writer: &mut Writer, list: &List) {
+fn write_list(writer: &mut Writer<'_>, list: &List) {
     match list {
         List::Packed(list) => {
             writer.len(1);
@@ -64,7 +66,7 @@ fn write_list(writer: &mut Writer, list: &List) {
     }
 }
 
-fn write_set(writer: &mut Writer, set: &Set) {
+fn write_set(writer: &mut Writer<'_>, set: &Set) {
     match set {
         Set::Ints(ints) => writer.string(ints.as_bytes()),
         Set::Packed(list) => writer.string(list.as_bytes()),
@@ -75,7 +77,7 @@ fn write_set(writer: &mut Writer, set: &Set) {
     }
 }
 
-fn write_hash(writer: &mut Writer, hash: &Hash) {
+fn write_hash(writer: &mut Writer<'_>, hash: &Hash) {
     match hash {
         Hash::Packed(list) => writer.string(list.as_bytes()),
         Hash::Table(_) => {
@@ -88,7 +90,7 @@ fn write_hash(writer: &mut Writer, hash: &Hash) {
     }
 }
 
-fn write_zset(writer: &mut Writer, zset: &Zset) {
+fn write_zset(writer: &mut Writer<'_>, zset: &Zset) {
     match zset {
         Zset::Packed(list) => writer.string(list.as_bytes()),
         Zset::Tree(_) => {

@@ -383,6 +383,11 @@ pub struct Iter<'a> {
 }
 
 impl<'a> Iter<'a> {
+    /// Offset of the next element, or where the elements end.
+    pub fn offset(&self) -> usize {
+        self.front
+    }
+
     /// The next element and its offset.
     pub fn next_at(&mut self) -> Option<(usize, Entry<'a>)> {
         if self.front >= self.back {

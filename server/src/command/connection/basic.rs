@@ -105,7 +105,9 @@ fn select(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {
     let db = args::database(words[1], ctx.engine().databases())?;
     ctx.session.db = db;
     ctx.ks.select(db);
-    Conn::of(ctx).handle.db.store(db, Relaxed);
+    if let Some(conn) = Conn::try_of(ctx) {
+        conn.handle.db.store(db, Relaxed);
+    }
     ctx.out.ok();
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! CONFIG: directives at run time.
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use basalt_engine::ReplyError;
 use basalt_engine::command::Ctx;
 use basalt_engine::command::spec::{
@@ -140,7 +142,7 @@ fn config_set(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     let conn = Conn::of(ctx);
     let context = SetContext {
         client_is_local: conn.handle.local,
-        loading: false,
+        loading: conn.server.hot.loading.load(Relaxed),
     };
     match conn.server.config.set(&pairs, context) {
         Ok(()) => {

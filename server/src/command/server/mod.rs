@@ -8,6 +8,8 @@ mod info;
 mod latency;
 mod lolwut;
 mod memory;
+mod save;
+mod shutdown;
 mod slowlog;
 mod sparkline;
 mod state;
@@ -25,6 +27,8 @@ const ROWS: &[&[CommandSpec]] = &[
     latency::SPECS,
     lolwut::SPECS,
     memory::SPECS,
+    save::SPECS,
+    shutdown::SPECS,
     slowlog::SPECS,
     state::SPECS,
     table::SPECS,

@@ -1,14 +1,8 @@
-//! Small questions about the server: TIME, LASTSAVE, ROLE, MODULE; and SHUTDOWN.
+//! Small questions about the server: TIME, ROLE, MODULE.
 
-use std::sync::atomic::Ordering::Relaxed;
+use basalt_engine::command::Ctx;
+use basalt_engine::command::spec::{Acl, Args, CmdResult, CommandSpec, Flags, Group};
 
-use basalt_engine::ReplyError;
-use basalt_engine::command::spec::{
-    Acl, ArgSpec, ArgType, Args, CmdResult, CommandSpec, Flags, Group,
-};
-use basalt_engine::command::{Ctx, args};
-
-use crate::client::Conn;
 use crate::server::unix_us;
 
 /// The rows.
@@ -22,17 +16,6 @@ pub(super) const SPECS: &[CommandSpec] = &[
         flags: Flags::LOADING.or(Flags::STALE).or(Flags::FAST),
         tips: &["nondeterministic_output"],
         handler: time,
-        ..CommandSpec::BLANK
-    },
-    CommandSpec {
-        name: "lastsave",
-        group: Group::Server,
-        summary: "Tells the Unix time of the last good snapshot.",
-        complexity: "O(1)",
-        flags: Flags::LOADING.or(Flags::STALE).or(Flags::FAST),
-        acl: Acl::ADMIN.or(Acl::DANGEROUS),
-        tips: &["nondeterministic_output"],
-        handler: lastsave,
         ..CommandSpec::BLANK
     },
     CommandSpec {
@@ -84,65 +67,6 @@ pub(super) const SPECS: &[CommandSpec] = &[
         ],
         ..CommandSpec::BLANK
     },
-    CommandSpec {
-        name: "shutdown",
-        group: Group::Server,
-        summary: "Saves if so configured and stops the server.",
-        complexity: "O(N) when saving, N being the number of keys in all databases; else O(1).",
-        arity: -1,
-        flags: Flags::ADMIN
-            .or(Flags::NOSCRIPT)
-            .or(Flags::LOADING)
-            .or(Flags::STALE)
-            .or(Flags::NO_MULTI)
-            .or(Flags::SENTINEL)
-            .or(Flags::ALLOW_BUSY),
-        args: &[ArgSpec {
-            optional: true,
-            args: &[
-                ArgSpec {
-                    args: &[
-                        ArgSpec {
-                            optional: true,
-                            args: &[
-                                ArgSpec {
-                                    token: "NOSAVE",
-                                    ..ArgSpec::new("nosave", ArgType::PureToken)
-                                },
-                                ArgSpec {
-                                    token: "SAVE",
-                                    ..ArgSpec::new("save", ArgType::PureToken)
-                                },
-                            ],
-                            ..ArgSpec::new("save-selector", ArgType::OneOf)
-                        },
-                        ArgSpec {
-                            token: "NOW",
-                            since: "7.0.0",
-                            optional: true,
-                            ..ArgSpec::new("now", ArgType::PureToken)
-                        },
-                        ArgSpec {
-                            token: "FORCE",
-                            since: "7.0.0",
-                            optional: true,
-                            ..ArgSpec::new("force", ArgType::PureToken)
-                        },
-                    ],
-                    ..ArgSpec::new("save-selector-block", ArgType::Block)
-                },
-                ArgSpec {
-                    token: "ABORT",
-                    since: "7.0.0",
-                    ..ArgSpec::new("abort", ArgType::PureToken)
-                },
-            ],
-            ..ArgSpec::new("abort-selector", ArgType::OneOf)
-        }],
-        history: &[("7.0.0", "New options `NOW`, `FORCE` and `ABORT`.")],
-        handler: shutdown,
-        ..CommandSpec::BLANK
-    },
 ];
 
 const MODULE_HELP: &[&str] = &["LIST", "    Return a list of loaded modules."];
@@ -152,12 +76,6 @@ fn time(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
     ctx.out.array(2);
     ctx.out.bulk_int(now_us / 1_000_000);
     ctx.out.bulk_int(now_us % 1_000_000);
-    Ok(())
-}
-
-fn lastsave(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
-    let at = Conn::of(ctx).server.last_save.load(Relaxed);
-    ctx.out.int(at);
     Ok(())
 }
 
@@ -178,78 +96,4 @@ fn module_list(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
 fn module_help(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
     ctx.out.help("module", MODULE_HELP);
     Ok(())
-}
-
-/// Options of SHUTDOWN.
-#[derive(Default)]
-struct Wish {
-    nosave: bool,
-    save: bool,
-    now: bool,
-    force: bool,
-    abort: bool,
-}
-
-impl Wish {
-    fn parse(words: Args<'_>) -> Result<Wish, ReplyError> {
-        let mut wish = Wish::default();
-        for word in words {
-            let options = [
-                ("nosave", &mut wish.nosave),
-                ("save", &mut wish.save),
-                ("now", &mut wish.now),
-                ("force", &mut wish.force),
-                ("abort", &mut wish.abort),
-            ];
-            let option = options.into_iter().find(|(name, _)| args::is(word, name));
-            *option.ok_or(ReplyError::SYNTAX)?.1 = true;
-        }
-        let other = wish.nosave || wish.save || wish.now || wish.force;
-        if wish.abort && other || wish.nosave && wish.save {
-            return Err(ReplyError::SYNTAX);
-        }
-        Ok(wish)
-    }
-}
-
-/// Ends the process; the connection closes without a reply.
-fn shutdown(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {
-    let wish = Wish::parse(&words[1..])?;
-    if wish.abort {
-        return Err(ReplyError::err("No shutdown in progress."));
-    }
-    if !wish.now && ctx.session.deny_blocking {
-        return Err(ReplyError::err(
-            "SHUTDOWN without NOW or ABORT isn't allowed for DENY BLOCKING client",
-        ));
-    }
-    let conn = Conn::of(ctx);
-    tracing::warn!("User requested shutdown...");
-    conn.close_after_reply = true;
-    conn.server.shutdown.request();
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn options_that_exclude_each_other() {
-        for good in [
-            &[&b"NOSAVE"[..], b"now"][..],
-            &[b"save", b"FORCE"],
-            &[b"abort"],
-            &[],
-        ] {
-            assert!(Wish::parse(good).is_ok());
-        }
-        for bad in [
-            &[&b"nosave"[..], b"save"][..],
-            &[b"abort", b"now"],
-            &[b"later"],
-        ] {
-            assert!(Wish::parse(bad).is_err());
-        }
-    }
 }

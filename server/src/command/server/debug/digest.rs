@@ -8,6 +8,7 @@ use basalt_engine::command::Ctx;
 use basalt_engine::command::spec::{Args, CmdResult};
 use basalt_engine::keyspace::{Found, Keyspace, Kind};
 use basalt_engine::value::Value;
+use basalt_engine::value::stream::StreamId;
 use basalt_formats::num;
 use sha1::{Digest, Sha1};
 
@@ -64,6 +65,15 @@ fn mix_value(sum: &mut Sum, found: &Found<'_>) {
             element.mix(&text);
             sum.add(&element.0);
         }),
+        Some(Value::Stream(stream)) => {
+            for entry in stream.range(StreamId::MIN, StreamId::MAX) {
+                sum.mix(format!("{}.{}", entry.id.ms, entry.id.seq).as_bytes());
+                for (field, value) in entry.pairs() {
+                    field.with_bytes(|bytes| sum.mix(bytes));
+                    value.with_bytes(|bytes| sum.mix(bytes));
+                }
+            }
+        }
         Some(Value::Hash(hash)) => hash.for_each(|field, value| {
             let mut element = Sum::default();
             element.mix(field);

@@ -51,6 +51,8 @@ const HELP: &[&str] = &[
     "ERROR <string>",
     "    Return a Redis protocol error with <string> as message. Useful for clients",
     "    unit tests to simulate Redis errors.",
+    "LOADAOF",
+    "    Empty the data set and load the append-only file.",
     "LOG <message>",
     "    Write <message> to the server log.",
     "HTSTATS <dbid> [full]",
@@ -73,8 +75,9 @@ const HELP: &[&str] = &[
     "    integer, double, bignum, null, array, set, map, attrib, push, verbatim,",
     "    true, false.",
     "RELOAD [MERGE] [NOFLUSH] [NOSAVE]",
-    "    Encode every value as a snapshot would and put what is decoded from that in",
-    "    its place. NOSAVE fails: there is no snapshot file to load.",
+    "    Save the snapshot file, empty the data set, and load the file. NOSAVE loads the",
+    "    file that is there, NOFLUSH keeps the data, MERGE lets keys of the file replace",
+    "    those that are there; without it, a key that is there already is an error.",
     "SEGFAULT",
     "    Crash the server with sigsegv.",
     "SET-ACTIVE-EXPIRE <0|1>",
@@ -151,6 +154,7 @@ fn debug(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {
         (b"protocol", [kind]) => protocol::reply(ctx, kind),
         (b"populate", [_] | [_, _] | [_, _, _]) => populate::populate(ctx, &words[2..]),
         (b"reload", options) => reload::reload(ctx, options),
+        (b"loadaof", []) => reload::load_aof(ctx),
         (b"set-skip-checksum-validation", [on]) => {
             let on = is_on(on);
             ctx.engine().settings.skip_checksums.store(on, Relaxed);

@@ -34,6 +34,11 @@ fn elements(value: &Value, visit: &mut dyn FnMut(&[u8])) {
             visit(field);
             visit(value);
         }),
+        Value::Stream(stream) => {
+            for (_, node) in stream.nodes() {
+                visit(node.as_bytes());
+            }
+        }
         Value::Zset(zset) => zset.visit(0..zset.len(), false, &mut |member, score| {
             let mut text = Vec::with_capacity(24);
             num::format_f64(score, &mut text);

@@ -6,6 +6,7 @@
 mod activity;
 mod commands;
 pub(super) mod memory;
+mod persistence;
 mod process;
 
 use std::fmt::{Display, Write};
@@ -50,7 +51,7 @@ const SECTIONS: &[(&[&str], bool, bool, Section)] = &[
     (&["server"], true, true, process::server),
     (&["clients"], true, true, process::clients),
     (&["memory"], true, true, memory::section),
-    (&["persistence"], true, true, activity::persistence),
+    (&["persistence"], true, true, persistence::section),
     (&["stats"], true, true, activity::stats),
     (&["replication"], true, true, activity::replication),
     (&["cpu"], true, true, process::cpu),

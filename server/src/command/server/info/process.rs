@@ -94,7 +94,10 @@ pub(super) fn clients(lines: &mut Lines, server: &Server) {
         server.engine.blocked.timed_count(),
     );
     lines.put("total_blocking_keys", server.engine.blocked.key_count());
-    lines.put("total_blocking_keys_on_nokey", 0);
+    lines.put(
+        "total_blocking_keys_on_nokey",
+        server.engine.blocked.minded_key_count(),
+    );
 }
 
 pub(super) fn modules(lines: &mut Lines, _server: &Server) {

@@ -1,0 +1,274 @@
+//! Loading an RDB file: one thread cuts the file into records, others build the values and
+//! put them into their shards.
+//!
+//! ```text
+//!   file -> FileReader -> batches of records -> worker 0..n: decode, check, put under the shard's lock
+//! ```
+//!
+//! Records borrow from the file, so a batch holds no copies and memory beyond the data set
+//! stays small. A file is refused as a whole: the caller throws away what was loaded so far.
+
+mod error;
+#[cfg(test)]
+mod tests;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use basalt_formats::rdb::file::{Checksum, FileReader, KeyRecord, Record, check_trailer};
+use basalt_formats::rdb::{ObjectType, RdbError, Reader};
+use parking_lot::Mutex;
+
+use crate::engine::Engine;
+use crate::keyspace::access::Clock;
+use crate::keyspace::loaded::LoadedValue;
+use crate::snapshot::Progress;
+use crate::value::serial::{self, Limits};
+
+pub use error::{RdbLoadCause, RdbLoadError};
+
+/// Records handed to a worker at once.
+const BATCH: usize = 512;
+/// Batches that may wait for a worker.
+const AHEAD: usize = 8;
+/// Auxiliary fields kept of a file; more are read and forgotten.
+const MAX_AUX: usize = 256;
+
+/// How a file is loaded.
+#[derive(Clone, Copy, Debug)]
+pub struct LoadOptions {
+    /// Unix time in milliseconds: what is expired by then is dropped.
+    pub now_ms: i64,
+    /// The checksum is verified (`rdbchecksum`).
+    pub checksum: bool,
+    /// Threads that build values, besides the caller, which reads; at least one.
+    pub threads: usize,
+    /// Keys past their time are kept: the file is the base of a log that deletes them.
+    pub keep_expired: bool,
+    /// Keys that exist already are replaced; else they make the file invalid.
+    pub replace: bool,
+}
+
+/// What was loaded.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Loaded {
+    /// Keys put in.
+    pub keys: u64,
+    /// Keys dropped because their time had come.
+    pub expired: u64,
+    /// Collections without elements, dropped as Redis does.
+    pub empty_skipped: u64,
+    /// Auxiliary fields in the order of the file.
+    pub aux: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Function libraries, each its whole source.
+    pub functions: Vec<Vec<u8>>,
+    /// Bytes that belong to the RDB; a log may follow.
+    pub end: usize,
+}
+
+/// A key with its database.
+type Item<'a> = (usize, KeyRecord<'a>);
+
+/// What the workers share.
+struct Work<'w> {
+    engine: &'w Engine,
+    options: LoadOptions,
+    limits: Limits,
+    clock: Clock,
+    progress: &'w Progress,
+    keys: AtomicU64,
+    expired: AtomicU64,
+    empty: AtomicU64,
+    /// The failure nearest to the start of the file.
+    failure: Mutex<Option<RdbLoadError>>,
+    failed: AtomicBool,
+}
+
+impl Engine {
+    /// Adds the contents of an RDB file to what is there. Values of other versions get the
+    /// encodings that today's limits ask for.
+    ///
+    /// # Errors
+    /// [`RdbLoadError`]: the file is damaged, or holds what cannot be represented. The engine
+    /// then holds some of its keys, which the caller must not serve.
+    pub fn load_rdb(
+        &self,
+        input: &[u8],
+        options: &LoadOptions,
+        progress: &Progress,
+    ) -> Result<Loaded, RdbLoadError> {
+        let checked = options.checksum
+            && match check_trailer(input) {
+                Some(outcome) => outcome.map(|()| true)?,
+                None => false,
+            };
+        let mut reader = FileReader::new(input)?.checksum(options.checksum && !checked);
+        let work = Work {
+            engine: self,
+            options: *options,
+            limits: self.settings.limits(),
+            clock: Clock::new(options.now_ms, &self.settings),
+            progress,
+            keys: AtomicU64::new(0),
+            expired: AtomicU64::new(0),
+            empty: AtomicU64::new(0),
+            failure: Mutex::new(None),
+            failed: AtomicBool::new(false),
+        };
+        let mut loaded = Loaded::default();
+        let (sender, receiver) = sync_channel(AHEAD);
+        let receiver = Mutex::new(receiver);
+        let read = std::thread::scope(|scope| {
+            let (work, receiver) = (&work, &receiver);
+            let workers: Vec<_> = (0..options.threads.max(1))
+                .map(|worker| {
+                    std::thread::Builder::new()
+                        .name(format!("load-{worker}"))
+                        .spawn_scoped(scope, move || work.run(receiver))
+                })
+                .collect();
+            if let Some(error) = workers.into_iter().find_map(Result::err) {
+                return Err(RdbLoadError::at(0, RdbLoadCause::Thread(error.to_string())));
+            }
+            work.read(&mut reader, sender, &mut loaded)
+        });
+        // Workers see records that stand before the one the reader failed at.
+        if let Some(failure) = work.failure.into_inner() {
+            return Err(failure);
+        }
+        read?;
+        loaded.keys = work.keys.into_inner();
+        loaded.expired = work.expired.into_inner();
+        loaded.empty_skipped = work.empty.into_inner();
+        Ok(loaded)
+    }
+}
+
+impl Work<'_> {
+    /// Cuts the file into records until its end.
+    #[allow(
+        clippy::needless_pass_by_value,
+        reason = "its end tells the workers to stop"
+    )]
+    fn read<'a>(
+        &self,
+        reader: &mut FileReader<'a>,
+        sender: SyncSender<Vec<Item<'a>>>,
+        loaded: &mut Loaded,
+    ) -> Result<(), RdbLoadError> {
+        let mut db = 0;
+        let mut batch = Vec::with_capacity(BATCH);
+        loop {
+            let offset = reader.offset();
+            match reader.next_record()? {
+                Record::Key(record) => {
+                    batch.push((db, record));
+                    if batch.len() < BATCH {
+                        continue;
+                    }
+                    self.progress.bytes.store(offset as u64, Relaxed);
+                    if self.failed.load(Relaxed) {
+                        return Ok(());
+                    }
+                    if self.progress.cancel.load(Relaxed) {
+                        return Err(RdbLoadError::at(offset, RdbLoadCause::Cancelled));
+                    }
+                    let full = std::mem::replace(&mut batch, Vec::with_capacity(BATCH));
+                    if sender.send(full).is_err() {
+                        return Ok(());
+                    }
+                }
+                Record::SelectDb(number) => {
+                    db = usize::try_from(number)
+                        .ok()
+                        .filter(|db| *db < self.engine.databases())
+                        .ok_or_else(|| RdbLoadError::at(offset, RdbLoadCause::Db(number)))?;
+                }
+                Record::Aux { key, value } if loaded.aux.len() < MAX_AUX => {
+                    loaded.aux.push((key.into_owned(), value.into_owned()));
+                }
+                Record::Function(source) => loaded.functions.push(source.into_owned()),
+                Record::Eof { checksum, end } => {
+                    if let Checksum::Zero = checksum {
+                        tracing::warn!(
+                            "RDB file was saved with checksum disabled: no check performed."
+                        );
+                    }
+                    loaded.end = end;
+                    let _ = sender.send(batch);
+                    self.progress.bytes.store(end as u64, Relaxed);
+                    return Ok(());
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Takes batches until there are no more.
+    fn run(&self, receiver: &Mutex<Receiver<Vec<Item<'_>>>>) {
+        loop {
+            let received = receiver.lock().recv();
+            let Ok(batch) = received else { return };
+            if self.failed.load(Relaxed) {
+                continue;
+            }
+            let count = batch.len() as u64;
+            for (db, record) in &batch {
+                if let Err(cause) = self.put(*db, record) {
+                    let error = RdbLoadError::of_key(record.offset, &record.key, cause);
+                    let mut failure = self.failure.lock();
+                    if failure
+                        .as_ref()
+                        .is_none_or(|first| first.offset > error.offset)
+                    {
+                        *failure = Some(error);
+                    }
+                    self.failed.store(true, Relaxed);
+                    break;
+                }
+            }
+            self.progress.keys.fetch_add(count, Relaxed);
+        }
+    }
+
+    fn put(&self, db: usize, record: &KeyRecord<'_>) -> Result<(), RdbLoadCause> {
+        let mut reader = Reader::new(record.body);
+        let text;
+        let value = if record.kind == ObjectType::String {
+            text = reader.string()?;
+            LoadedValue::Str(&text)
+        } else {
+            match serial::load(record.kind, &mut reader, &self.limits) {
+                Ok(value) => LoadedValue::Value(value),
+                Err(serial::LoadError::Rdb(RdbError::Empty)) => {
+                    self.empty.fetch_add(1, Relaxed);
+                    return Ok(());
+                }
+                Err(error) => return Err(error.into()),
+            }
+        };
+        if !self.options.keep_expired && record.expire_ms.is_some_and(|at| at < self.options.now_ms)
+        {
+            self.expired.fetch_add(1, Relaxed);
+            return Ok(());
+        }
+        let lru = match (record.freq, record.idle_s) {
+            (Some(freq), _) if self.clock.is_lfu() => self.clock.field_for_frequency(freq),
+            (_, Some(idle)) if !self.clock.is_lfu() => self.clock.field_for_idle(idle),
+            _ => self.clock.fresh(),
+        };
+        let new = self.engine.put_loaded(
+            db,
+            &record.key,
+            record.expire_ms,
+            lru,
+            value,
+            self.options.replace,
+        );
+        if !new && !self.options.replace {
+            return Err(RdbLoadCause::DuplicateKey);
+        }
+        self.keys.fetch_add(1, Relaxed);
+        Ok(())
+    }
+}

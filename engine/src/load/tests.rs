@@ -1,0 +1,217 @@
+use super::*;
+use crate::snapshot::SaveOptions;
+use crate::testing::Client;
+
+const NOW: i64 = 1_700_000_000_000;
+
+fn options() -> LoadOptions {
+    LoadOptions {
+        now_ms: NOW + 20,
+        checksum: true,
+        threads: 2,
+        keep_expired: false,
+        replace: false,
+    }
+}
+
+fn save(client: &Client, threads: usize) -> Vec<u8> {
+    let mut file = Vec::new();
+    let saved = client
+        .engine()
+        .snapshot(NOW)
+        .write_rdb(
+            &SaveOptions {
+                compress: true,
+                checksum: true,
+                threads,
+                aux: vec![(b"redis-ver".to_vec(), b"7.2.4".to_vec())],
+                functions: vec![b"#!lua name=f\n".to_vec()],
+                ..SaveOptions::default()
+            },
+            &mut |bytes| {
+                file.extend_from_slice(bytes);
+                Ok(())
+            },
+            &Progress::default(),
+        )
+        .expect("a Vec takes everything");
+    assert_eq!(saved.bytes, file.len() as u64);
+    file
+}
+
+fn filled() -> Client {
+    let mut client = Client::new();
+    for i in 0..5000 {
+        client.run(&format!("SET key:{i} value-{}", i * 7919));
+    }
+    client.run("SET int 12345");
+    client.run(&format!("SET long {}", "abc".repeat(1000)));
+    client.run(&format!("PEXPIREAT key:17 {}", NOW + 5000));
+    client.run(&format!("PEXPIREAT key:18 {}", NOW + 10));
+    client.run("RPUSH list a b c 1 2 3");
+    client.run("SADD ints 1 2 3");
+    client.run("SADD words a b c");
+    client.run("HSET hash a 1 b 2");
+    client.run("ZADD zset 1 a 2.5 b inf c");
+    for i in 0..700 {
+        client.run(&format!("HSET bighash field:{i} {i}"));
+        client.run(&format!("SADD bigset member:{i}"));
+        client.run(&format!("ZADD bigzset {i} member:{i}"));
+        client.run(&format!("RPUSH biglist {}", "x".repeat(i)));
+    }
+    client.session.db = 3;
+    client.run("SET other db");
+    client.session.db = 0;
+    client
+}
+
+#[test]
+fn what_is_saved_is_loaded() {
+    let client = filled();
+    let file = save(&client, 1);
+    let copy = Client::new();
+    let loaded = copy
+        .engine()
+        .load_rdb(&file, &options(), &Progress::default())
+        .expect("our own file");
+    assert_eq!(loaded.expired, 1);
+    assert_eq!(loaded.keys, 5000 - 1 + 2 + 5 + 4 + 1);
+    assert_eq!(loaded.functions, [b"#!lua name=f\n".to_vec()]);
+    assert_eq!(loaded.end, file.len());
+    assert_eq!(copy.engine().key_count(0) as u64, loaded.keys - 1);
+    assert_eq!(copy.engine().key_count(3), 1);
+    assert_eq!(copy.engine().volatile_count(0), 1);
+    // Equal data gives equal bytes, in an engine with another order inside.
+    let mut client = client;
+    client.run("DEL key:18");
+    assert_eq!(save(&client, 1), save(&copy, 2));
+}
+
+#[test]
+fn a_snapshot_does_not_see_later_writes() {
+    let mut client = filled();
+    let before = save(&client, 1);
+    let snapshot = client.engine().snapshot(NOW);
+    for i in 0..5000 {
+        client.run(&format!("SET key:{i} changed"));
+    }
+    client.run("DEL bighash biglist");
+    client.run("ZADD bigzset 5 new");
+    client.run("FLUSHALL");
+    let mut after = Vec::new();
+    let options = SaveOptions {
+        compress: true,
+        checksum: true,
+        threads: 2,
+        aux: vec![(b"redis-ver".to_vec(), b"7.2.4".to_vec())],
+        functions: vec![b"#!lua name=f\n".to_vec()],
+        ..SaveOptions::default()
+    };
+    snapshot
+        .write_rdb(
+            &options,
+            &mut |bytes| {
+                after.extend_from_slice(bytes);
+                Ok(())
+            },
+            &Progress::default(),
+        )
+        .expect("a Vec takes everything");
+    assert!(before == after);
+}
+
+#[test]
+fn damage_is_found_wherever_it_is() {
+    let mut client = Client::new();
+    client.run("SET a hello");
+    client.run("RPUSH l a b c");
+    let file = save(&client, 1);
+    for at in 0..file.len() {
+        for bit in 0..8 {
+            let mut bad = file.clone();
+            bad[at] ^= 1 << bit;
+            let copy = Client::new();
+            let result = copy
+                .engine()
+                .load_rdb(&bad, &options(), &Progress::default());
+            assert!(result.is_err(), "bit {bit} of byte {at}");
+        }
+        let copy = Client::new();
+        let cut = copy
+            .engine()
+            .load_rdb(&file[..at], &options(), &Progress::default());
+        assert!(cut.is_err(), "cut at {at}");
+    }
+}
+
+#[test]
+fn keys_that_are_there_are_refused_or_replaced() {
+    let mut client = Client::new();
+    client.run("SET a 1 PX 100000");
+    let file = save(&client, 1);
+    let error = client
+        .engine()
+        .load_rdb(&file, &options(), &Progress::default())
+        .expect_err("the key is there");
+    assert_eq!(error.cause, RdbLoadCause::DuplicateKey);
+    assert_eq!(error.key.as_deref(), Some(&b"a"[..]));
+    let replace = LoadOptions {
+        replace: true,
+        ..options()
+    };
+    let mut client = Client::new();
+    client.run("SET a 2 PX 5");
+    client.run("SET b 2");
+    client
+        .engine()
+        .load_rdb(&file, &replace, &Progress::default())
+        .expect("keys may be replaced");
+    assert_eq!(client.run("GET a"), "$1\r\n1\r\n");
+    assert_eq!(client.engine().key_count(0), 2);
+    assert_eq!(client.engine().volatile_count(0), 1);
+}
+
+#[test]
+fn cancelling_stops_load_and_save() {
+    let client = filled();
+    let file = save(&client, 1);
+    let progress = Progress::default();
+    progress.cancel.store(true, Relaxed);
+    let copy = Client::new();
+    let error = copy
+        .engine()
+        .load_rdb(&file, &options(), &progress)
+        .expect_err("cancelled");
+    assert_eq!(error.cause, RdbLoadCause::Cancelled);
+    let error = client
+        .engine()
+        .snapshot(NOW)
+        .write_rdb(&SaveOptions::default(), &mut |_| Ok(()), &progress)
+        .expect_err("cancelled");
+    assert_eq!(error.kind(), std::io::ErrorKind::Interrupted);
+}
+
+#[test]
+fn a_failing_output_ends_the_save() {
+    let client = filled();
+    let mut left = 3;
+    let error = client
+        .engine()
+        .snapshot(NOW)
+        .write_rdb(
+            &SaveOptions {
+                threads: 2,
+                ..SaveOptions::default()
+            },
+            &mut |_| {
+                left -= 1;
+                if left == 0 {
+                    return Err(std::io::Error::other("full"));
+                }
+                Ok(())
+            },
+            &Progress::default(),
+        )
+        .expect_err("the output fails");
+    assert_eq!(error.to_string(), "full");
+}

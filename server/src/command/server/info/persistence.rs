@@ -1,0 +1,78 @@
+//! The section on persistence: loading, snapshots, the append-only file.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::Lines;
+use crate::server::Server;
+
+/// The text for a state that is good or not.
+fn status(good: bool) -> &'static str {
+    if good { "ok" } else { "err" }
+}
+
+pub(super) fn section(lines: &mut Lines, server: &Server) {
+    let round = server.persist.loading.current();
+    lines.section("Persistence");
+    lines.put("loading", u8::from(round.is_some()));
+    lines.zeros(&[
+        "async_loading",
+        "current_cow_peak",
+        "current_cow_size",
+        "current_cow_size_age",
+    ]);
+    snapshots(lines, server);
+    lines.put("aof_enabled", u8::from(server.config.load().appendonly));
+    lines.zeros(&["aof_rewrite_in_progress", "aof_rewrite_scheduled"]);
+    lines.put("aof_last_rewrite_time_sec", -1);
+    lines.put("aof_current_rewrite_time_sec", -1);
+    lines.put("aof_last_bgrewrite_status", "ok");
+    lines.zeros(&["aof_rewrites", "aof_rewrites_consecutive_failures"]);
+    lines.put("aof_last_write_status", "ok");
+    lines.zeros(&[
+        "aof_last_cow_size",
+        "module_fork_in_progress",
+        "module_fork_last_cow_size",
+    ]);
+    let Some(round) = round else { return };
+    lines.put("loading_start_time", round.began_s);
+    lines.put("loading_total_bytes", round.total_bytes);
+    lines.put("loading_rdb_used_mem", 0);
+    lines.put("loading_loaded_bytes", round.loaded_bytes());
+    lines.put(
+        "loading_loaded_perc",
+        format_args!("{:.2}", round.percent()),
+    );
+    lines.put("loading_eta_seconds", round.eta_seconds());
+}
+
+fn snapshots(lines: &mut Lines, server: &Server) {
+    let snapshots = &server.persist.snapshots;
+    let run = snapshots.background();
+    let (done, total) = run.as_ref().map_or((0, 0), |run| {
+        (run.progress.keys.load(Relaxed).min(run.keys), run.keys)
+    });
+    let percent = done as f64 / total.max(1) as f64 * 100.0;
+    lines.put("current_fork_perc", format_args!("{percent:.2}"));
+    lines.put("current_save_keys_processed", done);
+    lines.put("current_save_keys_total", total);
+    lines.put("rdb_changes_since_last_save", server.changes_since_save());
+    lines.put("rdb_bgsave_in_progress", u8::from(run.is_some()));
+    lines.put("rdb_last_save_time", snapshots.last_save_s.load(Relaxed));
+    lines.put(
+        "rdb_last_bgsave_status",
+        status(!snapshots.failed.load(Relaxed)),
+    );
+    lines.put(
+        "rdb_last_bgsave_time_sec",
+        snapshots.last_took_s.load(Relaxed),
+    );
+    match run {
+        Some(run) => lines.put("rdb_current_bgsave_time_sec", run.seconds()),
+        None => lines.put("rdb_current_bgsave_time_sec", -1),
+    }
+    lines.put("rdb_saves", snapshots.begun.load(Relaxed));
+    lines.put("rdb_last_cow_size", 0);
+    let loading = &server.persist.loading;
+    lines.put("rdb_last_load_keys_expired", loading.expired.load(Relaxed));
+    lines.put("rdb_last_load_keys_loaded", loading.loaded.load(Relaxed));
+}

@@ -1,0 +1,133 @@
+//! SAVE, BGSAVE, LASTSAVE.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use basalt_engine::ReplyError;
+use basalt_engine::command::spec::{
+    Acl, ArgSpec, ArgType, Args, CmdResult, CommandSpec, Flags, Group,
+};
+use basalt_engine::command::{Ctx, args};
+
+use crate::client::Conn;
+use crate::persist::snapshots::SaveError;
+
+/// The rows.
+pub(super) const SPECS: &[CommandSpec] = &[
+    CommandSpec {
+        name: "save",
+        group: Group::Server,
+        summary: "Writes a snapshot while everything else waits.",
+        complexity: "O(N) for N keys in all databases.",
+        flags: Flags::NO_ASYNC_LOADING
+            .or(Flags::ADMIN)
+            .or(Flags::NOSCRIPT)
+            .or(Flags::NO_MULTI),
+        handler: save,
+        ..CommandSpec::BLANK
+    },
+    CommandSpec {
+        name: "bgsave",
+        group: Group::Server,
+        summary: "Starts writing a snapshot in the background.",
+        complexity: "O(1)",
+        arity: -1,
+        flags: Flags::NO_ASYNC_LOADING.or(Flags::ADMIN).or(Flags::NOSCRIPT),
+        args: &[ArgSpec {
+            optional: true,
+            args: &[
+                ArgSpec {
+                    token: "SCHEDULE",
+                    since: "3.2.2",
+                    ..ArgSpec::new("schedule", ArgType::PureToken)
+                },
+                ArgSpec {
+                    token: "CANCEL",
+                    since: "8.1.0",
+                    ..ArgSpec::new("cancel", ArgType::PureToken)
+                },
+            ],
+            ..ArgSpec::new("operation", ArgType::OneOf)
+        }],
+        history: &[
+            ("3.2.2", "New option `SCHEDULE`."),
+            ("8.1.0", "New option `CANCEL`."),
+        ],
+        handler: bgsave,
+        ..CommandSpec::BLANK
+    },
+    CommandSpec {
+        name: "lastsave",
+        group: Group::Server,
+        summary: "Tells the Unix time of the last good snapshot.",
+        complexity: "O(1)",
+        flags: Flags::LOADING.or(Flags::STALE).or(Flags::FAST),
+        acl: Acl::ADMIN.or(Acl::DANGEROUS),
+        tips: &["nondeterministic_output"],
+        handler: lastsave,
+        ..CommandSpec::BLANK
+    },
+];
+
+/// The reply when a file could not be written; the reason is in the log.
+fn failed(error: SaveError) -> ReplyError {
+    match error {
+        SaveError::InProgress => ReplyError::err(error),
+        SaveError::Io(_) => ReplyError::raw("ERR"),
+    }
+}
+
+fn save(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
+    Conn::of(ctx).server.clone().save().map_err(failed)?;
+    ctx.out.ok();
+    Ok(())
+}
+
+fn bgsave(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {
+    let server = Conn::of(ctx).server.clone();
+    let snapshots = &server.persist.snapshots;
+    match &words[1..] {
+        [] => {}
+        // That is for waiting until another kind of child ends, and there is no other kind.
+        [word] if args::is(word, "schedule") => {}
+        [word] if args::is(word, "cancel") => return cancel(ctx),
+        _ => return Err(ReplyError::SYNTAX),
+    }
+    // Inside EXEC shards are locked, and what the cut would hold is half a transaction.
+    if ctx.session.deny_blocking && snapshots.background().is_none() {
+        snapshots.scheduled.store(true, Relaxed);
+        ctx.out.simple("Background saving scheduled");
+        return Ok(());
+    }
+    server.save_in_background().map_err(failed)?;
+    ctx.out.simple("Background saving started");
+    Ok(())
+}
+
+/// Ends the save under way, or else what is scheduled.
+fn cancel(ctx: &mut Ctx<'_>) -> CmdResult {
+    let server = Conn::of(ctx).server.clone();
+    let snapshots = &server.persist.snapshots;
+    if snapshots.ask_to_end() {
+        tracing::info!("Background saving will be aborted due to user request");
+        ctx.out.simple("Background saving cancelled");
+    } else if snapshots.scheduled.swap(false, Relaxed) {
+        tracing::info!("Scheduled background saving will be cancelled due to user request");
+        ctx.out.simple("Scheduled background saving cancelled");
+    } else {
+        return Err(ReplyError::err(
+            "Background saving is currently not in progress or scheduled",
+        ));
+    }
+    Ok(())
+}
+
+fn lastsave(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
+    let at = Conn::of(ctx)
+        .server
+        .persist
+        .snapshots
+        .last_save_s
+        .load(Relaxed);
+    ctx.out.int(at);
+    Ok(())
+}

@@ -1,0 +1,6 @@
+//! What survives the process: snapshots, loading them, and logs.
+
+mod harness;
+mod loading;
+mod saving;
+mod shutdown;
