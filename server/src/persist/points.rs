@@ -46,6 +46,17 @@ impl Server {
         }
     }
 
+    /// FLUSHALL is an end that the files are to know of soon: what a running save holds is not
+    /// wanted any more, and another follows. Only where there are save points, as in Redis.
+    pub fn data_was_emptied(&self) {
+        if self.config.load().save.0.is_empty() {
+            return;
+        }
+        let snapshots = &self.persist.snapshots;
+        snapshots.ask_to_end();
+        snapshots.scheduled.store(true, Relaxed);
+    }
+
     /// Whether commands that write are refused because snapshots fail.
     #[cold]
     pub fn writes_stopped(&self) -> bool {
