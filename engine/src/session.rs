@@ -111,7 +111,8 @@ pub struct Session {
     pub no_touch: bool,
     /// Commands that would block must answer at once (inside EXEC, scripts).
     pub deny_blocking: bool,
-    /// A log is being replayed: no key is past its time, since the log says when each went.
+    /// A log is being replayed: no key is past its time, since the log says when each went, and
+    /// what a client would be refused for is done as it was then.
     pub replaying: bool,
     /// The key of the coming command and its place, if worked out beforehand; the next command
     /// takes it.

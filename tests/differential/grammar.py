@@ -234,6 +234,41 @@ class Source:
     def draw_chp(self):
         return self.rng.choice((b"c*", b"news.*", b"*", b"?1", b"[cn]*", b"nomatch", b""))
 
+    def draw_g(self):
+        """A stream with consumer groups."""
+        r = self.rng.random()
+        if r < 0.95:
+            return b"g%d" % self.rng.randrange(3)
+        return self.draw_k() if r < 0.98 else self.rng.choice(ODD_KEYS)
+
+    def draw_grp(self):
+        return self.rng.choice((b"ga", b"ga", b"ga", b"gb", b"gb", b"", b"G\x00\xff")) if self.rng.random() < 0.97 else b"nogroup"
+
+    def draw_cons(self):
+        return self.rng.choice((b"c1", b"c1", b"c2", b"c3", b"", b"C\r\n"))
+
+    def draw_gnew(self):
+        """The ID of an entry to add: each above the ones before."""
+        self.entries = getattr(self, "entries", 0) + 1
+        return b"%d-%d" % (self.entries // 3 + 1, self.entries % 3 + 1)
+
+    def draw_gid(self):
+        """An ID near the entries that are there."""
+        r = self.rng.random()
+        newest = getattr(self, "entries", 0) // 3 + 1
+        if r < 0.9:
+            return b"%d-%d" % (max(0, newest - self.rng.randrange(12)), self.rng.randrange(4))
+        if r < 0.97:
+            return self.rng.choice((b"0", b"0-0", b"%d" % newest, b"%d" % (newest + 5), b"1"))
+        return self.rng.choice((b"-", b"+", b"$", b">", b"", b"abc", b"1-", b"-1", b"1-2-3", b"18446744073709551615-18446744073709551615",
+                                b"18446744073709551615", b"18446744073709551616", b"1-*", b"*", b"01-1"))
+
+    def draw_gfrom(self):
+        return b"-" if self.rng.random() < 0.5 else self.rng.choice((b"", b"", b"(")) + self.draw_gid()
+
+    def draw_gto(self):
+        return b"+" if self.rng.random() < 0.5 else self.rng.choice((b"", b"", b"(")) + self.draw_gid()
+
     def draw_e(self):
         return self.rng.choice(EDGE_INTEGERS + EDGE_FLOATS)
 

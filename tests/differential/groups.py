@@ -194,6 +194,42 @@ SORTED_SET = """
 2 DEL <z>
 """
 
+# Idle times are 0 or far from any threshold, so that it does not matter when a server looks.
+STREAM_GROUPS = """
+24 XADD <g> <gnew> <f> <v> (<f> <v>|~)
+3 XADD <g> MAXLEN <n> <gnew> <f> <v>
+7 XDEL <g> <gid>+
+2 XTRIM <g> MAXLEN <n>
+1 XTRIM <g> MINID <gid>
+1 XSETID <g> <gid> (ENTRIESADDED <n>|~) (MAXDELETEDID <gid>|~)
+10 XGROUP CREATE <g> <grp> (<gid>|$|0|0) (MKSTREAM|~) (ENTRIESREAD (<n>|-1|-2|abc)|~|~|~)
+4 XGROUP SETID <g> <grp> (<gid>|$|0|0) (ENTRIESREAD (<n>|-1)|~|~)
+1 XGROUP DESTROY <g> <grp>
+4 XGROUP CREATECONSUMER <g> <grp> <cons>
+3 XGROUP DELCONSUMER <g> <grp> <cons>
+1 XGROUP (FOO|FOO <g> <grp>|CREATE|SETID <g>|HELP|DESTROY <g>|CREATE <g> <grp> 0 FOO|SETID <g> <grp> 0 MKSTREAM|CREATE <g> <grp> 0 MKSTREAM MKSTREAM MKSTREAM MKSTREAM)
+20 XREADGROUP GROUP <grp> <cons> (COUNT <n>|~) (NOACK|~|~|~) STREAMS <g> (>|>|>|>|0|<gid>)
+6 XREADGROUP GROUP <grp> <cons> (COUNT <n>|~) STREAMS <g> <g> (>|0) (>|<gid>)
+2 XREADGROUP GROUP <grp> <cons> BLOCK (1|1|-1|abc|1.5|9223372036854775807x) (NOACK|~) STREAMS <g> (>|0)
+1 XREADGROUP (GROUP <grp>|COUNT 1|NOACK|GROUP <grp> <cons> FOO) (BLOCK|~) STREAMS <g> (>|~)
+12 XACK <g> <grp> <gid>+
+12 XCLAIM <g> <grp> <cons> (0|0|0|50000|-1|abc) <gid>+ (IDLE (0|100000|200000|-5|abc)|TIME (1|-1|4102444800000|abc)|~|~) (RETRYCOUNT <n>|~) (FORCE|~) (JUSTID|~) (LASTID <gid>|~|~|~) (FOO|~|~|~|~|~|~)
+12 XAUTOCLAIM <g> <grp> <cons> (0|0|50000|-1|abc) <gfrom> (COUNT <n>|~) (JUSTID|~) (FOO|~|~|~|~|~|~)
+6 XPENDING <g> <grp>
+10 XPENDING <g> <grp> (IDLE (0|50000|-1|abc)|~) <gfrom> <gto> <n> (<cons>|~)
+1 XPENDING <g> <grp> (IDLE|<gfrom>) (<gfrom>|~) (<n>|~)
+6 XINFO STREAM <g>
+6 XINFO STREAM <g> FULL (COUNT <n>|COUNT abc|FOO 1|~)
+6 XINFO GROUPS <g>
+6 XINFO CONSUMERS <g> <grp>
+1 XINFO (FOO|HELP|STREAM|STREAM <g> FOO|CONSUMERS <g>|GROUPS <g> x)
+2 XLEN <g>
+2 XRANGE <g> <gfrom> <gto>
+1 COPY <g> <g> (REPLACE|~)
+1 @DUMP <g>
+1 DEL <g>
+"""
+
 CONNECTION = """
 6 PING (<v>|~)
 6 ECHO <v>
@@ -281,6 +317,8 @@ BLOCK = """
 4 BZPOPMIN <z> <z> 0
 3 BZPOPMAX <z> <z> 0
 4 BZMPOP 0 2 <z> <z> (MIN|MAX) (COUNT <n>|~)
+8 XREADGROUP GROUP (ga|gb) (c1|c2) (COUNT <n>|~) BLOCK 0 (NOACK|~) STREAMS <g> (>|>|>|0)
+4 XREADGROUP GROUP ga c1 BLOCK 0 STREAMS <g> <g> > >
 """
 
 UNBLOCK = """
@@ -301,6 +339,15 @@ UNBLOCK = """
 1 SWAPDB 0 1
 1 MOVE <l> 1
 1 FLUSHALL
+10 XADD <g> <gnew> <f> <v>
+8 XGROUP CREATE <g> (ga|gb) $ MKSTREAM
+2 XGROUP DESTROY <g> (ga|gb)
+2 XGROUP SETID <g> (ga|gb) 0
+1 DEL <g>
+1 SET <g> x
+1 RENAME <g> <g>
+1 COPY <g> <g> REPLACE
+1 PEXPIREAT <g> 1
 """
 
 
@@ -317,6 +364,7 @@ PLAIN = {
     "hash": compile_all(HASH),
     "set": compile_all(SET),
     "sorted_set": compile_all(SORTED_SET),
+    "stream_groups": compile_all(STREAM_GROUPS),
     "connection": compile_all(CONNECTION),
 }
 OTHER = {name: compile_all(text) for name, text in
@@ -326,7 +374,7 @@ OTHER = {name: compile_all(text) for name, text in
 SESSIONS = ["transactions", "pubsub", "notify", "blocking", "protocol"]
 GROUPS = list(PLAIN) + ["mixed"] + SESSIONS
 
-MAY_BLOCK = {b"BLPOP", b"BRPOP", b"BLMOVE", b"BRPOPLPUSH", b"BLMPOP", b"BZPOPMIN",
+MAY_BLOCK = {b"XREADGROUP", b"BLPOP", b"BRPOP", b"BLMOVE", b"BRPOPLPUSH", b"BLMPOP", b"BZPOPMIN",
              b"BZPOPMAX", b"BZMPOP", b"WAIT"}
 
 

@@ -44,7 +44,7 @@ class Loading:
             shim, now_s = clock
             environment.update(LD_PRELOAD=shim, CLOCK_OFFSET_S=str(int(now_s - time.time())))
         self.log = open(os.path.join(self.dir, "server.log"), "wb")
-        self.process = subprocess.Popen([*prefix, program, path], cwd=self.dir, env=environment, stdin=subprocess.DEVNULL,
+        self.process = subprocess.Popen([*prefix, os.path.abspath(program), path], cwd=self.dir, env=environment, stdin=subprocess.DEVNULL,
                                         stdout=self.log, stderr=subprocess.STDOUT)
         self.outcome = self._wait(limit_s)
 

@@ -159,7 +159,16 @@ impl<'a> Ctx<'a> {
             minds_loss,
             deadline_ms,
             on_timeout,
+            words: None,
         });
+    }
+
+    /// These words instead of the command's own are run when a wait just begun ends: what was
+    /// said relative to this moment is spelled out in them.
+    pub fn wait_with(&mut self, words: &[&[u8]]) {
+        if let Some(request) = &mut self.block {
+            request.words = Some(OwnedArgs::new(words));
+        }
     }
 
     /// Turns keys that expired on the way into effects, so that they keep their place among

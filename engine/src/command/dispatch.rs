@@ -116,14 +116,15 @@ impl Engine {
         let result = ctx.run(command, args);
         let block = ctx.block.take();
         let mut flow = Flow::Done;
-        if let Some(request) = block
+        if let Some(mut request) = block
             && let Some(waker) = ctx.host.waker()
         {
+            let words = request.words.take();
             let waiter = Arc::new(Waiter::new(
                 ctx.session,
                 ctx.ks.db,
                 command,
-                OwnedArgs::new(args),
+                words.unwrap_or_else(|| OwnedArgs::new(args)),
                 request,
                 waker,
             ));

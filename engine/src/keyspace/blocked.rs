@@ -89,6 +89,8 @@ pub struct BlockRequest {
     pub deadline_ms: Option<i64>,
     /// Reply when the time is up.
     pub on_timeout: OnTimeout,
+    /// The command to run in the end, where it is not the one that was sent.
+    pub words: Option<OwnedArgs>,
 }
 
 impl Waiter {

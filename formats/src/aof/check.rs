@@ -17,9 +17,10 @@ use std::ops::Range;
 
 use super::annotation::{self, BATCH_BYTES, BatchLine, Header, Line, LineError};
 use super::batch::{Chain, db_number};
-use super::preamble::{PreambleError, has_preamble, preamble_end};
+use super::preamble::{has_preamble, preamble_end};
 use super::record::{AofReader, Record, RecordError, Transaction};
 use super::resync;
+use crate::rdb::file::FileError;
 
 /// What file systems write at once.
 const BLOCK: usize = 4096;
@@ -93,8 +94,8 @@ pub enum TailCause {
 #[non_exhaustive]
 pub enum Cause {
     /// The RDB file at its start.
-    #[error("{0}")]
-    Preamble(#[from] PreambleError),
+    #[error("RDB preamble: {0}")]
+    Preamble(#[from] FileError),
     /// Bytes that are no command.
     #[error("{0}")]
     Record(#[from] RecordError),
@@ -322,7 +323,7 @@ impl<'a> Walk<'a> {
                     self.safe = end;
                     self.reader.seek(end);
                 }
-                Err(error) => return Err(self.corrupt(0, 0, error.into(), None)),
+                Err(error) => return Err(self.corrupt(error.offset, 0, error.into(), None)),
             }
         }
         let start = self.reader.offset();

@@ -18,6 +18,7 @@ pub mod annotation;
 mod batch;
 mod check;
 mod manifest;
+mod order;
 mod preamble;
 mod record;
 mod resync;
@@ -34,7 +35,8 @@ pub use manifest::{
     BaseFormat, FileInfo, FileType, Manifest, ManifestError, ManifestErrorKind, SequenceExhausted,
     manifest_name, temporary_manifest_name,
 };
-pub use preamble::{PreambleError, has_preamble, preamble_end};
+pub use order::{Misplaced, check_order};
+pub use preamble::{has_preamble, preamble_end};
 pub use record::{
     ANNOTATION_MAX, AofReader, Command, Record, RecordError, RecordErrorKind, Transaction,
 };

@@ -40,6 +40,8 @@ pub struct Piece {
     pub db: u32,
     /// False if a `SELECT` may have been lost before.
     pub db_is_known: bool,
+    /// The database selected behind them.
+    pub db_after: u32,
     /// How many commands.
     pub commands: u64,
 }
@@ -59,6 +61,16 @@ pub struct Salvage<'a> {
     found: VecDeque<Piece>,
 }
 
+/// Between two commands.
+#[derive(Debug, Clone, Copy)]
+struct Point {
+    offset: usize,
+    db: u32,
+    db_is_known: bool,
+    /// How many commands came before.
+    commands: u64,
+}
+
 impl<'a> Salvage<'a> {
     /// For a whole file. A damaged preamble is left out, with all up to the first whole command or batch behind it.
     #[must_use]
@@ -76,24 +88,20 @@ impl<'a> Salvage<'a> {
         if has_preamble(input) {
             match preamble_end(input) {
                 Ok(end) => {
-                    salvage.push(0..end, PieceKind::Preamble, 0);
+                    salvage.found.push_back(Piece {
+                        bytes: 0..end,
+                        kind: PieceKind::Preamble,
+                        db: 0,
+                        db_is_known: true,
+                        db_after: 0,
+                        commands: 0,
+                    });
                     salvage.position = end;
                 }
                 Err(_) => salvage.lose(1, true),
             }
         }
         salvage
-    }
-
-    fn push(&mut self, bytes: Range<usize>, kind: PieceKind, commands: u64) {
-        let (db, db_is_known) = (self.db, self.db_is_known);
-        self.found.push_back(Piece {
-            bytes,
-            kind,
-            db,
-            db_is_known,
-            commands,
-        });
     }
 
     fn rest(&self) -> &'a [u8] {
@@ -224,55 +232,58 @@ impl<'a> Salvage<'a> {
     fn emit(&mut self, start: usize, end: usize, kind: PieceKind) {
         let mut reader = AofReader::at(self.input, start);
         reader.set_limit(end);
-        // A piece is written down with the database at its start.
-        let mut piece = start;
-        let mut at_piece = (self.db, self.db_is_known);
-        let mut now = at_piece;
-        let (mut commands, mut open_at, mut commands_before) = (0u64, None, 0);
-        let mut cuts: Vec<(Range<usize>, u64, (u32, bool))> = Vec::new();
-        loop {
-            let before = now;
-            let Ok(Some(record)) = reader.next_record() else {
-                break;
-            };
+        let mut now = Point {
+            offset: start,
+            db: self.db,
+            db_is_known: self.db_is_known,
+            commands: 0,
+        };
+        // Where the piece begins, and the transaction that is open.
+        let (mut from, mut multi) = (now, None);
+        while let Ok(Some(record)) = reader.next_record() {
             let Record::Command(command) = record else {
                 continue;
             };
-            let (offset, behind, what) = (command.offset, command.end, command.transaction);
+            let before = Point {
+                offset: command.offset,
+                ..now
+            };
             if let Some(db) = selected(self.input, command.args) {
-                now = (db, true);
+                (now.db, now.db_is_known) = (db, true);
             }
-            commands += 1;
-            match what {
-                Transaction::Multi => (open_at, commands_before) = (Some(offset), commands - 1),
-                Transaction::Exec => open_at = None,
+            now.offset = command.end;
+            now.commands += 1;
+            match command.transaction {
+                Transaction::Multi => multi = Some(before),
+                Transaction::Exec => multi = None,
                 Transaction::NestedMulti => {
                     // The one that was open never ended.
-                    cuts.push((piece..open_at.unwrap_or(offset), commands_before, at_piece));
-                    (piece, at_piece, open_at) = (offset, before, Some(offset));
-                    (commands, commands_before) = (1, 0);
+                    self.push(from, multi.unwrap_or(before), kind);
+                    (from, multi) = (before, Some(before));
                 }
                 Transaction::StrayExec => {
-                    cuts.push((piece..offset, commands - 1, at_piece));
-                    (piece, at_piece, commands) = (behind, now, 0);
+                    self.push(from, before, kind);
+                    from = now;
                 }
                 Transaction::Outside | Transaction::Inside => {}
             }
         }
-        match open_at {
-            Some(at) => {
-                cuts.push((piece..at, commands_before, at_piece));
-                self.half_open = true;
-            }
-            None => cuts.push((piece..end, commands, at_piece)),
+        self.half_open = multi.is_some();
+        self.push(from, multi.unwrap_or(Point { offset: end, ..now }), kind);
+        (self.db, self.db_is_known) = (now.db, now.db_is_known);
+    }
+
+    fn push(&mut self, from: Point, to: Point, kind: PieceKind) {
+        if to.commands > from.commands {
+            self.found.push_back(Piece {
+                bytes: from.offset..to.offset,
+                kind,
+                db: from.db,
+                db_is_known: from.db_is_known,
+                db_after: to.db,
+                commands: to.commands - from.commands,
+            });
         }
-        for (bytes, commands, db) in cuts {
-            if commands > 0 {
-                (self.db, self.db_is_known) = db;
-                self.push(bytes, kind, commands);
-            }
-        }
-        (self.db, self.db_is_known) = now;
     }
 }
 

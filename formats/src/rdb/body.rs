@@ -11,11 +11,18 @@ use std::borrow::Cow;
 pub use ttl::{TtlField, TtlFields};
 
 use super::{ObjectType, RdbError, Reader, StreamBody};
-use crate::packed::{Intset, Listpack, ziplist, zipmap};
+use crate::packed::{Intset, Listpack, PackedError, ziplist, zipmap};
 
 /// Container numbers of a list's nodes.
 const PLAIN: u64 = 1;
 const PACKED: u64 = 2;
+
+/// Why zipmaps, intsets and list nodes without content are refused. Redis takes other empty
+/// collections for what an old fault of its own left behind, and passes over them.
+const WITHOUT_ELEMENTS: PackedError = PackedError::TooShort {
+    found: 0,
+    needed: 1,
+};
 
 /// The content of a value.
 #[derive(Debug)]
@@ -54,7 +61,8 @@ impl<'r, 'a> Body<'r, 'a> {
     /// Takes a body off the reader, or begins to.
     ///
     /// # Errors
-    /// Any [`RdbError`]; [`RdbError::Empty`] for a collection without elements.
+    /// Any [`RdbError`]; [`RdbError::Empty`] for a collection without elements that Redis passes
+    /// over when it loads a file.
     pub fn read(kind: ObjectType, reader: &'r mut Reader<'a>) -> Result<Self, RdbError> {
         Ok(match kind {
             ObjectType::String => Body::String(reader.string()?),
@@ -70,12 +78,15 @@ impl<'r, 'a> Body<'r, 'a> {
             ObjectType::HashZiplist => Body::HashPacked(from_ziplist(reader)?),
             ObjectType::HashZipmap => {
                 let list = zipmap::to_listpack(&reader.string()?)?;
-                Body::HashZipmap(not_empty(list)?)
+                if list.is_empty() {
+                    return Err(WITHOUT_ELEMENTS.into());
+                }
+                Body::HashZipmap(list)
             }
             ObjectType::SetIntset => {
                 let ints = Intset::from_bytes(reader.string()?.into_owned())?;
                 if ints.is_empty() {
-                    return Err(RdbError::Empty);
+                    return Err(WITHOUT_ELEMENTS.into());
                 }
                 Body::SetInts(ints)
             }
@@ -257,7 +268,7 @@ impl<'r, 'a> Nodes<'r, 'a> {
         }
         let content = reader.string()?;
         if content.is_empty() {
-            return Err(RdbError::Empty);
+            return Err(WITHOUT_ELEMENTS.into());
         }
         Ok(match container {
             PLAIN => RawNode::Plain(content),

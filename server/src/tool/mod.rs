@@ -5,6 +5,9 @@
 //! not, 2 the command line is wrong.
 
 mod check_config;
+mod check_rdb;
+mod convert;
+mod rdb;
 mod spool;
 
 use std::ffi::OsString;
@@ -45,6 +48,16 @@ enum Command {
         /// The configuration file
         file: PathBuf,
     },
+    /// Reads a whole RDB file and names the first damage
+    ///
+    /// Every record and value is decoded as a load would, and the checksum compared. Prints what the file holds. The
+    /// tool does the same under the name redis-check-rdb.
+    CheckRdb(check_rdb::Args),
+    /// Writes an RDB file for another server
+    ///
+    /// Values come out in layouts that the target reads. Nothing is written if there is a key that the target cannot
+    /// keep, unless such keys are to be left out.
+    Convert(convert::Args),
     /// Looks into spool files of the backup
     #[command(subcommand)]
     Spool(SpoolCommand),
@@ -81,6 +94,8 @@ pub fn run(
     };
     let written = match &cli.command {
         Command::CheckConfig { file } => check_config::run(file, out),
+        Command::CheckRdb(args) => check_rdb::run(args, out, err),
+        Command::Convert(args) => convert::run(args, out, err),
         Command::Spool(SpoolCommand::Verify { file }) => spool::verify(file, out, err),
         Command::Version => version(out),
     };

@@ -115,6 +115,22 @@ fn unsigned(text: &[u8]) -> Option<u64> {
     })
 }
 
+/// Until when BLOCK waits, given milliseconds from now; `None` for ever.
+///
+/// # Errors
+/// Not an integer, negative, or out of range.
+pub(super) fn block_deadline(word: &[u8], now_ms: i64) -> Result<Option<i64>, ReplyError> {
+    let ms = args::int(word).map_err(|_| ReplyError::TIMEOUT_NOT_INTEGER)?;
+    match ms {
+        ..0 => Err(ReplyError::TIMEOUT_NEGATIVE),
+        0 => Ok(None),
+        ms => match now_ms.checked_add(ms) {
+            Some(at) => Ok(Some(at)),
+            None => Err(ReplyError::err("timeout is out of range")),
+        },
+    }
+}
+
 /// Keys of XREAD and XREADGROUP: the first half of what follows STREAMS.
 pub(super) fn streams_get_keys(words: Args<'_>) -> Option<Vec<KeyRef>> {
     let mut at = 1;
@@ -129,7 +145,7 @@ pub(super) fn streams_get_keys(words: Args<'_>) -> Option<Vec<KeyRef>> {
         };
     };
     let count = words.len() - first;
-    if count == 0 || count % 2 != 0 {
+    if count == 0 || !count.is_multiple_of(2) {
         return None;
     }
     Some(

@@ -1,8 +1,38 @@
 //! Stream commands.
 
 mod args;
+mod groups;
+mod reply;
+mod trim;
+mod xack;
+mod xadd;
+mod xautoclaim;
+mod xclaim;
+mod xdel;
+mod xgroup;
+mod xinfo;
+mod xpending;
+mod xrange;
+mod xread;
+mod xreadgroup;
+mod xsetid;
+mod xtrim;
 
 use super::spec::{CommandSpec, concat};
 
 /// The group's rows.
-pub(super) const SPECS: &[CommandSpec] = &concat::<0>(&[]);
+pub(super) const SPECS: &[CommandSpec] = &concat::<15>(&[
+    xadd::SPECS,
+    xdel::SPECS,
+    xrange::SPECS,
+    xread::SPECS,
+    xsetid::SPECS,
+    xtrim::SPECS,
+    xgroup::SPECS,
+    xreadgroup::SPECS,
+    xack::SPECS,
+    xclaim::SPECS,
+    xautoclaim::SPECS,
+    xpending::SPECS,
+    xinfo::SPECS,
+]);

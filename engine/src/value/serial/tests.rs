@@ -1,6 +1,7 @@
 use super::*;
+use crate::value::stream::StreamId;
 use crate::value::zset::AddFlags;
-use crate::value::{Hash, List, Set, Zset};
+use crate::value::{Hash, List, Set, Stream, StreamLimits, Zset};
 use basalt_formats::rdb::{ObjectType, RdbError, Reader, open_payload};
 use proptest::prelude::*;
 
@@ -46,9 +47,6 @@ fn payloads_of_other_servers() {
         else {
             panic!("seven columns: {row}");
         };
-        if kind == "stream" {
-            continue;
-        }
         let what = format!("{kind} {made_as} {key} of {maker}");
         let payload = unhex(payload);
         let value = restore(&payload, &Limits::default()).expect(&what);
@@ -72,6 +70,21 @@ fn payloads_of_other_servers() {
     );
 }
 
+/// The entries of a stream, each in one piece.
+fn entries(stream: &Stream) -> Vec<Vec<u8>> {
+    stream
+        .range(StreamId::MIN, StreamId::MAX)
+        .map(|entry| {
+            let words = entry.pairs().flat_map(|(f, v)| [f.to_vec(), v.to_vec()]);
+            [
+                entry.id.to_string().into_bytes(),
+                words.collect::<Vec<_>>().concat(),
+            ]
+            .concat()
+        })
+        .collect()
+}
+
 /// Compares with the JSON column where it holds the value itself.
 fn check_content(value: &Value, json: &str, what: &str) {
     let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
@@ -82,6 +95,7 @@ fn check_content(value: &Value, json: &str, what: &str) {
         Value::Set(set) => set.for_each(|e| texts.push(hex(e))),
         Value::Hash(hash) => hash.for_each(|f, v| texts.extend([hex(f), hex(v)])),
         Value::Zset(zset) => zset.visit(0..zset.len(), false, &mut |m, _| texts.push(hex(m))),
+        Value::Stream(stream) => texts.extend(entries(stream).iter().map(|e| hex(e))),
     }
     if json.contains("sha256") {
         let count = json
@@ -221,6 +235,7 @@ fn contents(value: &Value) -> Vec<Vec<u8>> {
         Value::Zset(zset) => zset.visit(0..zset.len(), false, &mut |m, score| {
             all.extend([m.to_vec(), score.to_le_bytes().to_vec()]);
         }),
+        Value::Stream(stream) => all.extend(entries(stream)),
     }
     all
 }
@@ -245,6 +260,12 @@ proptest! {
         for element in &elements {
             set.add(element, &limits.set);
         }
+        let mut stream = Stream::default();
+        let nodes = StreamLimits { node_max_entries: 7, ..StreamLimits::default() };
+        for (n, pair) in (1..).zip(elements.windows(2)) {
+            stream.add(&nodes, StreamId::new(n * n, 5), &[&pair[0], &pair[1]]);
+        }
+        stream.delete(&[StreamId::new(4, 5)]);
         hash.set(b"one", b"1", &limits.hash);
         zset.add(&limits.zset, f64::INFINITY, b"one", AddFlags::default());
         for value in [
@@ -253,6 +274,7 @@ proptest! {
             Value::Set(Arc::new(set)),
             Value::Hash(Arc::new(hash)),
             Value::Zset(Arc::new(zset)),
+            Value::Stream(Arc::new(stream)),
         ] {
             for compress in [false, true] {
                 let payload = dump(Content::Value(&value), compress);

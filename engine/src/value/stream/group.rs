@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::Stream;
 use super::id::StreamId;
 use super::pel::Pending;
 use crate::structs::ordered::OrderedMap;
@@ -166,6 +167,23 @@ impl Groups {
                     2 * SHARED + name.len() + size_of::<Group>() + group.heap_bytes()
                 })
                 .sum::<usize>()
+    }
+}
+
+impl Stream {
+    /// Lends a group out for changes that depend on the entries: `f` sees the stream without
+    /// that group. `None` if there is no such group.
+    pub fn with_group<R>(
+        &mut self,
+        name: &[u8],
+        f: impl FnOnce(&Stream, &mut Group) -> R,
+    ) -> Option<R> {
+        let mut group = std::mem::take(self.groups.get_mut(name)?);
+        let result = f(self, &mut group);
+        if let Some(place) = self.groups.get_mut(name) {
+            *place = group;
+        }
+        Some(result)
     }
 }
 

@@ -137,6 +137,14 @@ impl Pending {
         Some(id)
     }
 
+    /// The consumer with a name, added if there is none, and whether it was.
+    pub fn find_or_add(&mut self, name: &[u8], now_ms: i64) -> (ConsumerId, bool) {
+        match self.find(name) {
+            Some(id) => (id, false),
+            None => (self.add_consumer(name, now_ms).unwrap_or(NOBODY), true),
+        }
+    }
+
     /// Removes a consumer and its pending entries; how many these were. O(entries).
     pub fn remove_consumer(&mut self, name: &[u8]) -> Option<usize> {
         let id = self.names.remove(name)?;

@@ -71,9 +71,14 @@ fn nothing_is_empty() {
     for kind in [10, 12, 13] {
         empty(&[kind, 11, 11, 0, 0, 0, 10, 0, 0, 0, 0, 0, 0xff]);
     }
-    empty(&[9, 2, 0, 0xff]);
-    empty(&[11, 8, 2, 0, 0, 0, 0, 0, 0, 0]);
-    empty(&[18, 1, 1, 0]);
+    for bytes in [
+        &[9, 2, 0, 0xff][..],
+        &[11, 8, 2, 0, 0, 0, 0, 0, 0, 0],
+        &[18, 1, 1, 0],
+        &[14, 1, 0],
+    ] {
+        assert_eq!(drain(bytes), Err(RdbError::Packed(WITHOUT_ELEMENTS)));
+    }
 }
 
 #[test]

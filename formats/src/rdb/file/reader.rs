@@ -6,7 +6,7 @@ use super::{
     CHECKSUM_SINCE, Checksum, Fault, FileError, HEADER, Header, KeyRecord, Magic, ModuleName,
     NEWEST_REDIS, Record, SLOT_INFO_SINCE, TRAILER, VALKEY_9, opcode,
 };
-use crate::crc64::crc64;
+use crate::crc64::{combine, crc64};
 
 /// How far the checksum may lag behind the reader: it is computed while the bytes are likely
 /// in the cache, yet not for each small record.
@@ -233,12 +233,33 @@ impl<'a> FileReader<'a> {
         })
     }
 
+    /// Whether a checksum follows the end of a file of a version that has none. Such files
+    /// have no log behind them either, so eight bytes are nothing else, and a damaged disk
+    /// made this version of a later one; more bytes are, if they begin with what would be the
+    /// checksum under a later version.
+    fn has_trailer(&self) -> bool {
+        let end = self.reader.offset();
+        let (content, rest) = self.input.split_at_checked(end).unwrap_or((&[], &[]));
+        let Some((found, rest)) = rest.split_first_chunk::<TRAILER>() else {
+            return false;
+        };
+        let content = content.get(HEADER..).unwrap_or(&[]);
+        let (found, sum) = (u64::from_le_bytes(*found), crc64(0, content));
+        let mut versions = (CHECKSUM_SINCE..=NEWEST_REDIS).map(|version| Header {
+            magic: Magic::Redis,
+            version,
+        });
+        rest.is_empty()
+            || versions.any(|header| {
+                let header = crc64(0, header.to_string().as_bytes());
+                combine(header, sum, content.len() as u64) == found
+            })
+    }
+
     fn eof(&mut self) -> Result<Record<'a>, Fault> {
         let version = self.header.version;
         if !self.header.has_checksum() {
-            // Such files have no log behind them either: what looks like a checksum is one,
-            // and the version is what a damaged disk made of a later one.
-            if self.reader.left() == TRAILER {
+            if self.has_trailer() {
                 return Err(Fault::UnexpectedTrailer { version });
             }
             let checksum = Checksum::Absent;

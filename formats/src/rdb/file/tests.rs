@@ -185,6 +185,10 @@ fn versions_without_checksum() {
     let mut damaged = sealed("REDIS0011", b"\x00\x01a\x01x");
     damaged[7] ^= 1;
     assert_eq!(fault(&damaged), Fault::UnexpectedTrailer { version: 1 });
+    damaged.extend_from_slice(b"more");
+    assert_eq!(fault(&damaged), Fault::UnexpectedTrailer { version: 1 });
+    let other = [&file[..], b"something else"].concat();
+    assert!(read(&other).is_ok());
 }
 
 #[test]

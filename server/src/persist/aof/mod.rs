@@ -7,6 +7,7 @@
 pub mod files;
 pub mod load;
 mod replay;
+pub mod writer;
 
 pub use files::AofFiles;
 pub use load::AofFailure;

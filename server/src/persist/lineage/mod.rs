@@ -11,6 +11,7 @@
 //!   place, so it may be behind them after a crash, never ahead.
 //! - It is replaced whole, and its checksum covers all of it. One that can't be read is a
 //!   reason to refuse, never to be ignored.
+//! - When the log is switched on, the record says so before the first change is acknowledged.
 //! - It is written when the set of files changes (rotation, rewrite, save, `appendonly`
 //!   switched) and at a clean shutdown; not for each write.
 //!
@@ -199,10 +200,8 @@ impl Lineage {
         };
         // Strings, numbers and lists always have a JSON form.
         let mut text = serde_json::to_string_pretty(&stored).unwrap_or_default();
-        text.truncate(text.trim_end_matches(['\n', '}']).len());
-        if !text.ends_with(',') {
-            text.push(',');
-        }
+        text.truncate(text.strip_suffix("\n}").map_or(0, str::len));
+        text.push(',');
         let crc = crc32fast::hash(text.as_bytes());
         text.push_str(&format!("{CHECKSUM_KEY}{crc:08x}\"\n}}\n"));
         text.into_bytes()
