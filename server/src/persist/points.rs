@@ -46,15 +46,14 @@ impl Server {
         }
     }
 
-    /// FLUSHALL is an end that the files are to know of soon: what a running save holds is not
-    /// wanted any more, and another follows. Only where there are save points, as in Redis.
+    /// What a running save holds is not wanted any more after FLUSHALL; where there are save
+    /// points, the files are to know of it soon, so another follows.
     pub fn data_was_emptied(&self) {
-        if self.config.load().save.0.is_empty() {
-            return;
-        }
         let snapshots = &self.persist.snapshots;
         snapshots.ask_to_end();
-        snapshots.scheduled.store(true, Relaxed);
+        if !self.config.load().save.0.is_empty() {
+            snapshots.scheduled.store(true, Relaxed);
+        }
     }
 
     /// Whether commands that write are refused because snapshots fail.
