@@ -13,7 +13,7 @@ mod spool;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
 
@@ -89,7 +89,7 @@ pub fn run(
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> u8 {
-    let cli = match Cli::try_parse_from(args) {
+    let cli = match Cli::try_parse_from(under_its_name(args.into_iter().collect())) {
         Ok(cli) => cli,
         Err(refusal) => {
             return match refusal.use_stderr() {
@@ -110,6 +110,15 @@ pub fn run(
         Ok(code) => finish(out.flush(), code),
         Err(error) => finish(Err(error), FAILURE),
     }
+}
+
+/// Called by the name of a tool of Redis, through a link, this one does that tool's work.
+fn under_its_name(mut args: Vec<OsString>) -> Vec<OsString> {
+    let name = args.first().map(Path::new).and_then(Path::file_name);
+    if name.is_some_and(|name| name == "redis-check-rdb" || name == "valkey-check-rdb") {
+        args.insert(1, "check-rdb".into());
+    }
+    args
 }
 
 /// If nobody reads the findings any more, the exit code must still not call them good.
@@ -167,6 +176,15 @@ mod tests {
             capture_words(&["--version"]).1,
             format!("basalt {version}\n")
         );
+    }
+
+    #[test]
+    fn a_link_named_like_a_tool_of_redis() {
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let args = ["/usr/bin/redis-check-rdb", "/nonexistent/dump.rdb"].map(OsString::from);
+        assert_eq!(run(args, &mut out, &mut err), FAILURE);
+        let text = String::from_utf8(err).expect("UTF-8");
+        assert!(text.starts_with("/nonexistent/dump.rdb: "), "{text}");
     }
 
     #[test]
