@@ -38,6 +38,11 @@ pub fn run(config: Config, warnings: &[String]) -> anyhow::Result<()> {
     warnings
         .iter()
         .for_each(|warning| tracing::warn!("{warning}"));
+    match basalt_engine::env::failpoint::arm_from_env() {
+        Ok(0) => {}
+        Ok(armed) => tracing::warn!("{armed} failpoints are armed: this is a test"),
+        Err(reason) => anyhow::bail!(reason),
+    }
     let config = fit_maxclients(config);
     let workers = if config.io_threads > 1 {
         config.io_threads as usize
@@ -70,9 +75,7 @@ pub fn run(config: Config, warnings: &[String]) -> anyhow::Result<()> {
         Err(failure) => return Err(give_up(&server, failure)),
     };
     if config.appendonly {
-        tracing::warn!(
-            "WARNING: appendonly is on, but the append-only file is not written yet: changes are only kept by snapshots"
-        );
+        warn_of_log();
     }
     let failure = LocalSet::new().block_on(&runtime, async {
         let (send, receive) = unbounded_channel();
@@ -102,6 +105,13 @@ pub fn run(config: Config, warnings: &[String]) -> anyhow::Result<()> {
         std::future::pending().await
     });
     Err(give_up(&server, failure))
+}
+
+/// Until the log is written, whoever wants one has to know.
+fn warn_of_log() {
+    tracing::warn!(
+        "WARNING: appendonly is on, but the append-only file is not written yet: changes are only kept by snapshots, and the next start loads the append-only file as it is now"
+    );
 }
 
 /// Logs why there is no data set to serve, which ends the process.
@@ -278,6 +288,9 @@ fn follow_config(server: &Arc<Server>, classes: Arc<AtomicU32>) {
                     ),
                 });
             }
+        }
+        if change.contains("appendonly") && change.new.appendonly && !change.rollback {
+            warn_of_log();
         }
         if change.contains("dir") && !change.new.dir.as_os_str().is_empty() {
             std::env::set_current_dir(Path::new(&change.new.dir)).map_err(|error: io::Error| {

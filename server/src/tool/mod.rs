@@ -4,6 +4,7 @@
 //! go to standard output, what keeps the tool from its work goes to standard error. Exit codes: 0 all is well, 1 it is
 //! not, 2 the command line is wrong.
 
+mod check_aof;
 mod check_config;
 mod check_rdb;
 mod convert;
@@ -48,6 +49,11 @@ enum Command {
         /// The configuration file
         file: PathBuf,
     },
+    /// Checks an append-only file, repairs or salvages it
+    ///
+    /// Takes a single file, a manifest, or the folder of one. Only the last file of a manifest is ever cut, and what is cut
+    /// off is kept beside it. Nothing is changed without --fix or --truncate-to-timestamp. No server may be using the files.
+    CheckAof(check_aof::Options),
     /// Reads a whole RDB file and names the first damage
     ///
     /// Every record and value is decoded as a load would, and the checksum compared. Prints what the file holds. The
@@ -94,6 +100,7 @@ pub fn run(
     };
     let written = match &cli.command {
         Command::CheckConfig { file } => check_config::run(file, out),
+        Command::CheckAof(options) => check_aof::run(options, &mut io::stdin().lock(), out, err),
         Command::CheckRdb(args) => check_rdb::run(args, out, err),
         Command::Convert(args) => convert::run(args, out, err),
         Command::Spool(SpoolCommand::Verify { file }) => spool::verify(file, out, err),
@@ -166,7 +173,14 @@ mod tests {
     fn help_goes_to_standard_output() {
         let (code, out, err) = capture_words(&["--help"]);
         assert_eq!((code, err.as_str()), (SUCCESS, ""));
-        for command in ["check-config", "spool", "version"] {
+        for command in [
+            "check-config",
+            "check-aof",
+            "check-rdb",
+            "convert",
+            "spool",
+            "version",
+        ] {
             assert!(out.contains(command), "{out}");
         }
         let (code, out, _) = capture_words(&["spool", "verify", "--help"]);

@@ -17,8 +17,10 @@
 //!
 //! The format is in `docs/formats/lineage.md`.
 
+pub mod facts;
 pub mod judge;
 pub mod survey;
+pub mod verdict;
 
 #[cfg(test)]
 mod tests;

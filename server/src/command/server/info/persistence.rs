@@ -21,8 +21,12 @@ pub(super) fn section(lines: &mut Lines, server: &Server) {
         "current_cow_size_age",
     ]);
     snapshots(lines, server);
-    lines.put("aof_enabled", u8::from(server.config.load().appendonly));
-    lines.zeros(&["aof_rewrite_in_progress", "aof_rewrite_scheduled"]);
+    // The log is loaded but not written yet, whatever the configuration says.
+    lines.zeros(&[
+        "aof_enabled",
+        "aof_rewrite_in_progress",
+        "aof_rewrite_scheduled",
+    ]);
     lines.put("aof_last_rewrite_time_sec", -1);
     lines.put("aof_current_rewrite_time_sec", -1);
     lines.put("aof_last_bgrewrite_status", "ok");
