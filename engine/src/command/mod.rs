@@ -12,6 +12,7 @@ mod collection;
 mod generic;
 mod hash;
 mod list;
+mod scripting;
 mod server;
 mod set;
 mod sorted_set;
@@ -35,4 +36,5 @@ pub const DATA_GROUPS: &[&[CommandSpec]] = &[
     generic::SPECS,
     server::SPECS,
     transactions::SPECS,
+    scripting::SPECS,
 ];

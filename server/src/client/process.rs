@@ -315,6 +315,9 @@ fn refusal(
     if server.hot.loading.load(Relaxed) && !runs_while_loading(session, command) {
         return Some(ReplyError::LOADING);
     }
+    if !flags.has(Flags::ALLOW_BUSY) {
+        return server.engine.scripts.running.busy();
+    }
     None
 }
 

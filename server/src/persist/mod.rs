@@ -18,7 +18,6 @@
 
 pub mod aof;
 pub mod file;
-pub mod libraries;
 pub mod lineage;
 pub mod load;
 pub mod loading;
@@ -40,8 +39,6 @@ pub struct Persist {
     pub loading: loading::Loading,
     /// Snapshots to files.
     pub snapshots: snapshots::Snapshots,
-    /// Function libraries.
-    pub libraries: libraries::Libraries,
 }
 
 /// The server a command runs on: that of a connection, or of a log that is being replayed.

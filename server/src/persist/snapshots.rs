@@ -231,7 +231,7 @@ impl Server {
                 threads,
                 access: access(config.maxmemory_policy),
                 aux: self.snapshot_facts(),
-                functions: self.persist.libraries.codes(),
+                functions: self.engine.scripts.libraries.codes(),
             },
             snapshot: self.engine.snapshot(unix_ms()),
             target: Target::here(&config.dbfilename),
