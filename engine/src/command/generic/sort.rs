@@ -15,7 +15,7 @@ use crate::command::spec::{
 };
 use crate::error::ReplyError;
 use crate::keyspace::{Found, Look, NotifyClass};
-use crate::value::{List, Value};
+use crate::value::{List, Value, Zset};
 
 pub(super) const SPECS: &[CommandSpec] = &[
     CommandSpec {
@@ -314,6 +314,7 @@ struct Elements {
 fn elements(ctx: &mut Ctx<'_>, key: &[u8]) -> Result<Elements, ReplyError> {
     let mut all: Vec<Vec<u8>> = Vec::new();
     let mut unordered = false;
+    let mut packed = false;
     match ctx.ks.look(key, Look::READ) {
         None => {}
         Some(Found { value, .. }) => match value {
@@ -325,12 +326,17 @@ fn elements(ctx: &mut Ctx<'_>, key: &[u8]) -> Result<Elements, ReplyError> {
                 set.for_each(|member| all.push(member.to_vec()));
             }
             Some(Value::Zset(zset)) => {
+                packed = matches!(**zset, Zset::Packed(_));
                 zset.visit(0..zset.len(), false, &mut |member, _| {
                     all.push(member.to_vec());
                 });
             }
             _ => return Err(ReplyError::WRONG_TYPE),
         },
+    }
+    if packed && let Some(zset) = ctx.ks.zset_mut(key)? {
+        // Redis sorts no packed ones, and leaves what it made of them.
+        zset.convert_to_tree();
     }
     Ok(Elements { all, unordered })
 }
@@ -488,6 +494,15 @@ mod tests {
     use super::{number, sort_get_keys};
     use crate::testing::Client;
     use crate::value::{Hash, List, Set, Value};
+
+    #[test]
+    fn a_sorted_set_is_unpacked_as_redis_does() {
+        let mut c = Client::new();
+        c.run("ZADD z 1 a 2 b");
+        assert_eq!(c.run("OBJECT ENCODING z"), "$8\r\nlistpack\r\n");
+        assert_eq!(c.run("SORT_RO z ALPHA"), "*2\r\n$1\r\na\r\n$1\r\nb\r\n");
+        assert_eq!(c.run("OBJECT ENCODING z"), "$8\r\nskiplist\r\n");
+    }
 
     fn put_list(c: &mut Client, key: &str, values: &[&str]) {
         let limits = c.engine().settings.list_limits();
