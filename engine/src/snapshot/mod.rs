@@ -79,6 +79,13 @@ impl Engine {
         self.snapshot_held(&Held::all(&self.shards), now_ms)
     }
 
+    /// Takes a snapshot, and does something quick at the same moment: all shards are locked.
+    pub fn snapshot_with<T>(&self, now_ms: i64, also: impl FnOnce() -> T) -> (Snapshot, T) {
+        let held = Held::all(&self.shards);
+        let extra = also();
+        (self.snapshot_held(&held, now_ms), extra)
+    }
+
     /// Takes a snapshot for a caller that holds all shards.
     pub(crate) fn snapshot_held(&self, held: &Held<'_>, now_ms: i64) -> Snapshot {
         let mut dbs = Vec::new();
