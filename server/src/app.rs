@@ -69,10 +69,10 @@ pub fn run(config: Config, warnings: &[String]) -> anyhow::Result<()> {
         Ok(found) => found.map(|source| persist::load::Pending::announce(&server, source)),
         Err(failure) => return Err(give_up(&server, failure)),
     };
-    if config.appendonly {
-        tracing::warn!(
-            "WARNING: appendonly is on, but the append-only file is not written yet: changes are only kept by snapshots"
-        );
+    if found.is_none()
+        && let Err(failure) = server.begin_log(None)
+    {
+        return Err(give_up(&server, failure));
     }
     let failure = LocalSet::new().block_on(&runtime, async {
         let (send, receive) = unbounded_channel();
@@ -279,6 +279,20 @@ fn follow_config(server: &Arc<Server>, classes: Arc<AtomicU32>) {
                 });
             }
         }
+        if change.contains("appendonly") {
+            let failed = |error: &dyn std::fmt::Display| {
+                tracing::warn!("Can't turn on the append-only file: {error}");
+                crate::config::ApplyError {
+                    arg: "appendonly".into(),
+                    reason: "Unable to turn on AOF. Check server logs.".into(),
+                }
+            };
+            if change.new.appendonly {
+                server.switch_log_on().map_err(|error| failed(&error))?;
+            } else {
+                server.switch_log_off();
+            }
+        }
         if change.contains("dir") && !change.new.dir.as_os_str().is_empty() {
             std::env::set_current_dir(Path::new(&change.new.dir)).map_err(|error: io::Error| {
                 crate::config::ApplyError {
@@ -292,6 +306,7 @@ fn follow_config(server: &Arc<Server>, classes: Arc<AtomicU32>) {
 }
 
 fn publish(server: &Server, config: &Config) {
+    server.persist.aof.follow(config);
     let hot = &server.hot;
     hot.slowlog_us
         .store(config.slowlog_log_slower_than, Relaxed);

@@ -84,7 +84,10 @@ pub fn process(
         }
         Flow::Done => match conn.wait_until.take() {
             Some((until, bytes)) => Waiting::Until(until, bytes),
-            None => Waiting::No,
+            None => match conn.wait_synced.take() {
+                Some(wait) => Waiting::Synced(wait),
+                None => Waiting::No,
+            },
         },
     };
     bump(&stat.calls, 1);
@@ -151,7 +154,7 @@ fn run(
         conn.close_after_reply = true;
         Flow::Failed(error)
     });
-    if may_block && !matches!(flow, Flow::Blocked(_)) && conn.wait_until.is_none() {
+    if may_block && !matches!(flow, Flow::Blocked(_)) && !conn.waits() {
         let mut unblock = conn.handle.unblock.lock();
         *unblock = None;
         conn.handle.blocked.store(false, Relaxed);
@@ -287,6 +290,13 @@ fn refusal(
         && server.writes_stopped()
     {
         return Some(ReplyError::SNAPSHOTS_FAIL);
+    }
+    if (writes(session, command) || command.spec.name == "ping")
+        && let Some(reason) = server.persist.aof.refusal()
+    {
+        return Some(ReplyError::raw(format!(
+            "MISCONF Errors writing to the AOF file: {reason}"
+        )));
     }
     if conn.is_subscriber()
         && session.resp == 2

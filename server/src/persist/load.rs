@@ -14,6 +14,8 @@ use basalt_engine::load::{LoadOptions, Loaded, RdbLoadCause, RdbLoadError};
 use basalt_formats::rdb::file::Fault;
 use tokio::sync::oneshot;
 
+use super::aof::control::OpenError;
+use super::aof::load::LoadedAof;
 use super::aof::{AofFailure, AofFiles};
 use super::libraries::{Library, LibraryError, Policy};
 use super::loading::Round;
@@ -57,6 +59,9 @@ pub enum LoadFailure {
     /// The append-only file.
     #[error(transparent)]
     Aof(#[from] AofFailure),
+    /// The log cannot be written.
+    #[error("Can't open the append-only file: {0}")]
+    LogNotOpened(#[from] OpenError),
     /// The thread that loaded is gone.
     #[error("Loading ended by an internal error")]
     Died,
@@ -140,7 +145,9 @@ impl Pending {
         let round = self.round.clone();
         let loader = server.clone();
         let work = move || {
-            let result = loader.load_source(&self.source, &self.round, false);
+            let result = loader
+                .load_source(&self.source, &self.round, false)
+                .and_then(|log| loader.begin_log(log.as_ref()));
             // Nobody waits any more when the process goes down.
             let _ = send.send(result);
         };
@@ -174,6 +181,17 @@ impl Pending {
 }
 
 impl Server {
+    /// Begins to write the log, if it is on. To be called once the data is there.
+    ///
+    /// # Errors
+    /// [`LoadFailure::LogNotOpened`].
+    pub fn begin_log(self: &Arc<Server>, loaded: Option<&LoadedAof>) -> Result<(), LoadFailure> {
+        if self.config.load().appendonly {
+            self.open_log(loaded)?;
+        }
+        Ok(())
+    }
+
     /// Adds what a source holds to what is there.
     ///
     /// # Errors
@@ -183,12 +201,11 @@ impl Server {
         source: &Source,
         round: &Round,
         merge: bool,
-    ) -> Result<(), LoadFailure> {
+    ) -> Result<Option<LoadedAof>, LoadFailure> {
         let (path, file) = match source {
             Source::Snapshot(path, file) => (path, file),
             Source::Log(log) => {
-                self.load_aof(log, round)?;
-                return Ok(());
+                return Ok(Some(self.load_aof(log, round)?));
             }
         };
         let loaded = self.load_rdb_bytes(path, file.bytes(), round, merge, false)?;
@@ -199,7 +216,7 @@ impl Server {
             loaded.expired,
             loaded.empty_skipped
         );
-        Ok(())
+        Ok(None)
     }
 
     /// Loads a snapshot that is all or the beginning of these bytes.
@@ -277,7 +294,7 @@ impl Server {
     /// [`LoadFailure`], which was logged. Part of the keys may be there then.
     pub fn reload(self: &Arc<Server>, source: &Source, merge: bool) -> Result<(), LoadFailure> {
         let round = self.loading_begins(source.total_bytes());
-        let result = self.load_source(source, &round, merge);
+        let result = self.load_source(source, &round, merge).map(drop);
         self.loading_ends();
         result.inspect_err(LoadFailure::log)
     }

@@ -2,5 +2,6 @@
 
 mod harness;
 mod loading;
+mod log;
 mod saving;
 mod shutdown;

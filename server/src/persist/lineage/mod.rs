@@ -18,6 +18,7 @@
 //! The format is in `docs/formats/lineage.md`.
 
 pub mod judge;
+pub mod keep;
 pub mod survey;
 
 #[cfg(test)]
