@@ -51,6 +51,8 @@ pub struct Settings {
     /// Checksums of payloads are not looked at (`DEBUG SET-SKIP-CHECKSUM-VALIDATION`).
     pub skip_checksums: AtomicBool,
     pub lazyfree_lazy_user_flush: AtomicBool,
+    /// Bytes that writers may keep alive for a snapshot before they are slowed down.
+    pub snapshot_max_extra_memory: AtomicU64,
 }
 
 impl Default for Settings {
@@ -81,6 +83,7 @@ impl Default for Settings {
             rdb_compression: AtomicBool::new(true),
             skip_checksums: AtomicBool::new(false),
             lazyfree_lazy_user_flush: AtomicBool::new(false),
+            snapshot_max_extra_memory: AtomicU64::new(64 << 20),
         }
     }
 }

@@ -5,6 +5,7 @@
 mod commands;
 mod input;
 mod packed;
+mod rdb_file;
 mod resp;
 mod restore;
 mod text;
@@ -12,6 +13,7 @@ mod text;
 pub use commands::{commands, shapes};
 pub use input::Input;
 pub use packed::packed;
+pub use rdb_file::rdb_file;
 pub use resp::resp_decode;
 pub use restore::restore;
 pub use text::text;

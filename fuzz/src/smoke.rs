@@ -11,6 +11,7 @@ const TARGETS: &[(&str, Target, usize)] = &[
     ("resp_decode", basalt_fuzz::resp_decode, 200),
     ("packed", basalt_fuzz::packed, 300),
     ("text", basalt_fuzz::text, 120),
+    ("rdb_file", basalt_fuzz::rdb_file, 100),
     ("restore", basalt_fuzz::restore, 400),
     ("commands", basalt_fuzz::commands, 600),
 ];

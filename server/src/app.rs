@@ -38,6 +38,11 @@ pub fn run(config: Config, warnings: &[String]) -> anyhow::Result<()> {
     warnings
         .iter()
         .for_each(|warning| tracing::warn!("{warning}"));
+    match basalt_engine::env::failpoint::arm_from_env() {
+        Ok(0) => {}
+        Ok(armed) => tracing::warn!("{armed} failpoints are armed: this is a test"),
+        Err(reason) => anyhow::bail!(reason),
+    }
     let config = fit_maxclients(config);
     let workers = if config.io_threads > 1 {
         config.io_threads as usize

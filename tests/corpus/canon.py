@@ -224,10 +224,14 @@ def meta(conn):
 
 
 class Options:
-    """What a comparison leaves out. `words` are those of the column compare_opts."""
+    """What a comparison leaves out. `words` are those of the column compare_opts.
 
-    def __init__(self, words=()):
-        self.dropped, self.ignored, self.functions = set(), set(), True
+    Without `scripts` only the sources of libraries are compared: who runs no scripts does not
+    know which functions they define.
+    """
+
+    def __init__(self, words=(), scripts=True):
+        self.dropped, self.ignored, self.functions, self.scripts = set(), set(), True, scripts
         words = iter(words)
         for word in words:
             if word == "--no-encoding":
@@ -258,6 +262,8 @@ class Options:
                 continue
             place = (one["db"], one.get("key_hex", ""), one.get("bucket", -1))
             one = {k: v for k, v in one.items() if k not in self.dropped}
+            if one.get("type") == "function-library" and not self.scripts:
+                one["value"] = one["value"]["code_hex"]
             if self.ignored and isinstance(one.get("value"), dict):
                 one["value"] = self.without_ignored(one["value"])
             out[place] = one
@@ -292,6 +298,11 @@ def differences(got, want, options=Options(), encodings=frozenset()):
             out += [f"{name} {field}: got {compact(have.get(field))[:200]}, expected {compact(need.get(field))[:200]}"
                     for field in need if have.get(field) != need[field]]
     return out
+
+
+def runs_scripts(conn):
+    """Whether the server knows EVAL."""
+    return not isinstance(conn.call("EVAL", "return 1", 0), Exception)
 
 
 def lines_of(path):

@@ -173,13 +173,14 @@ class Dataset:
         if self.version >= (7, 0, 0):
             self.add("XSETID", "stream:2", "9999-1", "ENTRIESADDED", 100000, "MAXDELETEDID", "5000-0")
 
-    def expiries(self):
+    def expiries(self, streams):
         for at, ms in enumerate((YEAR_2100_MS, YEAR_2100_MS + 1, YEAR_2100_MS + 999, 2 ** 45)):
             self.add("SET", f"expire:{at}", "x", "PXAT", ms)
             self.add("RPUSH", f"expire:list:{at}", "x")
             self.add("PEXPIREAT", f"expire:list:{at}", ms)
-            self.add("XADD", f"expire:stream:{at}", "1-1", "x", "y")
-            self.add("PEXPIREAT", f"expire:stream:{at}", ms + at)
+            if streams:
+                self.add("XADD", f"expire:stream:{at}", "1-1", "x", "y")
+                self.add("PEXPIREAT", f"expire:stream:{at}", ms + at)
 
     def other_databases(self):
         for db in (1, 7, 15):
@@ -197,14 +198,14 @@ class Dataset:
             for name in ("first", "second"):
                 self.add("FUNCTION", "LOAD", LIBRARY % (name, name, name))
 
-    def at_random(self, count):
+    def at_random(self, count, streams):
         """Values of every kind and random size."""
         pick = self.random
         for n in range(count):
             size = int(2 ** pick.uniform(0, 10))
             item = lambda: pick.choice([pick.choice(INTS), self.noise(pick.randint(0, 90)), self.prose(pick.randint(0, 200)), pick.randint(0, 300)])
             key = f"random:{n}"
-            kind = pick.randrange(6)
+            kind = pick.randrange(6 if streams else 5)
             if kind == 0:
                 self.add("SET", key, item() if pick.random() < 0.5 else self.prose(size * 20))
             elif kind == 1:
@@ -222,13 +223,15 @@ class Dataset:
                 self.add("PEXPIREAT", key, YEAR_2100_MS + n)
 
 
-def build(seed, version, functions=True, at_random=150):
+def build(seed, version, functions=True, streams=True, at_random=150):
     """All commands, as pairs of database and words."""
     data = Dataset(seed, version)
-    for part in (data.strings, data.keys, data.lists, data.sets, data.hashes, data.zsets, data.streams,
-                 data.expiries, data.other_databases):
+    for part in (data.strings, data.keys, data.lists, data.sets, data.hashes, data.zsets, data.other_databases):
         part()
+    data.expiries(streams)
+    if streams:
+        data.streams()
     if functions:
         data.functions()
-    data.at_random(at_random)
+    data.at_random(at_random, streams)
     return data.commands

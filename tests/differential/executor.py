@@ -508,6 +508,8 @@ class Executor:
                         b"+hash\r\n": [b"HGETALL", key], b"+set\r\n": [b"SMEMBERS", key],
                         b"+zset\r\n": [b"ZRANGE", key, b"0", b"-1", b"WITHSCORES"]}.get(kind, [b"XRANGE", key, b"-", b"+"])
                 batch += [[b"OBJECT", b"ENCODING", key], [b"PEXPIRETIME", key], read]
+                if kind == b"+stream\r\n":
+                    batch.append([b"XINFO", b"STREAM", key, b"FULL", b"COUNT", b"0"])
             data = b"".join(map(encode, batch))
             peer, basalt = self.open(0)
             peer.send(data)

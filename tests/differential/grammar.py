@@ -234,6 +234,55 @@ class Source:
     def draw_chp(self):
         return self.rng.choice((b"c*", b"news.*", b"*", b"?1", b"[cn]*", b"nomatch", b""))
 
+    def draw_x(self):
+        """A stream without groups. Those of `draw_xf` are in the far future."""
+        r = self.rng.random()
+        if r < 0.95:
+            return b"x%d" % self.rng.randrange(4)
+        return self.draw_k() if r < 0.98 else self.rng.choice(ODD_KEYS)
+
+    def draw_xf(self):
+        return b"xf"
+
+    def draw_xnew(self):
+        """The ID of an entry to add, mostly above those before; in the far future it is also
+        what follows a `*`, whatever the clock says."""
+        self.ticks = getattr(self, "ticks", 0) + self.rng.choice((0, 1, 1, 2))
+        r = self.rng.random()
+        if r < 0.6:
+            return b"%d-%d" % (self.ticks, self.rng.randrange(5))
+        if r < 0.8:
+            return b"%d-*" % self.ticks
+        if r < 0.96:
+            return b"%d" % (self.ticks + 1)
+        return self.draw_xedge()
+
+    def draw_xfnew(self):
+        self.ticks = getattr(self, "ticks", 0) + self.rng.randrange(3)
+        return b"%d" % (4102444800000 + self.ticks) + self.rng.choice((b"", b"-*", b"-7", b"-18446744073709551615"))
+
+    def draw_xid(self):
+        """An ID near the newest."""
+        if self.rng.random() < 0.94:
+            ms = max(0, getattr(self, "ticks", 0) - int(self.rng.expovariate(0.06)))
+            return b"%d" % ms + self.rng.choice((b"", b"-%d" % self.rng.randrange(5)))
+        return self.draw_xedge()
+
+    def draw_xedge(self):
+        return self.rng.choice((b"-", b"+", b"$", b">", b"", b"abc", b"0-0", b"0", b"0-*", b"1-", b"-1", b"1--2", b"1-2-3", b" 1-1", b"01-02",
+                                b"1-+1", b"1-1 ", b"1-1x", b"1 1", b"18446744073709551615-18446744073709551615", b"1--05", b"1-\x00",
+                                b"18446744073709551615", b"18446744073709551616", b"99999999999999999999-0", b"*", b"-*", b"1-**", b"0" * 127 + b"-1"))
+
+    def draw_xfrom(self):
+        return b"-" if self.rng.random() < 0.3 else self.rng.choice((b"", b"", b"(")) + self.draw_xid()
+
+    def draw_xto(self):
+        return b"+" if self.rng.random() < 0.3 else self.rng.choice((b"", b"", b"(")) + self.draw_xid()
+
+    def draw_about(self):
+        """How exactly to trim."""
+        return self.rng.choice((b"~", b"~", b"=", b"=="))
+
     def draw_g(self):
         """A stream with consumer groups."""
         r = self.rng.random()
@@ -262,6 +311,9 @@ class Source:
             return self.rng.choice((b"0", b"0-0", b"%d" % newest, b"%d" % (newest + 5), b"1"))
         return self.rng.choice((b"-", b"+", b"$", b">", b"", b"abc", b"1-", b"-1", b"1-2-3", b"18446744073709551615-18446744073709551615",
                                 b"18446744073709551615", b"18446744073709551616", b"1-*", b"*", b"01-1"))
+
+    def draw_new(self):
+        return b">"
 
     def draw_gfrom(self):
         return b"-" if self.rng.random() < 0.5 else self.rng.choice((b"", b"", b"(")) + self.draw_gid()

@@ -194,6 +194,44 @@ SORTED_SET = """
 2 DEL <z>
 """
 
+# Only XADD of `<xf>` lets the server choose the time.
+STREAM = """
+40 XADD <x> <xnew> (<f> <v>)+
+12 XADD <x> <xnew> a <v> b <v>
+6 XADD <x> (NOMKSTREAM|~) (MAXLEN|MINID) <xid> <xnew> <f> <v>
+8 XADD <x> MAXLEN <about> <n> (LIMIT <n>|~) <xnew> <f> <v>
+6 XADD <x> MINID <about> <xid> (LIMIT <n>|~) <xnew> <f> <v>
+6 XADD <x> (NOMKSTREAM|~) MAXLEN <n> (nomkstream|~) <xnew> <f> <v>
+2 XADD <x> (LIMIT <n>|MAXLEN 3 MINID 1|MAXLEN|MINID|NOMKSTREAM|FOO|~) <xnew> <f>
+5 XADD xf <xfnew> <f> <v>
+5 XADD xf NOMKSTREAM * <f> <v>
+4 XTRIM <x> MAXLEN <n>
+6 XTRIM <x> (MAXLEN|maxlen) <about> <n> (LIMIT <n>|~)
+4 XTRIM <x> MINID <xid>
+6 XTRIM <x> MINID <about> <xid> (LIMIT <n>|~)
+1 XTRIM <x> (LIMIT <n>|MAXLEN|FOO 1|MAXLEN 3 MINID 1|MAXLEN 3 NOMKSTREAM) (LIMIT 0|~)
+16 XDEL <x> <xid>+
+4 XLEN <x>
+14 XRANGE <x> <xfrom> <xto> (COUNT <n>|~)
+14 XREVRANGE <x> <xto> <xfrom> (COUNT <n>|~)
+2 XRANGE <x> <xid> <xid> (COUNT|COUNT -1|FOO 1|COUNT 1 COUNT 2)
+6 XSETID <x> <xid> (ENTRIESADDED <n>|~) (MAXDELETEDID <xid>|~) (FOO|ENTRIESADDED|~|~|~|~)
+12 XREAD (COUNT <n>|~) STREAMS <x> <xid>
+8 XREAD (COUNT <n>|~) (BLOCK 1|~|~) STREAMS <x> <x> <xid> (<xid>|$)
+2 XREAD (BLOCK (-1|abc|1.5|9223372036854775807)|COUNT (-1|abc)) STREAMS <x> <xid>
+1 XREAD (STREAMS|STREAMS <x>|STREAMS <x> <x> 0|COUNT 1|GROUP a b STREAMS <x> 0|NOACK STREAMS <x> 0|FOO STREAMS <x> 0)
+10 DUMP <x>
+2 DUMP xf
+3 @DUMP <x>
+4 XINFO STREAM <x> (FULL|~)
+2 COPY <x> <x> (REPLACE|~)
+1 RENAME <x> <x>
+2 DEBUG DIGEST-VALUE <x>
+1 TYPE <x>
+1 SET <x> 1
+3 DEL <x>
+"""
+
 # Idle times are 0 or far from any threshold, so that it does not matter when a server looks.
 STREAM_GROUPS = """
 24 XADD <g> <gnew> <f> <v> (<f> <v>|~)
@@ -208,13 +246,13 @@ STREAM_GROUPS = """
 4 XGROUP CREATECONSUMER <g> <grp> <cons>
 3 XGROUP DELCONSUMER <g> <grp> <cons>
 1 XGROUP (FOO|FOO <g> <grp>|CREATE|SETID <g>|HELP|DESTROY <g>|CREATE <g> <grp> 0 FOO|SETID <g> <grp> 0 MKSTREAM|CREATE <g> <grp> 0 MKSTREAM MKSTREAM MKSTREAM MKSTREAM)
-20 XREADGROUP GROUP <grp> <cons> (COUNT <n>|~) (NOACK|~|~|~) STREAMS <g> (>|>|>|>|0|<gid>)
-6 XREADGROUP GROUP <grp> <cons> (COUNT <n>|~) STREAMS <g> <g> (>|0) (>|<gid>)
-2 XREADGROUP GROUP <grp> <cons> BLOCK (1|1|-1|abc|1.5|9223372036854775807x) (NOACK|~) STREAMS <g> (>|0)
-1 XREADGROUP (GROUP <grp>|COUNT 1|NOACK|GROUP <grp> <cons> FOO) (BLOCK|~) STREAMS <g> (>|~)
+34 XREADGROUP GROUP <grp> <cons> (COUNT <n>|~) (NOACK|~|~|~) STREAMS <g> (<new>|<new>|<new>|<new>|0|<gid>)
+6 XREADGROUP GROUP <grp> <cons> (COUNT <n>|~) STREAMS <g> <g> (<new>|0) (<new>|<gid>)
+2 XREADGROUP GROUP <grp> <cons> BLOCK (1|1|-1|abc|1.5|9223372036854775807x) (NOACK|~) STREAMS <g> (<new>|0)
+1 XREADGROUP (GROUP <grp>|COUNT 1|NOACK|GROUP <grp> <cons> FOO) (BLOCK|~) STREAMS <g> (<new>|~)
 12 XACK <g> <grp> <gid>+
-12 XCLAIM <g> <grp> <cons> (0|0|0|50000|-1|abc) <gid>+ (IDLE (0|100000|200000|-5|abc)|TIME (1|-1|4102444800000|abc)|~|~) (RETRYCOUNT <n>|~) (FORCE|~) (JUSTID|~) (LASTID <gid>|~|~|~) (FOO|~|~|~|~|~|~)
-12 XAUTOCLAIM <g> <grp> <cons> (0|0|50000|-1|abc) <gfrom> (COUNT <n>|~) (JUSTID|~) (FOO|~|~|~|~|~|~)
+16 XCLAIM <g> <grp> <cons> (0|0|0|0|0|50000|-1|abc) <gid>+ (IDLE (0|100000|200000|-5|abc)|TIME (1|-1|4102444800000|abc)|~|~) (RETRYCOUNT <n>|~) (FORCE|~) (JUSTID|~) (LASTID <gid>|~|~|~) (FOO|~|~|~|~|~|~)
+14 XAUTOCLAIM <g> <grp> <cons> (0|0|0|0|50000|-1|abc) <gfrom> (COUNT <n>|~) (JUSTID|~) (FOO|~|~|~|~|~|~)
 6 XPENDING <g> <grp>
 10 XPENDING <g> <grp> (IDLE (0|50000|-1|abc)|~) <gfrom> <gto> <n> (<cons>|~)
 1 XPENDING <g> <grp> (IDLE|<gfrom>) (<gfrom>|~) (<n>|~)
@@ -317,8 +355,9 @@ BLOCK = """
 4 BZPOPMIN <z> <z> 0
 3 BZPOPMAX <z> <z> 0
 4 BZMPOP 0 2 <z> <z> (MIN|MAX) (COUNT <n>|~)
-8 XREADGROUP GROUP (ga|gb) (c1|c2) (COUNT <n>|~) BLOCK 0 (NOACK|~) STREAMS <g> (>|>|>|0)
-4 XREADGROUP GROUP ga c1 BLOCK 0 STREAMS <g> <g> > >
+8 XREAD (COUNT <n>|~) BLOCK 0 STREAMS <x> <x> $ ($|$|0|7)
+8 XREADGROUP GROUP (ga|gb) (c1|c2) (COUNT <n>|~) BLOCK 0 (NOACK|~) STREAMS <g> (<new>|<new>|<new>|0)
+4 XREADGROUP GROUP ga c1 BLOCK 0 STREAMS <g> <g> <new> <new>
 """
 
 UNBLOCK = """
@@ -339,6 +378,12 @@ UNBLOCK = """
 1 SWAPDB 0 1
 1 MOVE <l> 1
 1 FLUSHALL
+10 XADD <x> <xnew> <f> <v>
+1 XDEL <x> <xid>
+1 XTRIM <x> MAXLEN 0
+1 DEL <x>
+1 SET <x> x
+1 RENAME <x> <x>
 10 XADD <g> <gnew> <f> <v>
 8 XGROUP CREATE <g> (ga|gb) $ MKSTREAM
 2 XGROUP DESTROY <g> (ga|gb)
@@ -364,9 +409,12 @@ PLAIN = {
     "hash": compile_all(HASH),
     "set": compile_all(SET),
     "sorted_set": compile_all(SORTED_SET),
+    "stream": compile_all(STREAM),
     "stream_groups": compile_all(STREAM_GROUPS),
     "connection": compile_all(CONNECTION),
 }
+# What transactions, notifications and `mixed` draw from.
+DATA = [name for name in PLAIN if name != "connection"]
 OTHER = {name: compile_all(text) for name, text in
          (("publish", PUBLISH), ("subscribe", SUBSCRIBE), ("block", BLOCK), ("unblock", UNBLOCK))}
 
@@ -374,7 +422,7 @@ OTHER = {name: compile_all(text) for name, text in
 SESSIONS = ["transactions", "pubsub", "notify", "blocking", "protocol"]
 GROUPS = list(PLAIN) + ["mixed"] + SESSIONS
 
-MAY_BLOCK = {b"XREADGROUP", b"BLPOP", b"BRPOP", b"BLMOVE", b"BRPOPLPUSH", b"BLMPOP", b"BZPOPMIN",
+MAY_BLOCK = {b"XREAD", b"XREADGROUP", b"BLPOP", b"BRPOP", b"BLMOVE", b"BRPOPLPUSH", b"BLMPOP", b"BZPOPMIN",
              b"BZPOPMAX", b"BZMPOP", b"WAIT"}
 
 
@@ -393,6 +441,9 @@ def draw(source, pair):
     if command[0] in (b"CLIENT", b"HELLO"):
         # Redis checks names as C strings, up to the first NUL, and then keeps all bytes.
         command = [word.replace(b"\0", b"0") for word in command]
+    if command[0] == b"XADD" and command[1:3] != [b"xf", b"NOMKSTREAM"]:
+        # The time of day would be the ID.
+        command = [b"**" if word == b"*" else word for word in command]
     if command[0] == b"LSET" and len(command) > 2 and len(command[2].strip()) > 9:
         # Redis cuts the index of LSET to 32 bits: what lies beyond is left out.
         command[2] = b"100"
@@ -404,7 +455,7 @@ def draw(source, pair):
 def plain_epoch(source, group, count):
     """Items of one epoch on connection 0."""
     rng = source.rng
-    names = list(PLAIN)[:6]
+    names = DATA
     out = []
     for _ in range(count):
         pair = PLAIN[rng.choice(names) if group == "mixed" else group]
@@ -435,7 +486,7 @@ def fit_for_multi(command):
 def transactions_epoch(source, count):
     """MULTI, EXEC, DISCARD and WATCH on two connections."""
     rng = source.rng
-    names = list(PLAIN)[:6]
+    names = DATA
 
     def command():
         while True:
@@ -485,7 +536,7 @@ def pubsub_epoch(source, count):
 def notify_epoch(source, count):
     """All classes of keyspace notifications as one stream, beside data commands."""
     rng = source.rng
-    names = list(PLAIN)[:6]
+    names = DATA
     out = [[b"CONFIG", b"SET", b"notify-keyspace-events", rng.choice((b"KEA", b"KEAmn", b"KEAn", b"Kg$lshzxetd", b"Elz", b"KExg"))],
            [b"@sub", b"1", b"PSUBSCRIBE", b"__key*__:*"], [b"@drain", b"1"]]
     while len(out) < count:

@@ -52,6 +52,7 @@ impl Engine {
         let head = header.encode(&mut buf);
         let cell = &self.shards[place.shard()];
         let mut shard = cell.lock.lock();
+        shard.before_write(db, place.slot);
         let tables = shard.db_or_create(db);
         cell.counts[db].note_tables(tables);
         let table = &mut tables.slots[place.slot % SLOTS_PER_SHARD];

@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 
 use super::header::expire_hint;
 use crate::session::WatchFlag;
+use crate::snapshot::cut::{Cut, ShardCut};
 use crate::structs::paged::{PagedMap, Schema};
 use crate::structs::prefetch::prefetch;
 use crate::value::Value;
@@ -133,6 +134,8 @@ pub struct Shard {
     dbs: Vec<Option<Box<ShardDb>>>,
     /// Keys under WATCH, by database and key.
     pub watched: Watched,
+    /// Snapshots under way.
+    cuts: Vec<ShardCut>,
 }
 
 impl Shard {
@@ -157,9 +160,49 @@ impl Shard {
         self.dbs[db].get_or_insert_with(ShardDb::new)
     }
 
-    /// Takes the tables of a database out, leaving it empty. O(1).
+    /// To be called before a slot's table is changed: snapshots that have not captured it yet
+    /// do so now. O(1) unless there are any.
+    #[inline]
+    pub fn before_write(&mut self, db: usize, slot: usize) {
+        if !self.cuts.is_empty() {
+            self.capture_first(db, slot % SLOTS_PER_SHARD);
+        }
+    }
+
+    #[cold]
+    fn capture_first(&mut self, db: usize, at: usize) {
+        self.cuts.retain(|cut| !cut.is_over());
+        if let Some(Some(tables)) = self.dbs.get(db) {
+            for cut in &mut self.cuts {
+                cut.before_write(db, at, &tables.slots[at]);
+            }
+        }
+    }
+
+    /// A snapshot is taken at this moment.
+    pub(crate) fn begin_cut(&mut self, cut: &Arc<Cut>) {
+        self.cuts.retain(|cut| !cut.is_over());
+        self.cuts.push(ShardCut::new(cut.clone(), &self.dbs));
+    }
+
+    /// Captures, for the walker of a snapshot, slots that are pending in a database (by its
+    /// number at the cut) until they hold `enough` keys; none if there are no more.
+    pub(crate) fn capture(&mut self, cut: &Arc<Cut>, db: usize, enough: usize) -> Vec<SlotTable> {
+        self.cuts
+            .iter_mut()
+            .find(|own| own.is_of(cut))
+            .map(|own| own.capture(db, enough, &self.dbs))
+            .unwrap_or_default()
+    }
+
+    /// Takes the tables of a database out, leaving it empty. O(1), O(slots) while there are
+    /// snapshots.
     pub fn take_db(&mut self, db: usize) -> Option<Box<ShardDb>> {
-        self.dbs.get_mut(db)?.take()
+        let tables = self.dbs.get_mut(db)?.take()?;
+        for cut in &mut self.cuts {
+            cut.before_flush(db, &tables);
+        }
+        Some(tables)
     }
 
     /// Exchanges two databases. O(1).
@@ -169,6 +212,9 @@ impl Shard {
             self.dbs.resize_with(needed, || None);
         }
         self.dbs.swap(a, b);
+        for cut in &mut self.cuts {
+            cut.swap_dbs(a, b);
+        }
     }
 }
 

@@ -261,17 +261,25 @@ impl<'e> Keyspace<'e> {
         Some(&self.held.shard(place.shard()).db(db)?.slots[place.slot % SLOTS_PER_SHARD])
     }
 
+    /// The table of a place for a change.
     #[inline]
     pub(super) fn table_mut(&mut self, place: Place) -> Option<&mut SlotTable> {
-        Some(
-            &mut self.held.shard_mut(place.shard()).db_mut(self.db)?.slots
-                [place.slot % SLOTS_PER_SHARD],
-        )
+        let shard = self.held.shard_mut(place.shard());
+        shard.before_write(self.db, place.slot);
+        Some(&mut shard.db_mut(self.db)?.slots[place.slot % SLOTS_PER_SHARD])
+    }
+
+    /// The table of a place for a change of access fields, which snapshots need not be exact in.
+    fn table_touched(&mut self, place: Place) -> Option<&mut SlotTable> {
+        let shard = self.held.shard_mut(place.shard());
+        Some(&mut shard.db_mut(self.db)?.slots[place.slot % SLOTS_PER_SHARD])
     }
 
     pub(super) fn table_or_create(&mut self, place: Place) -> &mut SlotTable {
         let counts = self.counts(place);
-        let tables = self.held.shard_mut(place.shard()).db_or_create(self.db);
+        let shard = self.held.shard_mut(place.shard());
+        shard.before_write(self.db, place.slot);
+        let tables = shard.db_or_create(self.db);
         counts.note_tables(tables);
         &mut tables.slots[place.slot % SLOTS_PER_SHARD]
     }
@@ -337,7 +345,7 @@ impl<'e> Keyspace<'e> {
             && !self.no_touch
             && let Some(lru) = access::touched(header.lru, &self.clock)
             && let Some(entry) = self
-                .table_mut(place)
+                .table_touched(place)
                 .and_then(|table| table.get_mut_hashed(place.hash, key))
         {
             Header::patch(entry.payload, header.kind, lru);

@@ -1,21 +1,31 @@
-//! A point in time of all databases, and its walk into a file.
+//! A point in time of all databases, and the walk over it.
 //!
-//! A [`Snapshot`] holds the tables of all slots as they were at the cut. Tables share their
-//! pages with the live ones, so taking it copies nothing; a writer copies the page it
-//! changes. The walk goes slot by slot, and inside a slot by key, so that equal data gives
-//! equal bytes whatever order it came in and whichever process holds it.
+//! The cut is O(shards) and copies nothing: see `docs/adr/0003-snapshot-and-log.md`. From then on
+//! each slot is captured, by a clone of its table that shares all pages, either when the walker
+//! comes by or when a writer is about to change it. The walk turns slots into bytes on several
+//! threads ([`Encode`]) and feeds them to one [`SnapshotSink`]; undisturbed it goes in slot order,
+//! and by key inside a slot, so that equal data gives equal bytes whatever order it came in and
+//! whichever process holds it.
 //!
-//! The walk itself knows one output, RDB records (`encode.rs`); `rdb.rs` puts them into a
-//! file in slot order, encoding on several threads.
+//! Invariants: a slot is captured exactly once per snapshot, before the first change after the
+//! cut; captures are made under the lock of the slot's shard.
 
-mod encode;
+pub(crate) mod cut;
 mod rdb;
+mod sink;
+#[cfg(test)]
+mod tests;
+mod walk;
 
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
 
-pub use encode::Access;
-pub use rdb::{SaveOptions, Saved};
+pub use cut::Usage;
+pub use rdb::{Access, SaveOptions, Saved};
+pub use sink::{Encode, SnapshotEntry, SnapshotSink};
 
+use self::cut::Cut;
 use crate::engine::Engine;
 use crate::keyspace::access::Clock;
 use crate::keyspace::held::Held;
@@ -32,23 +42,22 @@ pub struct Progress {
     pub cancel: AtomicBool,
 }
 
-/// The tables of one database that have keys.
-pub(crate) struct SnapshotDb {
-    /// Number of the database.
-    pub db: usize,
-    /// Keys in all tables.
-    pub keys: u64,
-    /// Those with an expiry.
-    pub volatile: u64,
-    /// The tables, in slot order.
-    pub slots: Vec<SlotTable>,
+/// A database that has keys.
+struct SnapshotDb {
+    /// Its number.
+    db: usize,
+    keys: u64,
+    /// Keys with an expiry.
+    volatile: u64,
 }
 
-/// All databases as they were at one moment.
+/// All databases as they were at one moment. Dropping it ends what it costs writers.
 pub struct Snapshot {
-    pub(crate) dbs: Vec<SnapshotDb>,
+    cut: Arc<Cut>,
+    dbs: Vec<SnapshotDb>,
     clock: Clock,
     log_index: u64,
+    pause: Duration,
 }
 
 impl std::fmt::Debug for Snapshot {
@@ -57,6 +66,12 @@ impl std::fmt::Debug for Snapshot {
             .field("keys", &self.key_count())
             .field("log_index", &self.log_index)
             .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Snapshot {
+    fn drop(&mut self) {
+        self.cut.end();
     }
 }
 
@@ -70,47 +85,55 @@ impl Snapshot {
     pub fn log_index(&self) -> u64 {
         self.log_index
     }
+
+    /// How long all shards were locked for the cut.
+    pub fn pause(&self) -> Duration {
+        self.pause
+    }
+
+    /// What it costs writers so far.
+    pub fn usage(&self) -> Usage {
+        self.cut.usage()
+    }
 }
 
 impl Engine {
     /// Takes a snapshot of all databases. All shards are locked for the time of it, which is
-    /// O(slots in use) and copies no data. Unix time in milliseconds.
+    /// O(shards). Unix time in milliseconds.
     pub fn snapshot(&self, now_ms: i64) -> Snapshot {
-        self.snapshot_held(&Held::all(&self.shards), now_ms)
+        self.snapshot_with(now_ms, || ()).0
     }
 
-    /// Takes a snapshot, and does something quick at the same moment: all shards are locked.
-    pub fn snapshot_with<T>(&self, now_ms: i64, also: impl FnOnce() -> T) -> (Snapshot, T) {
-        let held = Held::all(&self.shards);
-        let extra = also();
-        (self.snapshot_held(&held, now_ms), extra)
-    }
-
-    /// Takes a snapshot for a caller that holds all shards.
-    pub(crate) fn snapshot_held(&self, held: &Held<'_>, now_ms: i64) -> Snapshot {
-        let mut dbs = Vec::new();
-        for db in 0..self.databases() {
-            let keys = self.key_count(db);
-            if keys == 0 {
-                continue;
-            }
-            let slots = (0..self.shards.len())
-                .filter_map(|shard| held.shard(shard).db(db))
-                .flat_map(|tables| tables.slots.iter())
-                .filter(|table| !table.is_empty())
-                .cloned()
-                .collect();
-            dbs.push(SnapshotDb {
-                db,
-                keys: keys as u64,
-                volatile: self.volatile_count(db) as u64,
-                slots,
-            });
+    /// Takes a snapshot and does something at its moment, while every shard is locked.
+    pub fn snapshot_with<R>(&self, now_ms: i64, at_cut: impl FnOnce() -> R) -> (Snapshot, R) {
+        let mut held = Held::all(&self.shards);
+        let began = Instant::now();
+        let limit = self.settings.snapshot_max_extra_memory.load(Relaxed);
+        let cut = Arc::new(Cut::new(limit));
+        for shard in 0..self.shards.len() {
+            held.shard_mut(shard).begin_cut(&cut);
         }
-        Snapshot {
+        let dbs = (0..self.databases())
+            .map(|db| SnapshotDb {
+                db,
+                keys: self.key_count(db) as u64,
+                volatile: self.volatile_count(db) as u64,
+            })
+            .filter(|db| db.keys > 0)
+            .collect();
+        let snapshot = Snapshot {
+            cut,
             dbs,
             clock: Clock::new(now_ms, &self.settings),
             log_index: self.log.index(),
-        }
+            pause: began.elapsed(),
+        };
+        let result = at_cut();
+        (snapshot, result)
+    }
+
+    /// Captures pending slots of a shard for the walker.
+    fn capture(&self, cut: &Arc<Cut>, db: usize, shard: usize, enough: usize) -> Vec<SlotTable> {
+        self.shards[shard].lock.lock().capture(cut, db, enough)
     }
 }

@@ -408,8 +408,26 @@ mod tests {
 
     #[test]
     fn the_example_of_the_documentation() {
-        let line = b"#BSLT1 b 0000000000000001 00000000 000000001f 019aa3f1c2d4 ";
-        assert_eq!(line.len(), 59);
+        let page = include_str!("../../../docs/formats/aof.md");
+        let lineage = Lineage(0x5be1_0000_0000_0000_0000_0000_0000_c0de_u128.to_be_bytes());
+        let header = Header {
+            part: Part::Incr,
+            lineage,
+            seq: 1,
+            first: 1,
+            time_ms: 0x019a_a3f1_c2d4,
+            prev: 0,
+        };
+        let mut writer = super::super::BatchWriter::create(&header);
+        writer.append(&[b"SET", b"k", b"v"]);
+        writer.close(header.time_ms);
+        let file = String::from_utf8(writer.take()).unwrap();
+        assert!(page.contains(&file.replace('\r', "")), "{file}");
+        let mut manifest = super::super::Manifest::default();
+        manifest.new_incr(b"appendonly.aof").unwrap();
+        manifest.lineage = Some(lineage);
+        let manifest = String::from_utf8(manifest.to_bytes()).unwrap();
+        assert!(page.contains(&manifest), "{manifest}");
         assert_eq!(crc32fast::hash(b"123456789"), 0xcbf4_3926);
     }
 

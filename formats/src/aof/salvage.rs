@@ -58,6 +58,7 @@ pub struct Salvage<'a> {
     lost: bool,
     /// A transaction whose beginning was dropped may go on.
     half_open: bool,
+    line_bytes: usize,
     found: VecDeque<Piece>,
 }
 
@@ -83,6 +84,7 @@ impl<'a> Salvage<'a> {
             db_is_known: true,
             lost: false,
             half_open: false,
+            line_bytes: 0,
             found: VecDeque::new(),
         };
         if has_preamble(input) {
@@ -104,6 +106,12 @@ impl<'a> Salvage<'a> {
         salvage
     }
 
+    /// Bytes of the checksum lines passed so far that are in no piece, but not lost either.
+    #[must_use]
+    pub fn line_bytes(&self) -> usize {
+        self.line_bytes
+    }
+
     fn rest(&self) -> &'a [u8] {
         self.input.get(self.position..).unwrap_or_default()
     }
@@ -121,7 +129,10 @@ impl<'a> Salvage<'a> {
     /// Looks at what begins at `position`.
     fn step(&mut self) {
         match annotation::read(self.rest()) {
-            Ok((Line::Header(_), _)) => self.position += HEADER_BYTES,
+            Ok((Line::Header(_), _)) => {
+                self.position += HEADER_BYTES;
+                self.line_bytes += HEADER_BYTES;
+            }
             Ok((Line::Batch(line), _)) => self.batch(&line),
             Err(LineError::Foreign) if matches!(self.rest().first(), Some(b'*' | b'#')) => {
                 self.commands()
@@ -139,6 +150,7 @@ impl<'a> Salvage<'a> {
         match body {
             Some((length, body)) if crc32fast::hash(body) == line.crc => {
                 (self.db, self.db_is_known) = (line.db, true);
+                self.line_bytes += BATCH_BYTES;
                 let end = start + length;
                 self.span(start, end, PieceKind::Proven);
                 self.position = end;

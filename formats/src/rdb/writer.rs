@@ -56,12 +56,12 @@ impl<'s> Writer<'s> {
         }
     }
 
-    /// Hands over what is left in the buffer.
-    pub fn finish(mut self) {
+    /// Hands over what is in the buffer, however little.
+    pub fn flush(&mut self) {
         if let Some((_, spill)) = &mut self.spill
             && !self.buf.is_empty()
         {
-            spill(std::mem::take(&mut self.buf));
+            self.buf = spill(std::mem::take(&mut self.buf));
         }
     }
 

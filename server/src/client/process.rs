@@ -130,6 +130,7 @@ fn run(
         conn.handle.argv_bytes.store(argv, Relaxed);
     }
     let may_block = command.flags.has(Flags::BLOCKING);
+    let empties = command.spec.group == Group::Server && command.spec.name == "flushall";
     if may_block {
         // Set early: whoever sees the client wait may want to unblock it at once.
         conn.handle.blocked.store(true, Relaxed);
@@ -154,6 +155,9 @@ fn run(
         conn.close_after_reply = true;
         Flow::Failed(error)
     });
+    if empties {
+        server.data_was_emptied();
+    }
     if may_block && !matches!(flow, Flow::Blocked(_)) && !conn.waits() {
         let mut unblock = conn.handle.unblock.lock();
         *unblock = None;
@@ -539,6 +543,9 @@ pub(super) fn finished_queued(
         conn.server.stats.count_error(error.code());
     }
     observe(conn, command, args, nanos, 0);
+    if command.spec.name == "flushall" && failed.is_none() {
+        conn.server.data_was_emptied();
+    }
     if !shown_before_it_runs(command) && conn.server.hot.monitoring.load(Relaxed) {
         feed_monitors(conn, command, args);
     }

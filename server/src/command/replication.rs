@@ -8,7 +8,6 @@ use basalt_engine::{Reply, ReplyError};
 
 use super::timeout_ms;
 use crate::client::{Conn, SyncWait};
-use crate::persist::aof::durable::Until;
 
 /// The group's rows.
 pub(super) const SPECS: &[CommandSpec] = &[
@@ -172,7 +171,7 @@ fn waitaof(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {
             "WAITAOF cannot be used when numlocal is set but appendonly is disabled.",
         ));
     }
-    let here = aof.is_on() && aof.durable.has(index, Until::Synced);
+    let here = aof.has_synced(index);
     let local_met = i64::from(here) >= local;
     if ctx.session.deny_blocking || local_met && replicas == 0 {
         ctx.out.array(2);

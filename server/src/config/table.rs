@@ -219,8 +219,8 @@ directives! {
     repl_timeout: u32 = 60, "repl-timeout", Int(1, I32), MODIFIABLE;
     repl_ping_replica_period: u32 = 10, "repl-ping-replica-period" | "repl-ping-slave-period", Int(1, I32), MODIFIABLE;
     list_compress_depth: u32 = 0, "list-compress-depth", Int(0, I32), MODIFIABLE;
-    rdb_key_save_delay: i32 = 0, "rdb-key-save-delay", Int(-I32 - 1, I32), MODIFIABLE | HIDDEN | INERT;
-    key_load_delay: i32 = 0, "key-load-delay", Int(-I32 - 1, I32), MODIFIABLE | HIDDEN | INERT;
+    rdb_key_save_delay: i32 = 0, "rdb-key-save-delay", Int(-I32 - 1, I32), MODIFIABLE | HIDDEN;
+    key_load_delay: i32 = 0, "key-load-delay", Int(-I32 - 1, I32), MODIFIABLE | HIDDEN;
     active_expire_effort: u32 = 1, "active-expire-effort", Int(1, 10), MODIFIABLE;
     hz: u32 = 10, "hz", Int(0, I32), MODIFIABLE;
     min_replicas_to_write: u32 = 0, "min-replicas-to-write" | "min-slaves-to-write", Int(0, I32), MODIFIABLE;

@@ -46,6 +46,16 @@ impl Server {
         }
     }
 
+    /// What a running save holds is not wanted any more after FLUSHALL; where there are save
+    /// points, the files are to know of it soon, so another follows.
+    pub fn data_was_emptied(&self) {
+        let snapshots = &self.persist.snapshots;
+        snapshots.ask_to_end();
+        if !self.config.load().save.0.is_empty() {
+            snapshots.scheduled.store(true, Relaxed);
+        }
+    }
+
     /// Whether commands that write are refused because snapshots fail.
     #[cold]
     pub fn writes_stopped(&self) -> bool {

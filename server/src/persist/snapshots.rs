@@ -275,7 +275,7 @@ impl Server {
                 self.delay_progress(&run.progress, &mut delayed)
             };
             cut.snapshot
-                .write_rdb(&cut.options, &mut paced, &run.progress)
+                .write_rdb(&self.engine, &cut.options, &mut paced, &run.progress)
         })?;
         let snapshots = &self.persist.snapshots;
         snapshots.dirty_at_save.store(cut.dirty, Relaxed);

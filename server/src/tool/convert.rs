@@ -6,9 +6,9 @@
 //!
 //! Invariants:
 //! - OUT is either as it was or complete and on the disk, whatever happens on the way.
-//! - Memory does not grow with the file: one value at a time, and eight bytes of buffer for none.
-//! - What the target reads as it is keeps its bytes, which the checksum of IN, where it has one,
-//!   vouches for; everything else was decoded whole.
+//! - Memory does not grow with the file: a buffer, and one value where it takes another layout.
+//! - What the target reads as it is keeps its bytes, for which the checksum of IN vouches, where it has
+//!   one; everything else is decoded whole.
 //! - What the target cannot keep makes the tool refuse, unless it is told to leave such keys out,
 //!   which it then lists.
 
@@ -19,7 +19,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use basalt_formats::rdb::file::{FileReader, FileWriter, KeyHead, KeyRecord, Record};
-use basalt_formats::rdb::{RecodeError, Target};
+use basalt_formats::rdb::{RdbError, RecodeError, Target};
 use rustix::fs::RenameFlags;
 
 use super::rdb;
@@ -275,6 +275,11 @@ impl Conversion<'_> {
                 self.tally.changed += u64::from(!same);
                 Ok(())
             }
+            // A load passes over it too, so nothing is lost.
+            Err(cause @ RecodeError::Damaged(RdbError::Empty)) => {
+                let key = key();
+                self.tell(record.offset, &key, &cause)
+            }
             Err(RecodeError::Damaged(cause)) => Err(Refusal::Damaged {
                 offset: record.offset,
                 key: key(),
@@ -317,8 +322,17 @@ impl Conversion<'_> {
         if !self.args.skip_unsupported {
             return Err(Refusal::Unsupported { offset, key, cause });
         }
+        self.tell(offset, &key, &cause)
+    }
+
+    fn tell(
+        &mut self,
+        offset: usize,
+        key: &Option<(u64, Vec<u8>)>,
+        cause: &RecodeError,
+    ) -> Result<(), Refusal> {
         self.tally.skipped += 1;
-        writeln!(self.list, "left out: offset {offset}{}: {cause}", of(&key))?;
+        writeln!(self.list, "left out: offset {offset}{}: {cause}", of(key))?;
         Ok(())
     }
 }

@@ -4,6 +4,7 @@
 //! go to standard output, what keeps the tool from its work goes to standard error. Exit codes: 0 all is well, 1 it is
 //! not, 2 the command line is wrong.
 
+mod check_aof;
 mod check_config;
 mod check_rdb;
 mod convert;
@@ -12,7 +13,7 @@ mod spool;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
 
@@ -48,6 +49,11 @@ enum Command {
         /// The configuration file
         file: PathBuf,
     },
+    /// Checks an append-only file, repairs or salvages it
+    ///
+    /// Takes a single file, a manifest, or the folder of one. Only the last file of a manifest is ever cut, and what is cut
+    /// off is kept beside it. Nothing is changed without --fix or --truncate-to-timestamp. No server may be using the files.
+    CheckAof(check_aof::Options),
     /// Reads a whole RDB file and names the first damage
     ///
     /// Every record and value is decoded as a load would, and the checksum compared. Prints what the file holds. The
@@ -83,7 +89,7 @@ pub fn run(
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> u8 {
-    let cli = match Cli::try_parse_from(args) {
+    let cli = match Cli::try_parse_from(under_its_name(args.into_iter().collect())) {
         Ok(cli) => cli,
         Err(refusal) => {
             return match refusal.use_stderr() {
@@ -94,6 +100,7 @@ pub fn run(
     };
     let written = match &cli.command {
         Command::CheckConfig { file } => check_config::run(file, out),
+        Command::CheckAof(options) => check_aof::run(options, &mut io::stdin().lock(), out, err),
         Command::CheckRdb(args) => check_rdb::run(args, out, err),
         Command::Convert(args) => convert::run(args, out, err),
         Command::Spool(SpoolCommand::Verify { file }) => spool::verify(file, out, err),
@@ -103,6 +110,15 @@ pub fn run(
         Ok(code) => finish(out.flush(), code),
         Err(error) => finish(Err(error), FAILURE),
     }
+}
+
+/// Called by the name of a tool of Redis, through a link, this one does that tool's work.
+fn under_its_name(mut args: Vec<OsString>) -> Vec<OsString> {
+    let name = args.first().map(Path::new).and_then(Path::file_name);
+    if name.is_some_and(|name| name == "redis-check-rdb" || name == "valkey-check-rdb") {
+        args.insert(1, "check-rdb".into());
+    }
+    args
 }
 
 /// If nobody reads the findings any more, the exit code must still not call them good.
@@ -163,10 +179,26 @@ mod tests {
     }
 
     #[test]
+    fn a_link_named_like_a_tool_of_redis() {
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let args = ["/usr/bin/redis-check-rdb", "/nonexistent/dump.rdb"].map(OsString::from);
+        assert_eq!(run(args, &mut out, &mut err), FAILURE);
+        let text = String::from_utf8(err).expect("UTF-8");
+        assert!(text.starts_with("/nonexistent/dump.rdb: "), "{text}");
+    }
+
+    #[test]
     fn help_goes_to_standard_output() {
         let (code, out, err) = capture_words(&["--help"]);
         assert_eq!((code, err.as_str()), (SUCCESS, ""));
-        for command in ["check-config", "spool", "version"] {
+        for command in [
+            "check-config",
+            "check-aof",
+            "check-rdb",
+            "convert",
+            "spool",
+            "version",
+        ] {
             assert!(out.contains(command), "{out}");
         }
         let (code, out, _) = capture_words(&["spool", "verify", "--help"]);

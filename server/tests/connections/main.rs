@@ -4,11 +4,13 @@
 
 mod auth;
 mod client;
+mod groups;
 mod harness;
 mod limits;
 mod listen;
 mod monitor;
 mod protocol;
 mod pubsub;
+mod streams;
 mod tracking;
 mod waiting;

@@ -1,5 +1,6 @@
 //! What survives the process: snapshots, loading them, and logs.
 
+mod aof;
 mod harness;
 mod loading;
 mod log;

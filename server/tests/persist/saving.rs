@@ -119,6 +119,24 @@ fn save_points_are_reached() {
     assert_eq!(server.client().ask("DBSIZE"), "3");
 }
 
+#[test]
+fn flushall_reaches_the_file() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let server = Server::start(dir.path(), &["--save", "3600 1"]);
+    let mut client = server.client();
+    client.ask("SET k v");
+    assert_eq!(client.ask("SAVE"), "OK");
+    client.ask("DEBUG POPULATE 1000");
+    client.ask("CONFIG SET rdb-key-save-delay 10000");
+    client.ask("BGSAVE");
+    assert_eq!(client.ask("FLUSHALL"), "OK");
+    eventually("it is saved", || client.info("rdb_saves") == "3");
+    idle(&mut client);
+    server.kill();
+    let server = Server::start(dir.path(), &[]);
+    assert_eq!(server.client().ask("DBSIZE"), "0");
+}
+
 /// The directory is gone from under the server: no permission keeps root from writing.
 #[test]
 fn writes_stop_while_snapshots_fail() {

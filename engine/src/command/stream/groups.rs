@@ -37,23 +37,29 @@ pub(super) fn subcommand_syntax(container: &str, sub: &[u8]) -> ReplyError {
 /// Looks a key up that must be a stream if it exists, as a read that counts, for a command that
 /// changes it later: most commands on groups are of that kind.
 pub(super) fn is_stream(ks: &mut Keyspace<'_>, key: &[u8]) -> Result<bool, ReplyError> {
-    match ks.look(key, Look::PEEK) {
+    match kind_of(ks, key) {
         None => Ok(false),
-        Some(found) if found.header.kind == Kind::Stream => Ok(true),
+        Some(Kind::Stream) => Ok(true),
         Some(_) => Err(ReplyError::WRONG_TYPE),
     }
 }
 
-/// The stream of a key and that it has this group.
+/// As [`is_stream`], for who looks at the answer later.
+pub(super) fn kind_of(ks: &mut Keyspace<'_>, key: &[u8]) -> Option<Kind> {
+    ks.look(key, Look::PEEK).map(|found| found.header.kind)
+}
+
+/// The stream of a key that was found to be of this kind, if it has this group.
 ///
 /// # Errors
 /// `NOGROUP`, `WRONGTYPE`.
 pub(super) fn stream_with_group<'k>(
     ks: &'k mut Keyspace<'_>,
+    kind: Option<Kind>,
     key: &[u8],
     group: &[u8],
 ) -> Result<&'k mut Stream, ReplyError> {
-    if !is_stream(ks, key)? {
+    if kind.is_none() {
         return Err(no_group(key, group));
     }
     match ks.stream_mut(key)? {

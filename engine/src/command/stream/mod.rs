@@ -36,3 +36,6 @@ pub(super) const SPECS: &[CommandSpec] = &concat::<15>(&[
     xpending::SPECS,
     xinfo::SPECS,
 ]);
+
+#[cfg(test)]
+mod tests;

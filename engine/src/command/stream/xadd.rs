@@ -147,7 +147,9 @@ fn xadd(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     if (generated || rewrite.is_some()) && ctx.engine().log.is_active() {
         let id = id.text();
         let mut words = args.to_vec();
-        words[options.id_at] = &id;
+        if generated {
+            words[options.id_at] = &id;
+        }
         if let Some(rewrite) = &rewrite {
             rewrite.apply(&mut words);
         }

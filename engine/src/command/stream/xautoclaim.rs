@@ -6,7 +6,7 @@ use crate::command::spec::{
     Acl, ArgSpec, ArgType, Args, CmdResult, CommandSpec, Flags, Group, KeyFlags, KeySpec,
 };
 
-use super::groups::{Claims, range_start, stream_with_group};
+use super::groups::{Claims, kind_of, range_start, stream_with_group};
 use super::reply;
 use crate::command::args::{self, Cursor};
 use crate::command::ctx::Ctx;
@@ -61,6 +61,8 @@ const ATTEMPTS_FACTOR: i64 = 10;
 /// Highest COUNT that is taken.
 const COUNT_MAX: i64 = i64::MAX / 16;
 const DEFAULT_COUNT: i64 = 100;
+/// From here on Redis finds no memory for the IDs of so many deleted entries, on any machine.
+const COUNT_TOO_HIGH: i64 = 1 << 43;
 
 struct Wanted {
     min_idle_ms: i64,
@@ -96,10 +98,16 @@ impl Wanted {
 fn xautoclaim(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     let (key, name, consumer) = (args[1], args[2], args[3]);
     let now_ms = ctx.ks.now_ms;
+    let kind = kind_of(&mut ctx.ks, key);
     let wanted = Wanted::parse(args)?;
     let mut claims = Claims::new(ctx);
     let out = &mut *ctx.out;
-    let stream = stream_with_group(&mut ctx.ks, key, name)?;
+    let stream = stream_with_group(&mut ctx.ks, kind, key, name)?;
+    if wanted.count >= COUNT_TOO_HIGH {
+        return Err(ReplyError::err(
+            "Insufficient memory, failed allocating transient memory, COUNT too high.",
+        ));
+    }
     let added = stream.with_group(name, |stream, group| {
         claim(stream, group, &wanted, consumer, now_ms, &mut claims, out)
     });

@@ -5,7 +5,7 @@ use crate::command::spec::{
 };
 
 use super::args as stream_args;
-use super::groups::{Claims, log_progress, no_group, stream_with_group};
+use super::groups::{Claims, kind_of, log_progress, no_group, stream_with_group};
 use super::reply;
 use crate::command::args::{self, Cursor};
 use crate::command::ctx::Ctx;
@@ -142,7 +142,8 @@ impl<'a> Wanted<'a> {
 fn xclaim(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     let (key, name, consumer) = (args[1], args[2], args[3]);
     let now_ms = ctx.ks.now_ms;
-    stream_with_group(&mut ctx.ks, key, name)?;
+    let kind = kind_of(&mut ctx.ks, key);
+    stream_with_group(&mut ctx.ks, kind, key, name)?;
     let wanted = Wanted::parse(args, now_ms)?;
     ctx.propagate_nothing();
     let mut claims = Claims::new(ctx);

@@ -1,7 +1,7 @@
 use super::*;
 use proptest::prelude::*;
 
-fn words<'a>(line: &'a str) -> Vec<&'a [u8]> {
+fn words(line: &str) -> Vec<&[u8]> {
     line.split(' ').map(str::as_bytes).collect()
 }
 

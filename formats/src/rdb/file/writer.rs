@@ -251,3 +251,7 @@ pub fn version_field(magic: Magic) -> &'static str {
         Magic::Valkey => "valkey-ver",
     }
 }
+
+#[cfg(test)]
+#[path = "writer_tests.rs"]
+mod tests;

@@ -64,10 +64,10 @@ impl Client {
     }
 
     fn synced_reply(&self, wait: SyncWait) -> Vec<u8> {
-        let durable = &self.conn.server.persist.aof.durable;
+        let synced = self.conn.server.persist.aof.has_synced(wait.index);
         let mut out = Reply::new(self.session.resp);
         out.array(2);
-        out.int(i64::from(durable.has(wait.index, Until::Synced)));
+        out.int(i64::from(synced));
         out.int(0);
         out.buf
     }

@@ -14,7 +14,7 @@ use basalt_engine::log::SinkId;
 use basalt_formats::aof::{Chain, Lineage};
 use parking_lot::Mutex;
 
-use super::durable::Durable;
+use super::durable::{Durable, Until};
 use super::facts::Facts;
 use super::folder::{Folder, FolderError, Incr};
 use super::load::LoadedAof;
@@ -101,6 +101,11 @@ impl Aof {
     /// Whether the log is on, or on its way to be.
     pub fn is_on(&self) -> bool {
         self.running.lock().is_some()
+    }
+
+    /// Whether this effect is synced; nothing is while the log is off.
+    pub fn has_synced(&self, index: u64) -> bool {
+        self.is_on() && self.durable.has(index, Until::Synced)
     }
 
     /// Bytes that are not written yet.

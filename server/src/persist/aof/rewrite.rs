@@ -272,6 +272,7 @@ impl Server {
                 let mut delayed = 0;
                 snapshot
                     .write_rdb(
+                        &self.engine,
                         &options,
                         &mut |bytes: &[u8]| {
                             out.write(bytes)?;

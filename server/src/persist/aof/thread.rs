@@ -204,7 +204,7 @@ impl Writer {
             Order::Policy(policy) => self.policy = policy,
             Order::Flush(done) => self.flushes.push(done),
             Order::Publish(base) => self.base = Some(base),
-            Order::Abandon => self.cut_failed = None,
+            Order::Abandon => self.base_failed(),
             Order::Stop(_) => {}
         }
     }
@@ -349,8 +349,19 @@ impl Writer {
             self.publish();
             self.record();
         }
+        if result.is_err() {
+            self.base_failed();
+        }
         // Whoever asked may have gone down with the process.
         let _ = base.done.send(result);
+    }
+
+    /// There will be no base of the last cut.
+    fn base_failed(&mut self) {
+        self.cut_failed = None;
+        if let Some(at) = self.replaces {
+            self.log.base_failed(at);
+        }
     }
 
     /// Bytes of all files but the last.
@@ -375,8 +386,7 @@ impl Writer {
             Policy::EverySec | Policy::No => Some(written),
         };
         aof.refuse(self.log.refusal());
-        aof.needs_base
-            .store(self.log.is_condemned() || self.replaces.is_some(), Relaxed);
+        aof.needs_base.store(self.log.needs_base(), Relaxed);
         facts.durable_index.store(batch, Relaxed);
         facts
             .last_index

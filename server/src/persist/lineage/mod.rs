@@ -17,9 +17,11 @@
 //!
 //! The format is in `docs/formats/lineage.md`.
 
+pub mod facts;
 pub mod judge;
 pub mod keep;
 pub mod survey;
+pub mod verdict;
 
 #[cfg(test)]
 mod tests;

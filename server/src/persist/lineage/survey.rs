@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use basalt_engine::env::disk::{Disk, DiskError, FileMeta};
 
-use super::judge::{Found, FoundAof, FoundFile, FoundLog, FoundRdb, Settings, Tag};
+use super::facts::{Found, FoundAof, FoundFile, FoundLog, FoundRdb, Settings, Tag};
 use super::{Lineage, LineageError};
 
 /// A manifest has a line for each file, and no log has that many.

@@ -64,7 +64,7 @@ fn damage_has_offset_key_and_cause() {
     assert_eq!(code, FAILURE);
     let last = out.lines().last().unwrap_or_default();
     assert!(last.starts_with("FILE: damaged: offset "), "{out}");
-    assert!(last.contains("key \"x\" in database 0: "), "{out}");
+    assert!(last.contains("key \"h\" in database 0: "), "{out}");
     let (code, out) = check(&corpus("bad-crc-wrong.rdb"), &["--json"]);
     assert_eq!(code, FAILURE);
     assert!(
@@ -121,4 +121,53 @@ fn no_file() {
     let (code, out, err) = capture(&["check-rdb".as_ref(), none.as_os_str()]);
     assert_eq!((code, out.as_str()), (FAILURE, ""));
     assert!(err.contains("No such file"), "{err}");
+}
+
+/// Small files with many kinds of values, all with a checksum.
+const SMALL: [&str; 3] = [
+    "r72-expiry.rdb",
+    "r7.0.15-expiry.rdb",
+    "r5.0.14-evict-allkeys-lru.rdb",
+];
+
+#[test]
+fn cut_anywhere_a_file_is_bad() {
+    for name in SMALL {
+        let input = std::fs::read(corpus(name)).unwrap();
+        assert!(examine(&input, None, 0).is_good(), "{name}");
+        for end in 0..input.len() {
+            assert!(
+                !examine(&input[..end], None, 0).is_good(),
+                "{name} up to {end}"
+            );
+        }
+    }
+}
+
+/// Whoever repairs the checksum may have any values loaded, but nothing else may happen.
+#[test]
+fn flipped_bits_are_found_or_harmless() {
+    let mut seed = 0x9e37_79b9_7f4a_7c15u64;
+    let mut random = |below: usize| {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        (seed % below as u64) as usize
+    };
+    for name in SMALL {
+        let input = std::fs::read(corpus(name)).unwrap();
+        let content = input.len() - 8;
+        let mut good = 0;
+        for _ in 0..2000 {
+            let mut damaged = input.clone();
+            damaged[random(input.len())] ^= 1 << random(8);
+            assert!(!examine(&damaged, None, 0).is_good(), "{name}");
+            let sum = basalt_formats::crc64::crc64(0, &damaged[..content]);
+            damaged[content..].copy_from_slice(&sum.to_le_bytes());
+            for target in [None, Some(Target::Redis5)] {
+                good += usize::from(examine(&damaged, target, 0).is_good());
+            }
+        }
+        assert!(good > 0 && good < 4000, "{name}: {good}");
+    }
 }

@@ -16,7 +16,7 @@ const IDLE: u8 = 248;
 const FIRST_OPCODE: u8 = 243;
 
 /// Names of targets on the command line.
-const TARGETS: [(&str, Target); 9] = [
+pub(super) const TARGETS: [(&str, Target); 9] = [
     ("redis-5", Target::Redis5),
     ("redis-6", Target::Redis6),
     ("redis-6.2", Target::Redis62),

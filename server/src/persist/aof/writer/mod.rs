@@ -144,7 +144,7 @@ pub enum Rotation {
     Append,
     /// The current file is condemned: hand over the next one, and name it in the manifest
     /// together with the base of the cut, in place of all others. Then call
-    /// [`LogWriter::base_published`].
+    /// [`LogWriter::base_published`], or [`LogWriter::base_failed`].
     Replace,
 }
 
@@ -232,6 +232,12 @@ impl LogWriter {
     /// Whether the current file is condemned, so that a fresh base and another file are needed.
     pub fn is_condemned(&self) -> bool {
         matches!(self.health, Health::Condemned { .. })
+    }
+
+    /// Whether a snapshot must be taken, and a [`cut`](Self::cut) made with it, to get out of what
+    /// a condemned file left behind.
+    pub fn needs_base(&self) -> bool {
+        self.held_at.is_some() && self.base_at.is_none() && self.cut_at.is_none()
     }
 
     /// `CONFIG SET appendfsync`.
@@ -386,7 +392,7 @@ impl LogWriter {
             }
         }
         self.held_at = Some(durable);
-        // A base in the making began with this file behind it; another one is needed.
+        // A base that is being made has this file behind it; another one is needed.
         self.base_at = None;
         self.health = Health::Condemned { error };
     }
@@ -409,7 +415,9 @@ impl LogWriter {
     /// Whether a cut now waits for its file, and how.
     pub fn rotation(&self) -> Option<Rotation> {
         let cut = self.cut_at?;
-        if self.is_condemned() {
+        if self.held_at.is_some() {
+            // No manifest can name the current file before there is a base for what is missing
+            // in front of it. The base of this cut will do.
             return Some(Rotation::Replace);
         }
         (self.synced == cut).then_some(Rotation::Append)
@@ -427,8 +435,8 @@ impl LogWriter {
         self.file_len = file.len()?;
         if rotation == Rotation::Replace {
             // The base has what was never written.
-            let covered = self.pending.len() as u64 - (self.accepted - cut);
-            self.pending.drain(..covered as usize);
+            let behind = (self.accepted - cut) as usize;
+            self.pending.drain(..self.pending.len() - behind);
             self.ends.retain(|end| *end > cut);
             self.base_at = Some(cut);
         }
@@ -441,6 +449,13 @@ impl LogWriter {
         self.synced = cut;
         self.last_sync_ms = now_ms;
         Ok(())
+    }
+
+    /// The base of the cut at `at` could not be made: another one is needed.
+    pub fn base_failed(&mut self, at: u64) {
+        if self.base_at == Some(at) {
+            self.base_at = None;
+        }
     }
 
     /// The manifest that names the base of the cut at `at`, and the file behind it, is durable.

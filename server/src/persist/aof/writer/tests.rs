@@ -46,6 +46,11 @@ struct Log {
     now_ms: u64,
     /// The number and offset of the cut that waits for its file.
     cut: Option<(u64, u64)>,
+    /// Whether results of syncs come a step later, with appends in between.
+    slow: bool,
+    late: Option<SyncDone>,
+    /// What clients under `always` were told.
+    promised: u64,
 }
 
 fn disk(seed: u64) -> SimDisk {
@@ -68,6 +73,9 @@ impl Log {
             accepted: 0,
             now_ms: 0,
             cut: None,
+            slow: false,
+            late: None,
+            promised: 0,
         }
     }
 
@@ -79,9 +87,23 @@ impl Log {
 
     fn step(&mut self) {
         self.now_ms += 50;
-        if let Some(job) = self.writer.step(self.now_ms) {
-            self.writer.finish(job.run());
+        let job = self.writer.step(self.now_ms);
+        let late = self.late.take();
+        match job.map(SyncJob::run) {
+            Some(done) if self.slow => self.late = Some(done),
+            Some(done) => self.writer.finish(done),
+            None => {}
         }
+        if let Some(done) = late {
+            self.writer.finish(done);
+        }
+        self.promise();
+    }
+
+    fn promise(&mut self) {
+        let durable = self.durable();
+        assert!(durable >= self.promised, "durable went back");
+        self.promised = durable;
     }
 
     fn durable(&self) -> u64 {
@@ -104,7 +126,7 @@ impl Log {
 
     /// Cuts when a file is condemned or when asked to, and takes a waiting rotation further.
     fn tend(&mut self, rewrite: bool) -> Result<()> {
-        if (rewrite || self.writer.is_condemned())
+        if (rewrite || self.writer.needs_base())
             && let Some(offset) = self.writer.cut()
         {
             self.cut = Some((self.accepted, offset));
@@ -120,20 +142,28 @@ impl Log {
         }
         self.writer.rotate(file, self.now_ms)?;
         self.cut = None;
-        // The base of the cut: it is made while the writer goes on.
+        let made = self.base(number, seq);
+        match &made {
+            Ok(()) => self.writer.base_published(offset),
+            Err(_) => self.writer.base_failed(offset),
+        }
+        made
+    }
+
+    /// Makes the base of a cut, while the writer goes on, and the manifest that names it.
+    fn base(&mut self, number: u64, seq: u64) -> Result<()> {
         let temp = PathBuf::from(format!("/aof/temp-{seq}"));
         let base = self.disk.create_new(&temp)?;
         base.append(&record(number))
             .map_err(|failed| failed.error)?;
         base.sync_data()?;
-        publish(
-            &self.disk,
-            &temp,
-            &PathBuf::from(format!("/aof/{number}.base")),
-        )?;
+        // Batches come in meanwhile.
+        self.push();
+        (0..3).for_each(|_| self.step());
+        let path = PathBuf::from(format!("/aof/{number}.{seq}.base"));
+        publish(&self.disk, &temp, &path)?;
         self.manifest(number, &[seq])?;
         (self.base, self.listed) = (number, vec![seq]);
-        self.writer.base_published(offset);
         Ok(())
     }
 }
@@ -148,7 +178,9 @@ fn load(disk: &SimDisk) -> std::result::Result<u64, String> {
         .collect();
     let (base, files) = words.split_first().ok_or("an empty manifest")?;
     if *base > 0 {
-        let bytes = disk.peek(format!("/aof/{base}.base")).ok_or("no base")?;
+        let seq = files.first().ok_or("no increment")?;
+        let path = format!("/aof/{base}.{seq}.base");
+        let bytes = disk.peek(path).ok_or("no base")?;
         if numbers(&bytes) != [*base] {
             return Err("a damaged base".to_owned());
         }
@@ -176,14 +208,15 @@ enum End {
     Kill,
 }
 
-/// A run with one fault in it, that ends with a power cut or kill. The fault's call may not
-/// come; says so.
-fn run(seed: u64, policy: Policy, fault: Fault, end: End) -> bool {
+/// A run with faults in it, that ends with a power cut or kill. Their calls may not all come;
+/// says so.
+fn run(seed: u64, policy: Policy, faults: &[Fault], end: End) -> bool {
     let disk = disk(seed);
     let mut log = Log::create(&disk, policy);
     let mut dice = Dice::new(seed ^ 0x5eed);
-    disk.inject(fault);
-    let (mut durable, mut written) = (0, 0);
+    faults.iter().for_each(|fault| disk.inject(*fault));
+    log.slow = dice.one_in(2);
+    let mut written = 0;
     for round in 0..40 {
         for _ in 0..dice.below(4) {
             if log.writer.refusal().is_none() {
@@ -191,13 +224,11 @@ fn run(seed: u64, policy: Policy, fault: Fault, end: End) -> bool {
             }
         }
         log.step();
-        assert!(log.durable() >= durable, "seed {seed}: durable went back");
-        durable = log.durable();
         written = log.writer.written() / RECORD as u64;
         if log.tend(round % 9 == 8).is_err() && !disk.is_powered() {
             break;
         }
-        durable = log.durable();
+        log.promise();
     }
     let came = disk.faults_waiting() == 0;
     match end {
@@ -205,10 +236,10 @@ fn run(seed: u64, policy: Policy, fault: Fault, end: End) -> bool {
         End::Kill => disk.kill(),
     }
     let promised = match end {
-        End::PowerCut => durable,
-        End::Kill => durable.max(written),
+        End::PowerCut => log.promised,
+        End::Kill => log.promised.max(written),
     };
-    let what = format!("seed {seed}, {policy:?}, {fault:?}, {end:?}");
+    let what = format!("seed {seed}, {policy:?}, {faults:?}, {end:?}");
     match load(&disk) {
         Ok(last) => assert!(
             (promised..=log.accepted).contains(&last),
@@ -236,7 +267,7 @@ fn nothing_durable_is_lost_whichever_call_fails() {
             for nth in 1.. {
                 let came = (0..4).fold(false, |came, seed| {
                     let end = if seed == 3 { End::Kill } else { End::PowerCut };
-                    came | run(seed * 1000 + nth, policy, Fault::nth(nth, kind), end)
+                    came | run(seed * 1000 + nth, policy, &[Fault::nth(nth, kind)], end)
                 });
                 if !came {
                     assert!(nth > 30, "only {nth} calls");
@@ -254,13 +285,56 @@ fn nothing_durable_is_lost_when_the_disk_dies() {
         for nth in 1..60 {
             for end in [End::PowerCut, End::Kill] {
                 let fault = Fault::nth(nth, FaultKind::Eio).onwards();
-                run(nth, policy, fault, end);
-                run(
-                    nth,
-                    policy,
-                    Fault::on(DiskOp::Sync, nth, FaultKind::Eio),
-                    end,
-                );
+                run(nth, policy, &[fault], end);
+            }
+        }
+    }
+}
+
+/// A sync fails, and then something on the way out of that, and then the power.
+#[test]
+fn nothing_durable_is_lost_when_recovering_fails_too() {
+    for policy in [Policy::Always, Policy::EverySec] {
+        for nth in 1..6 {
+            let sync = Fault::on(DiskOp::Sync, nth, FaultKind::Eio);
+            for second in 2..60 {
+                for kind in [FaultKind::Eio, FaultKind::Short, FaultKind::PowerCut] {
+                    let faults = [sync, Fault::nth(second, kind)];
+                    run(second * 7 + nth, policy, &faults, End::PowerCut);
+                    run(second * 7 + nth, policy, &faults, End::Kill);
+                    let third = Fault::nth(second + 9, FaultKind::Eio);
+                    let faults = [sync, Fault::nth(second, FaultKind::Eio), third];
+                    run(second, policy, &faults, End::PowerCut);
+                }
+            }
+        }
+    }
+}
+
+/// After the last fault it takes writes again, by itself.
+#[test]
+fn it_recovers_by_itself() {
+    for policy in [Policy::Always, Policy::EverySec, Policy::No] {
+        for nth in 1..40 {
+            for kind in [FaultKind::Eio, FaultKind::Short] {
+                let disk = disk(nth);
+                let mut log = Log::create(&disk, policy);
+                disk.inject(Fault::nth(nth, kind));
+                disk.inject(Fault::nth(nth + 3, FaultKind::Eio));
+                for round in 0..60 {
+                    if log.writer.refusal().is_none() {
+                        log.push();
+                    }
+                    log.step();
+                    let _ = log.tend(round % 9 == 8);
+                }
+                assert_eq!(log.writer.refusal(), None, "{}", disk.trace());
+                log.writer.set_policy(Policy::Always);
+                (0..40).for_each(|_| log.step());
+                let _ = log.tend(false);
+                log.step();
+                disk.crash(Crash::DropAll);
+                assert_eq!(load(&disk), Ok(log.accepted), "{}", disk.trace());
             }
         }
     }

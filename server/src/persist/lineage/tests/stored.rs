@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use basalt_engine::env::disk::{Crash, Disk, Fault, FaultKind, SimDisk};
 
-use super::super::judge::{FoundAof, Settings, Tag};
+use super::super::facts::{Found, FoundAof, Settings, Tag};
 use super::super::survey::{Listed, Probe, survey};
 use super::super::*;
 
@@ -179,7 +179,7 @@ impl Probe for Simple {
     }
 }
 
-fn surveyed(disk: &SimDisk) -> super::super::judge::Found {
+fn surveyed(disk: &SimDisk) -> Found {
     let settings = Settings {
         dbfilename: "dump.rdb".to_owned(),
         appenddirname: "log".to_owned(),

@@ -1,0 +1,317 @@
+//! What shards, writers and the walker of one snapshot share.
+//!
+//! A slot is *pending* until it is captured: until its table as of the cut has been cloned. The
+//! walker captures slots as it comes by; a writer captures the slot it is about to change and
+//! puts it into the queue here, which the walker empties before it goes on in order.
+//!
+//! Memory: what is in the queue is charged with its whole size, though writers copy only the
+//! pages they change. Above the limit a writer encodes a short slot itself, and for a long one
+//! waits a moment for the walker.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+
+use super::sink::Encode;
+use crate::keyspace::shard::{SLOTS_PER_SHARD, ShardDb, SlotTable};
+use basalt_formats::rdb::Writer;
+
+/// Entries up to which a writer encodes a slot itself: some hundred microseconds.
+const SHORT: usize = 2048;
+/// Bytes of big values up to which it does so.
+const SHORT_BYTES: usize = 1 << 20;
+/// How long a writer waits for room.
+const PATIENCE: Duration = Duration::from_millis(1);
+
+/// A slot that a writer had to capture, with the number its database had at the cut.
+pub(super) enum Captured {
+    /// As it was.
+    Table {
+        db: usize,
+        table: SlotTable,
+        charge: u64,
+    },
+    /// Encoded already.
+    Bytes {
+        db: usize,
+        bytes: Vec<u8>,
+        keys: u64,
+    },
+}
+
+impl Captured {
+    fn charge(&self) -> u64 {
+        match self {
+            Captured::Table { charge, .. } => *charge,
+            Captured::Bytes { bytes, .. } => bytes.len() as u64,
+        }
+    }
+}
+
+/// One snapshot under way.
+#[derive(Default)]
+pub(crate) struct Cut {
+    queue: Mutex<VecDeque<Captured>>,
+    room: Condvar,
+    /// Something is queued; read without the lock.
+    queued: AtomicBool,
+    /// The snapshot is done or dropped: shards may forget it.
+    over: AtomicBool,
+    limit: AtomicU64,
+    charged: AtomicU64,
+    peak: AtomicU64,
+    longest_ns: AtomicU64,
+    captured: AtomicU64,
+    encoded: AtomicU64,
+    /// How slots become bytes, once the walk has begun.
+    encoder: OnceLock<Arc<dyn Encode>>,
+}
+
+/// What a snapshot costs those who write while it is under way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Bytes charged for slots that writers handed over and the walker has not encoded yet: an
+    /// upper bound of the pages copied for the snapshot's sake.
+    pub extra_bytes: u64,
+    /// The most there were.
+    pub peak_bytes: u64,
+    /// The longest time a writer spent on capturing a slot, in nanoseconds.
+    pub longest_stall_ns: u64,
+    /// Slots captured by writers.
+    pub captured_by_writers: u64,
+    /// Those of them that the writer encoded itself.
+    pub encoded_by_writers: u64,
+}
+
+impl Cut {
+    pub(super) fn new(limit: u64) -> Cut {
+        Cut {
+            limit: AtomicU64::new(limit),
+            ..Cut::default()
+        }
+    }
+
+    /// Changes the limit, for tests of what happens at it.
+    #[cfg(test)]
+    pub(super) fn set_limit(&self, limit: u64) {
+        self.limit.store(limit, Relaxed);
+    }
+
+    pub(super) fn begin_walk(&self, encoder: Arc<dyn Encode>) {
+        let _ = self.encoder.set(encoder);
+    }
+
+    pub(super) fn end(&self) {
+        self.over.store(true, Relaxed);
+        self.queue.lock().clear();
+        self.charged.store(0, Relaxed);
+        self.room.notify_all();
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.over.load(Relaxed)
+    }
+
+    pub(super) fn usage(&self) -> Usage {
+        Usage {
+            extra_bytes: self.charged.load(Relaxed),
+            peak_bytes: self.peak.load(Relaxed),
+            longest_stall_ns: self.longest_ns.load(Relaxed),
+            captured_by_writers: self.captured.load(Relaxed),
+            encoded_by_writers: self.encoded.load(Relaxed),
+        }
+    }
+
+    /// Takes what a writer handed over first.
+    pub(super) fn pop(&self) -> Option<Captured> {
+        if !self.queued.load(Relaxed) {
+            return None;
+        }
+        let mut queue = self.queue.lock();
+        let first = queue.pop_front();
+        self.queued.store(!queue.is_empty(), Relaxed);
+        first
+    }
+
+    /// What was taken is encoded and its memory free.
+    pub(super) fn discharge(&self, bytes: u64) {
+        self.charged.fetch_sub(bytes, Relaxed);
+        self.room.notify_all();
+    }
+
+    fn push(&self, captured: Captured) {
+        let charge = captured.charge();
+        let mut queue = self.queue.lock();
+        if self.is_over() {
+            return;
+        }
+        let charged = self.charged.fetch_add(charge, Relaxed) + charge;
+        self.peak.fetch_max(charged, Relaxed);
+        queue.push_back(captured);
+        self.queued.store(true, Relaxed);
+    }
+
+    /// Takes a table over from a writer that is about to change it, or free it. Returns after a
+    /// bounded time.
+    fn hand_over(&self, db: usize, table: SlotTable, may_wait: bool) {
+        let began = Instant::now();
+        self.captured.fetch_add(1, Relaxed);
+        let charge = size_of_table(&table);
+        let full = self.charged.load(Relaxed) + charge > self.limit.load(Relaxed);
+        match self.encoder.get() {
+            Some(encoder) if full && may_wait && is_short(&table) => {
+                self.encoded.fetch_add(1, Relaxed);
+                let mut writer = Writer::new(encoder.compress());
+                let keys = encoder.slot(&table, &mut writer, &self.over);
+                drop(table);
+                let bytes = writer.into_bytes();
+                self.push(Captured::Bytes { db, bytes, keys });
+            }
+            _ => {
+                self.push(Captured::Table { db, table, charge });
+                if full && may_wait {
+                    let mut queue = self.queue.lock();
+                    if !queue.is_empty() && !self.is_over() {
+                        self.room.wait_for(&mut queue, PATIENCE);
+                    }
+                }
+            }
+        }
+        let nanos = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.longest_ns.fetch_max(nanos, Relaxed);
+    }
+}
+
+/// Whether encoding a slot takes less than a millisecond.
+fn is_short(table: &SlotTable) -> bool {
+    table.len() <= SHORT
+        && table
+            .iter()
+            .filter_map(|entry| entry.obj)
+            .map(|value| value.heap_bytes())
+            .try_fold(0usize, |sum, bytes| {
+                let sum = sum.saturating_add(bytes);
+                (sum <= SHORT_BYTES).then_some(sum)
+            })
+            .is_some()
+}
+
+/// Bytes of a table's own pages; long ones are estimated, so that it takes no time.
+fn size_of_table(table: &SlotTable) -> u64 {
+    const ESTIMATE: usize = 96;
+    if table.len() > SHORT {
+        (table.len() * ESTIMATE) as u64
+    } else {
+        table.heap_bytes() as u64
+    }
+}
+
+/// One bit for each slot of a shard, by position: set while it is pending.
+struct Pending {
+    /// Number of the database at the cut.
+    db: usize,
+    bits: u128,
+}
+
+const _: () = assert!(SLOTS_PER_SHARD == 128, "a slot has a bit in a u128");
+
+/// What one shard knows of one snapshot.
+pub(crate) struct ShardCut {
+    cut: Arc<Cut>,
+    /// By today's number of the database; exchanged with the tables.
+    dbs: Vec<Option<Pending>>,
+}
+
+impl ShardCut {
+    pub(crate) fn new(cut: Arc<Cut>, dbs: &[Option<Box<ShardDb>>]) -> ShardCut {
+        let pending = |db: usize| Pending {
+            db,
+            bits: u128::MAX,
+        };
+        ShardCut {
+            cut,
+            dbs: dbs
+                .iter()
+                .enumerate()
+                .map(|(db, tables)| tables.as_ref().map(|_| pending(db)))
+                .collect(),
+        }
+    }
+
+    pub(crate) fn is_of(&self, cut: &Arc<Cut>) -> bool {
+        Arc::ptr_eq(&self.cut, cut)
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.cut.is_over()
+    }
+
+    /// A writer is about to change a slot (by its position in the shard).
+    pub(crate) fn before_write(&mut self, db: usize, at: usize, table: &SlotTable) {
+        let Some(Some(pending)) = self.dbs.get_mut(db) else {
+            return;
+        };
+        let bit = 1u128 << at;
+        if pending.bits & bit != 0 {
+            pending.bits &= !bit;
+            if !table.is_empty() {
+                self.cut.hand_over(pending.db, table.clone(), true);
+            }
+        }
+    }
+
+    /// All tables of a database are about to go.
+    pub(crate) fn before_flush(&mut self, db: usize, tables: &ShardDb) {
+        let Some(pending) = self.dbs.get_mut(db).and_then(Option::take) else {
+            return;
+        };
+        for (at, table) in tables.slots.iter().enumerate() {
+            if pending.bits & (1u128 << at) != 0 && !table.is_empty() {
+                self.cut.hand_over(pending.db, table.clone(), false);
+            }
+        }
+    }
+
+    /// Two databases are exchanged.
+    pub(crate) fn swap_dbs(&mut self, a: usize, b: usize) {
+        let needed = a.max(b) + 1;
+        if self.dbs.len() < needed {
+            self.dbs.resize_with(needed, || None);
+        }
+        self.dbs.swap(a, b);
+    }
+
+    /// Captures, for the walker, pending slots of a database (by its number at the cut) until
+    /// they hold `enough` keys; none if there are no more.
+    pub(crate) fn capture(
+        &mut self,
+        db: usize,
+        enough: usize,
+        tables: &[Option<Box<ShardDb>>],
+    ) -> Vec<SlotTable> {
+        let mut captured = Vec::new();
+        for (pending, tables) in self.dbs.iter_mut().zip(tables) {
+            let (Some(pending), Some(tables)) = (pending, tables) else {
+                continue;
+            };
+            if pending.db != db {
+                continue;
+            }
+            let mut keys = 0;
+            while pending.bits != 0 && keys < enough {
+                let at = pending.bits.trailing_zeros() as usize;
+                pending.bits &= pending.bits - 1;
+                if let Some(table) = tables.slots.get(at)
+                    && !table.is_empty()
+                {
+                    keys += table.len();
+                    captured.push(table.clone());
+                }
+            }
+        }
+        captured
+    }
+}

@@ -1,0 +1,74 @@
+//! What a snapshot is turned into: how slots become bytes, and where the bytes go.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use basalt_formats::rdb::Writer;
+
+use crate::keyspace::Header;
+use crate::keyspace::shard::SlotTable;
+use crate::value::serial::Content;
+
+/// An entry of a snapshot.
+#[derive(Clone, Copy, Debug)]
+pub struct SnapshotEntry<'a> {
+    /// The key.
+    pub key: &'a [u8],
+    /// Type, expiry and access field.
+    pub header: Header,
+    /// What it holds.
+    pub content: Content<'a>,
+}
+
+/// Turns slots into bytes, on several threads at once.
+pub trait Encode: Send + Sync {
+    /// Whether strings are to be compressed.
+    fn compress(&self) -> bool {
+        false
+    }
+
+    /// Appends one entry.
+    fn entry(&self, entry: SnapshotEntry<'_>, writer: &mut Writer<'_>);
+}
+
+impl dyn Encode {
+    /// Appends the entries of a slot in the order of their keys; how many there are. Stops early
+    /// once cancelled.
+    pub(super) fn slot(
+        &self,
+        table: &SlotTable,
+        writer: &mut Writer<'_>,
+        cancelled: &AtomicBool,
+    ) -> u64 {
+        let mut entries: Vec<_> = table.iter().collect();
+        entries.sort_unstable_by(|a, b| a.key.cmp(b.key));
+        for entry in &entries {
+            if cancelled.load(Relaxed) {
+                break;
+            }
+            let (header, inline) = Header::decode(entry.payload);
+            let content = match entry.obj {
+                Some(value) => Content::Value(value),
+                None => Content::Str(inline),
+            };
+            let entry = SnapshotEntry {
+                key: entry.key,
+                header,
+                content,
+            };
+            self.entry(entry, writer);
+        }
+        entries.len() as u64
+    }
+}
+
+/// Takes the encoded entries of a snapshot, on the thread that walks.
+pub trait SnapshotSink {
+    /// Bytes of entries of a database, by its number at the cut. Entries may be cut anywhere,
+    /// but then the rest comes next. Undisturbed, databases and slots come in order; slots that
+    /// were changed meanwhile come earlier.
+    ///
+    /// # Errors
+    /// They end the walk.
+    fn bytes(&mut self, db: usize, bytes: &[u8]) -> io::Result<()>;
+}

@@ -1,0 +1,236 @@
+//! The walk over a snapshot.
+//!
+//! ```text
+//!   units (db, shard):  0   1   2   3   4  ...        dealt in turn
+//!   worker 0:           0       2       4             what writers handed over, then the next
+//!   worker 1:               1       3                 slots of the unit, encoded into pieces
+//!   caller:             0 , 1 , 2 , 3 , 4  -> sink
+//! ```
+//!
+//! A worker is at most [`AHEAD`] pieces in front of the caller, so memory is bounded whatever
+//! the sizes of values and files.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use basalt_formats::rdb::Writer;
+
+use super::cut::Captured;
+use super::sink::{Encode, SnapshotSink};
+use super::{Progress, Snapshot};
+use crate::engine::Engine;
+use crate::keyspace::shard::{SHARDS, SlotTable};
+
+/// Bytes after which a piece is handed on.
+const PIECE: usize = 256 * 1024;
+/// Pieces a worker may be ahead.
+const AHEAD: usize = 4;
+/// Keys captured at once: until they are encoded, writers that change them copy pages.
+const CAPTURE_KEYS: usize = 1024;
+
+/// What a worker hands on.
+enum Piece {
+    Bytes {
+        db: usize,
+        bytes: Vec<u8>,
+    },
+    /// So many keys are encoded whole.
+    Keys(u64),
+    /// The unit is complete.
+    End,
+}
+
+/// What the workers of one walk share.
+struct Walk<'w> {
+    engine: &'w Engine,
+    snapshot: &'w Snapshot,
+    encoder: Arc<dyn Encode>,
+    /// Databases with keys and shards, in order.
+    units: Vec<(usize, usize)>,
+    threads: usize,
+    stop: AtomicBool,
+}
+
+impl Snapshot {
+    /// Encodes everything on `threads` threads (at least one) besides the caller's, which feeds
+    /// the sink; how many keys there were. Once only: a second walk finds nothing.
+    ///
+    /// # Errors
+    /// What the sink answers, or [`io::ErrorKind::Interrupted`] after [`Progress::cancel`].
+    pub fn walk(
+        &self,
+        engine: &Engine,
+        encoder: Arc<dyn Encode>,
+        threads: usize,
+        sink: &mut dyn SnapshotSink,
+        progress: &Progress,
+    ) -> io::Result<u64> {
+        self.cut.begin_walk(encoder.clone());
+        let units: Vec<_> = self
+            .dbs
+            .iter()
+            .flat_map(|db| (0..SHARDS).map(|shard| (db.db, shard)))
+            .collect();
+        let walk = Walk {
+            engine,
+            snapshot: self,
+            encoder,
+            threads: threads.clamp(1, units.len().max(1)),
+            units,
+            stop: AtomicBool::new(false),
+        };
+        let keys = walk.run(sink, progress);
+        self.cut.end();
+        keys
+    }
+}
+
+impl Walk<'_> {
+    fn run(&self, sink: &mut dyn SnapshotSink, progress: &Progress) -> io::Result<u64> {
+        std::thread::scope(|scope| {
+            let mut lanes: Vec<Receiver<Piece>> = Vec::with_capacity(self.threads);
+            for worker in 0..self.threads {
+                let (sender, receiver) = sync_channel(AHEAD);
+                lanes.push(receiver);
+                let spawned = std::thread::Builder::new()
+                    .name(format!("snapshot-{worker}"))
+                    .spawn_scoped(scope, move || self.work(worker, &sender));
+                if let Err(error) = spawned {
+                    self.stop.store(true, Relaxed);
+                    return Err(error);
+                }
+            }
+            let mut keys = 0;
+            let result = self.take(&lanes, sink, progress, &mut keys);
+            self.stop.store(true, Relaxed);
+            drop(lanes);
+            result.map(|()| keys)
+        })
+    }
+
+    /// Feeds the sink in the order of the units, then with what is left.
+    fn take(
+        &self,
+        lanes: &[Receiver<Piece>],
+        sink: &mut dyn SnapshotSink,
+        progress: &Progress,
+        keys: &mut u64,
+    ) -> io::Result<()> {
+        let mut take = |piece| -> io::Result<bool> {
+            if progress.cancel.load(Relaxed) {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            match piece {
+                Piece::Bytes { db, bytes } => {
+                    sink.bytes(db, &bytes)?;
+                    progress.bytes.fetch_add(bytes.len() as u64, Relaxed);
+                }
+                Piece::Keys(more) => {
+                    *keys += more;
+                    progress.keys.store(*keys, Relaxed);
+                }
+                Piece::End => return Ok(true),
+            }
+            Ok(false)
+        };
+        for unit in 0..self.units.len() {
+            let lane = &lanes[unit % self.threads];
+            loop {
+                let piece = lane
+                    .recv()
+                    .map_err(|_| io::Error::other("a thread of the snapshot ended early"))?;
+                if take(piece)? {
+                    break;
+                }
+            }
+        }
+        for piece in lanes.iter().flat_map(Receiver::iter) {
+            take(piece)?;
+        }
+        Ok(())
+    }
+
+    fn work(&self, worker: usize, lane: &SyncSender<Piece>) {
+        let db = AtomicUsize::new(0);
+        let spill = Box::new(|bytes: Vec<u8>| {
+            let db = db.load(Relaxed);
+            self.send(lane, Piece::Bytes { db, bytes });
+            Vec::with_capacity(PIECE + PIECE / 8)
+        });
+        let mut pen = Pen {
+            walk: self,
+            lane,
+            db: &db,
+            writer: Writer::spilling(self.encoder.compress(), PIECE, spill),
+        };
+        for &(db, shard) in self.units.iter().skip(worker).step_by(self.threads) {
+            loop {
+                pen.serve_writers();
+                let tables = self
+                    .engine
+                    .capture(&self.snapshot.cut, db, shard, CAPTURE_KEYS);
+                if tables.is_empty() || self.stop.load(Relaxed) {
+                    break;
+                }
+                pen.encode(db, tables);
+            }
+            self.send(lane, Piece::End);
+            if self.stop.load(Relaxed) {
+                return;
+            }
+        }
+        // The last capture of all workers has been made when the last one comes here.
+        pen.serve_writers();
+    }
+
+    /// Hands a piece on; if nobody listens any more, the walk stops.
+    fn send(&self, lane: &SyncSender<Piece>, piece: Piece) {
+        if lane.send(piece).is_err() {
+            self.stop.store(true, Relaxed);
+        }
+    }
+}
+
+/// What a worker writes with.
+struct Pen<'p> {
+    walk: &'p Walk<'p>,
+    lane: &'p SyncSender<Piece>,
+    /// The database of what is in the writer.
+    db: &'p AtomicUsize,
+    writer: Writer<'p>,
+}
+
+impl Pen<'_> {
+    /// Encodes what writers handed over.
+    fn serve_writers(&mut self) {
+        let cut = &self.walk.snapshot.cut;
+        while let Some(captured) = cut.pop() {
+            match captured {
+                Captured::Table { db, table, charge } => {
+                    self.encode(db, vec![table]);
+                    cut.discharge(charge);
+                }
+                Captured::Bytes { db, bytes, keys } => {
+                    let charge = bytes.len() as u64;
+                    self.walk.send(self.lane, Piece::Bytes { db, bytes });
+                    self.walk.send(self.lane, Piece::Keys(keys));
+                    cut.discharge(charge);
+                }
+            }
+        }
+    }
+
+    /// Encodes tables into the lane.
+    fn encode(&mut self, db: usize, tables: Vec<SlotTable>) {
+        self.db.store(db, Relaxed);
+        let mut keys = 0;
+        for table in tables {
+            let walk = self.walk;
+            keys += walk.encoder.slot(&table, &mut self.writer, &walk.stop);
+        }
+        self.writer.flush();
+        self.walk.send(self.lane, Piece::Keys(keys));
+    }
+}
