@@ -59,6 +59,9 @@ pub enum LoadFailure {
     /// The append-only file.
     #[error(transparent)]
     Aof(#[from] AofFailure),
+    /// The files are not those that should be there.
+    #[error(transparent)]
+    Refused(#[from] super::lineage::start::Refusal),
     /// The log cannot be written.
     #[error("Can't open the append-only file: {0}")]
     LogNotOpened(#[from] OpenError),
@@ -99,15 +102,20 @@ pub fn find(config: &Config) -> Result<Option<Source>, LoadFailure> {
     }
     let snapshot = snapshot()?;
     if snapshot.is_some() {
-        tracing::warn!(
-            "appendonly is on and there is no append-only file yet: loading the snapshot {} rather than starting empty",
-            config.dbfilename
-        );
+        tell_of_snapshot(config);
     }
     Ok(snapshot)
 }
 
-fn snapshot_at(path: PathBuf) -> Result<Option<Source>, LoadFailure> {
+/// Says why a snapshot is loaded although the log is on.
+pub(super) fn tell_of_snapshot(config: &Config) {
+    tracing::warn!(
+        "appendonly is on and there is no append-only file to load: loading the snapshot {} rather than starting empty",
+        config.dbfilename
+    );
+}
+
+pub(super) fn snapshot_at(path: PathBuf) -> Result<Option<Source>, LoadFailure> {
     match MappedFile::open(&path) {
         Ok(file) => Ok(Some(Source::Snapshot(path, file))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

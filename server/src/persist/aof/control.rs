@@ -211,6 +211,9 @@ impl Server {
     /// [`OpenError`].
     pub fn open_log(self: &Arc<Server>, loaded: Option<&LoadedAof>) -> Result<(), OpenError> {
         let mut folder = self.log_folder(true)?;
+        // What another data set left is covered by a base of this one.
+        let id = Lineage(self.persist.lineage.id().0);
+        let loaded = loaded.filter(|log| log.lineage.is_none_or(|lineage| lineage == id));
         let next_index = self.persist.lineage.next_index();
         let resumed = match loaded {
             Some(LoadedAof {

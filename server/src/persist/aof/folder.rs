@@ -130,6 +130,20 @@ impl Folder {
         &self.disk
     }
 
+    /// The header of the next base, if it is made of commands.
+    pub fn base_header(&self, time_ms: u64) -> Header {
+        let mut next = self.manifest.clone();
+        let info = next.new_base(self.prefix.as_bytes(), BaseFormat::Aof);
+        Header {
+            part: Part::Base,
+            lineage: self.lineage,
+            seq: info.map_or(0, |info| u64::try_from(info.seq).unwrap_or(0)),
+            first: 1,
+            time_ms,
+            prev: 0,
+        }
+    }
+
     /// Where a file of this name is.
     pub fn path(&self, name: &[u8]) -> PathBuf {
         self.dir.join(OsStr::from_bytes(name))

@@ -15,8 +15,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use basalt_formats::aof::{
-    AofReader, AofReport, Chain, Check, FileType, Header, ManifestError, Record, TailCause,
-    Verdict, has_preamble,
+    AofReader, AofReport, Chain, Check, FileType, Header, Lineage, ManifestError, Record,
+    TailCause, Verdict, has_preamble,
 };
 use smallvec::SmallVec;
 
@@ -193,6 +193,8 @@ pub struct LoadedAof {
     pub keys: u64,
     /// What a batch after the last one would continue, if that has a checksum.
     pub chain: Option<Chain>,
+    /// Whose the files with checksums are.
+    pub lineage: Option<Lineage>,
     /// The last file is one of ours to its end: it can be gone on with.
     pub resumable: bool,
 }
@@ -279,6 +281,9 @@ impl Server {
                 file.name,
                 start + from
             );
+        }
+        if let Some(header) = &report.header {
+            loaded.lineage = Some(header.lineage);
         }
         loaded.chain = report.chain.or(match report.header {
             Some(_) => None,

@@ -9,6 +9,7 @@
 //! control: switching it on and off, when to rewrite
 //! ```
 
+mod commands;
 pub mod control;
 pub mod durable;
 pub mod facts;

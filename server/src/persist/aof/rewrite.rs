@@ -10,7 +10,7 @@
 //! the base alone becomes the log, as in Redis.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::*};
 use std::sync::mpsc;
@@ -19,11 +19,15 @@ use std::time::{Duration, Instant};
 use basalt_engine::env::disk::DiskFile;
 use basalt_engine::fail_point;
 use basalt_engine::snapshot::{Progress, Snapshot};
-use basalt_formats::aof::BaseFormat;
+use basalt_formats::aof::annotation::timestamp_line;
+use basalt_formats::aof::{BaseFormat, BatchWriter};
 use parking_lot::Mutex;
 
+use super::commands;
 use super::folder::Folder;
 use super::thread::{Base, Order};
+use crate::config::text::os_reason;
+use crate::persist::mapped::MappedFile;
 use crate::persist::snapshots::all_cores;
 use crate::server::{Server, unix_ms};
 
@@ -256,34 +260,19 @@ impl Server {
             .dir()
             .join(format!("temp-rewriteaof-bg-{}.aof", std::process::id()));
         let disk = folder.disk();
-        let written = disk
-            .remove_if_there(&path)
-            .and_then(|()| disk.create_new(&path))
-            .map_err(|error| error.to_string())
-            .and_then(|file| {
-                let idle = Progress::default();
-                let progress = run.map_or(&idle, |run| &run.progress);
-                let mut out = Out::new(
-                    file.as_ref(),
-                    self.config.load().aof_rewrite_incremental_fsync,
-                );
-                let threads = if run.is_some() { 1 } else { all_cores() };
-                let options = self.base_options(threads);
-                let mut delayed = 0;
-                snapshot
-                    .write_rdb(
-                        &self.engine,
-                        &options,
-                        &mut |bytes: &[u8]| {
-                            out.write(bytes)?;
-                            self.delay_progress(progress, &mut delayed)
-                        },
-                        progress,
-                    )
-                    .and_then(|_| out.finish())
-                    .map_err(|error| crate::config::text::os_reason(&error))?;
-                fail_point!("aof.base.written").map_err(|error| error.to_string())
-            });
+        let idle = Progress::default();
+        let progress = run.map_or(&idle, |run| &run.progress);
+        let plain = !self.config.load().aof_use_rdb_preamble;
+        let written = self
+            .write_rdb_base(folder, &path, snapshot, (progress, run.is_none()))
+            .and_then(|()| {
+                if plain {
+                    self.to_commands(folder, &path)
+                } else {
+                    Ok(())
+                }
+            })
+            .and_then(|()| fail_point!("aof.base.written").map_err(|error| error.to_string()));
         if let Err(reason) = written {
             // Nobody needs it.
             let _ = disk.remove_if_there(&path);
@@ -291,8 +280,75 @@ impl Server {
         }
         Ok(Written {
             path,
-            format: BaseFormat::Rdb,
+            format: if plain {
+                BaseFormat::Aof
+            } else {
+                BaseFormat::Rdb
+            },
         })
+    }
+
+    fn write_rdb_base(
+        &self,
+        folder: &Folder,
+        path: &Path,
+        snapshot: &Snapshot,
+        (progress, alone): (&Progress, bool),
+    ) -> Result<(), String> {
+        let disk = folder.disk();
+        disk.remove_if_there(path)
+            .map_err(|error| error.to_string())?;
+        let file = disk.create_new(path).map_err(|error| error.to_string())?;
+        let incremental = self.config.load().aof_rewrite_incremental_fsync;
+        let mut out = Out::new(file.as_ref(), incremental);
+        let options = self.base_options(if alone { all_cores() } else { 1 });
+        let mut delayed = 0;
+        let mut paced = |bytes: &[u8]| {
+            out.write(bytes)?;
+            self.delay_progress(progress, &mut delayed)
+        };
+        snapshot
+            .write_rdb(&self.engine, &options, &mut paced, progress)
+            .and_then(|_| out.finish())
+            .map_err(|error| os_reason(&error))
+    }
+
+    /// Puts commands in the place of an RDB file, with checksums.
+    fn to_commands(&self, folder: &Folder, path: &Path) -> Result<(), String> {
+        let disk = folder.disk();
+        let input = MappedFile::open(path).map_err(|error| os_reason(&error))?;
+        let beside = path.with_extension("commands.aof");
+        disk.remove_if_there(&beside)
+            .map_err(|error| error.to_string())?;
+        let file = disk
+            .create_new(&beside)
+            .map_err(|error| error.to_string())?;
+        let mut out = Out::new(
+            file.as_ref(),
+            self.config.load().aof_rewrite_incremental_fsync,
+        );
+        let time_ms = u64::try_from(unix_ms()).unwrap_or(0);
+        let mut batches = BatchWriter::create(&folder.base_header(time_ms));
+        if self.config.load().aof_timestamp_enabled {
+            batches.append_encoded(timestamp_line(unix_ms() / 1000).as_bytes(), 0);
+        }
+        let limits = self.engine.settings.limits();
+        let done = commands::convert(input.bytes(), &limits, &mut |records, db| {
+            batches.append_encoded(records, db);
+            if batches.open_bytes() >= BUFFER {
+                batches.close(time_ms);
+                out.write(&batches.take())?;
+            }
+            Ok(())
+        });
+        done.and_then(|()| {
+            batches.close(time_ms);
+            out.write(&batches.take())?;
+            out.finish()
+        })
+        .map_err(|error| os_reason(&error))?;
+        disk.rename(&beside, path)
+            .map_err(|error| error.to_string())
     }
 }
 

@@ -131,6 +131,13 @@ impl Server {
         self.store_record(&kept);
     }
 
+    /// A new data set begins; nothing is expected of it yet.
+    pub(in crate::persist) fn record_new(&self) {
+        let _ = self.persist.lineage.id();
+        let kept = self.persist.lineage.0.lock();
+        self.store_record(&kept);
+    }
+
     fn store_record(&self, kept: &Kept) {
         let Some(id) = kept.id else { return };
         let record = Lineage {

@@ -20,6 +20,7 @@
 pub mod facts;
 pub mod judge;
 pub mod keep;
+pub mod start;
 pub mod survey;
 pub mod verdict;
 
