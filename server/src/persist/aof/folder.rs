@@ -53,6 +53,8 @@ pub struct Folder {
     /// The last increment is not in the manifest on the disk: it means nothing without the base
     /// in the making.
     pub unpublished: bool,
+    /// There is a manifest on the disk.
+    exists: bool,
 }
 
 /// A new increment, open for appending and durable as it is.
@@ -93,9 +95,9 @@ impl Folder {
     ) -> Result<Folder, FolderError> {
         disk.create_dir(&dir)?;
         let path = dir.join(OsStr::from_bytes(&manifest_name(prefix.as_bytes())));
-        let mut manifest = match disk.read(&path, MANIFEST_MAX) {
-            Ok(bytes) => Manifest::parse(&bytes)?,
-            Err(error) if error.is_not_found() => Manifest::default(),
+        let (mut manifest, exists) = match disk.read(&path, MANIFEST_MAX) {
+            Ok(bytes) => (Manifest::parse(&bytes)?, true),
+            Err(error) if error.is_not_found() => (Manifest::default(), false),
             Err(error) => return Err(error.into()),
         };
         manifest.lineage = Some(lineage);
@@ -106,6 +108,7 @@ impl Folder {
             lineage,
             manifest,
             unpublished: false,
+            exists,
         })
     }
 
@@ -172,6 +175,7 @@ impl Folder {
     /// # Errors
     /// [`FolderError`]; its name is used up then.
     pub fn create_incr(&mut self, chain: Chain) -> Result<Incr, FolderError> {
+        self.found()?;
         let info = self.manifest.new_incr(self.prefix.as_bytes())?;
         let (name, seq) = (info.name.clone(), info.seq);
         let header = Header {
@@ -196,6 +200,20 @@ impl Folder {
                 db: 0,
             },
         })
+    }
+
+    /// A folder without a manifest gets one that names nothing before its first file, so that a
+    /// crash does not leave files that look like a log without its manifest.
+    fn found(&mut self) -> Result<(), DiskError> {
+        if self.exists {
+            return Ok(());
+        }
+        let mut nothing = Manifest::default();
+        nothing.lineage = Some(self.lineage);
+        let path = self.path(&manifest_name(self.prefix.as_bytes()));
+        replace_file(self.disk.as_ref(), &path, &nothing.to_bytes())?;
+        self.exists = true;
+        Ok(())
     }
 
     fn create_with(&self, name: &[u8], header: &Header) -> Result<Arc<dyn DiskFile>, DiskError> {
@@ -258,6 +276,7 @@ impl Folder {
         format: BaseFormat,
         keep: usize,
     ) -> Result<(), FolderError> {
+        self.found()?;
         let before = self.manifest.clone();
         let name = {
             let info = self.manifest.new_base(self.prefix.as_bytes(), format)?;

@@ -12,6 +12,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use basalt_engine::env::disk::RealDisk;
 use parking_lot::Mutex;
 
+use super::verdict::{Good, Load};
 use super::{AUX_ID, AUX_INDEX, DataSetId, ExpectedAof, ExpectedFile, ExpectedRdb, Lineage};
 use crate::persist::aof::folder::Folder;
 use crate::server::{Server, unix_ms};
@@ -131,10 +132,17 @@ impl Server {
         self.store_record(&kept);
     }
 
-    /// A new data set begins; nothing is expected of it yet.
-    pub(in crate::persist) fn record_new(&self) {
+    /// What is not loaded is put aside, and no more expected.
+    pub(in crate::persist) fn record_aside(&self, good: &Good) {
         let _ = self.persist.lineage.id();
-        let kept = self.persist.lineage.0.lock();
+        let mut kept = self.persist.lineage.0.lock();
+        if good.load != Load::Aof {
+            kept.aof = None;
+            kept.durable = kept.rdb.as_ref().map_or(0, |rdb| rdb.index);
+        }
+        if good.load != Load::Rdb {
+            kept.rdb = None;
+        }
         self.store_record(&kept);
     }
 

@@ -214,16 +214,13 @@ impl Server {
             Load::Aof => AofFiles::find(config)?.map(Source::Log),
         };
         if good.keep_aside {
-            let (log, rdb) = (&config.appenddirname, &config.dbfilename);
+            // First it is expected no more: a crash in between finds files, and no promise.
+            self.record_aside(good);
             if good.load != Load::Aof {
-                keep_aside(log)?;
+                keep_aside(&config.appenddirname)?;
             }
             if good.load != Load::Rdb {
-                keep_aside(rdb)?;
-            }
-            if good.id.is_none() {
-                // What was expected is given up.
-                self.record_new();
+                keep_aside(&config.dbfilename)?;
             }
         }
         Ok(source)
