@@ -198,7 +198,7 @@ fn rewrites_under_writes_keep_everything() {
                     client.ask(&format!("INCR counter:{writer}"));
                     client.ask(&format!("RPUSH list:{writer} {n}"));
                     client.ask(&format!("HINCRBY hash:{writer} {} 1", n % 50));
-                    if n % 17 == 0 {
+                    if n.is_multiple_of(17) {
                         client.ask(&format!("RENAME list:{writer} old:{writer}"));
                     }
                 }

@@ -53,13 +53,13 @@ impl Client {
         };
         let wait = *wait;
         let durable = &self.conn.server.persist.aof.durable;
-        if durable.has(wait.index, Until::Synced)
-            || !durable.wait(wait.index, Until::Synced, &self.conn.handle)
+        // With replicas to wait for, which there are none of, only the time ends it.
+        if wait.local_only
+            && (durable.has(wait.index, Until::Synced)
+                || !durable.wait(wait.index, Until::Synced, &self.conn.handle))
         {
-            if wait.local_only {
-                let reply = self.synced_reply(wait);
-                self.end_wait(&reply);
-            }
+            let reply = self.synced_reply(wait);
+            self.end_wait(&reply);
         }
     }
 
