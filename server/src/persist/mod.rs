@@ -40,6 +40,10 @@ pub struct Persist {
     pub loading: loading::Loading,
     /// Snapshots to files.
     pub snapshots: snapshots::Snapshots,
+    /// The append-only file.
+    pub aof: aof::Aof,
+    /// What should be there at the next start.
+    pub lineage: lineage::keep::Keeper,
     /// Function libraries.
     pub libraries: libraries::Libraries,
 }

@@ -104,7 +104,7 @@ impl Client {
 
     /// Processes the complete requests in the buffer.
     pub(super) fn run_batch(&mut self) -> Batch {
-        if self.closing || !matches!(self.waiting, Waiting::No) {
+        if self.closing || self.held.is_some() || !matches!(self.waiting, Waiting::No) {
             return Batch::Stalled;
         }
         if self.buf.is_empty() || self.starved {
