@@ -11,6 +11,7 @@ mod bitmap;
 mod collection;
 mod generic;
 mod hash;
+mod hyperloglog;
 mod list;
 mod server;
 mod set;
@@ -27,6 +28,7 @@ pub use spec::{Args, CmdResult, CommandSpec};
 pub const DATA_GROUPS: &[&[CommandSpec]] = &[
     string::SPECS,
     bitmap::SPECS,
+    hyperloglog::SPECS,
     list::SPECS,
     hash::SPECS,
     set::SPECS,
