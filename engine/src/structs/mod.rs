@@ -1,5 +1,6 @@
 //! Containers built for O(1) snapshots: packed pages in shared trees.
 
+pub mod geohash;
 pub mod hash;
 pub mod hyperloglog;
 pub mod ordered;

@@ -143,7 +143,7 @@ fn damaged_values_are_refused() {
     let mut c = Client::new();
     let head = b"HYLL\x01\0\0\0\0\0\0\0\0\0\0\x80";
     let wrapping = b"\x7f\xff".repeat(4096 * 16);
-    for runs in [&b"\x7f"[..], b"", b"\x7f\xff\x80", &wrapping] {
+    for runs in [&b"\x7f"[..], b"", b"\x7f\xff\x00", &wrapping] {
         set(&mut c, "h", &[head, runs].concat());
         for line in [
             "PFCOUNT h",
