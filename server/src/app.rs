@@ -385,6 +385,9 @@ fn publish(server: &Server, config: &Config) {
         .stream_node_max_entries
         .store(config.stream_node_max_entries, Relaxed);
     settings
+        .hll_sparse_max_bytes
+        .store(config.hll_sparse_max_bytes, Relaxed);
+    settings
         .proto_max_bulk_len
         .store(config.proto_max_bulk_len, Relaxed);
     settings

@@ -4,12 +4,14 @@
 //! commands run with everything locked.
 
 use std::cmp::Ordering;
+use std::ops::Range;
 use std::sync::Arc;
 
 use basalt_formats::num::parse_f64;
 
 use crate::command::args::{self, Cursor};
 use crate::command::ctx::Ctx;
+use crate::command::partial_sort::sort_ranks;
 use crate::command::spec::{
     Acl, ArgSpec, ArgType, Args, CmdResult, CommandSpec, Flags, KeyFlags, KeyRef, KeySpec, Locking,
 };
@@ -243,7 +245,7 @@ impl<'a> Request<'a> {
     }
 
     /// The part of `len` elements that LIMIT leaves.
-    fn window(&self, len: usize) -> std::ops::Range<usize> {
+    fn window(&self, len: usize) -> Range<usize> {
         let clamp = |n: i64| usize::try_from(n).unwrap_or(0).min(len);
         let start = clamp(self.offset);
         if self.count < 0 {
@@ -361,7 +363,8 @@ fn run(ctx: &mut Ctx<'_>, args: Args<'_>, may_store: bool) -> CmdResult {
         (unsorted, request.alpha, request.by) = (false, true, None);
     }
     if !unsorted {
-        order(ctx, &request, &mut elements)?;
+        let window = request.window(elements.len());
+        order(ctx, &request, window, &mut elements)?;
     } else if request.descending && !unordered {
         elements.reverse();
     }
@@ -374,13 +377,14 @@ fn run(ctx: &mut Ctx<'_>, args: Args<'_>, may_store: bool) -> CmdResult {
     Ok(())
 }
 
-/// Sorts the elements.
+/// Sorts the elements, with weights perhaps only those of the ranks that are asked for.
 ///
 /// # Errors
 /// A weight is not a number.
 fn order(
     ctx: &mut Ctx<'_>,
     request: &Request<'_>,
+    window: Range<usize>,
     elements: &mut Vec<Vec<u8>>,
 ) -> Result<(), ReplyError> {
     let direction = |ordering: Ordering| {
@@ -390,8 +394,12 @@ fn order(
             ordering
         }
     };
+    let collate = |a: &[u8], b: &[u8]| match request.store {
+        Some(_) => a.cmp(b),
+        None => c_text(a).cmp(c_text(b)),
+    };
     if request.alpha && request.by.is_none() {
-        elements.sort_by(|a, b| direction(a.cmp(b)));
+        elements.sort_by(|a, b| direction(collate(a, b)));
         return Ok(());
     }
     let mut weigh = |element: &[u8]| match &request.by {
@@ -403,7 +411,12 @@ fn order(
             .drain(..)
             .map(|element| (weigh(&element), element))
             .collect();
-        weighted.sort_by(|a, b| direction(a.0.cmp(&b.0)));
+        sort_window(&mut weighted, request, window, |a, b| {
+            direction(match (&a.0, &b.0) {
+                (Some(a), Some(b)) => collate(a, b),
+                (a, b) => a.is_some().cmp(&b.is_some()),
+            })
+        });
         elements.extend(weighted.into_iter().map(|(_, element)| element));
         return Ok(());
     }
@@ -419,7 +432,7 @@ fn order(
             "One or more scores can't be converted into double",
         ));
     }
-    weighted.sort_by(|a, b| {
+    sort_window(&mut weighted, request, window, |a, b| {
         let by_weight = a.0.partial_cmp(&b.0).unwrap_or(Ordering::Equal);
         direction(by_weight.then_with(|| a.1.cmp(&b.1)))
     });
@@ -427,9 +440,29 @@ fn order(
     Ok(())
 }
 
+/// Sorts elements with their weights: as Redis does, only the window if they are sorted BY
+/// something.
+fn sort_window<T>(
+    weighted: &mut [T],
+    request: &Request<'_>,
+    window: Range<usize>,
+    order: impl Fn(&T, &T) -> Ordering,
+) {
+    if request.by.is_some() && window.len() < weighted.len() {
+        sort_ranks(weighted, window, order);
+    } else {
+        weighted.sort_by(order);
+    }
+}
+
+/// The part of a text that C's `strcoll` sees, which compares the elements of what is replied.
+fn c_text(text: &[u8]) -> &[u8] {
+    text.split(|&b| b == 0).next().unwrap_or_default()
+}
+
 /// A weight as C's `strtod` reads it: a NUL ends it, leading blanks are skipped, nothing is 0.
 fn number(text: &[u8]) -> Option<f64> {
-    let text = text.split(|&b| b == 0).next().unwrap_or_default();
+    let text = c_text(text);
     if text.is_empty() {
         return Some(0.0);
     }
@@ -538,6 +571,22 @@ mod tests {
             });
         }
         words.join(" ")
+    }
+
+    /// Replies are compared as C texts, what is stored byte by byte.
+    #[test]
+    fn a_nul_ends_what_is_compared() {
+        let mut c = Client::new();
+        c.run_words(&[b"RPUSH", b"l", b"a\0z", b"a\0b", b"a", b"A"]);
+        assert_eq!(
+            c.run("SORT l ALPHA"),
+            "*4\r\n$1\r\nA\r\n$3\r\na\0z\r\n$3\r\na\0b\r\n$1\r\na\r\n"
+        );
+        c.run("SORT l ALPHA STORE s");
+        assert_eq!(
+            c.run("LRANGE s 0 -1"),
+            "*4\r\n$1\r\nA\r\n$1\r\na\r\n$3\r\na\0b\r\n$3\r\na\0z\r\n"
+        );
     }
 
     #[test]
