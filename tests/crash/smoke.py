@@ -43,6 +43,9 @@ def load(server, name, acknowledged):
 def check(server, acknowledged):
     """The counters after a restart."""
     conn = server.connect()
+    while isinstance(conn.call("GET", "a0"), Exception):
+        # -LOADING: the start answers before all is there.
+        time.sleep(0.01)
     for name, count in enumerate(acknowledged):
         a, b = (int(conn.call("GET", f"{key}{name}") or 0) for key in "ab")
         if a != b:

@@ -189,7 +189,7 @@ class Executor:
         if compare.SORT_ERRNO in a and compare.SORT_ERRNO not in b:
             if item[0].upper() == b"EXEC" or b"STORE" in [word.upper() for word in item]:
                 raise Abandoned("SORT .. STORE in Redis failed on a leftover errno: the rest of the epoch is left out")
-        if b.startswith(b"-INVALIDOBJ") and a[:1] != b"-" and self.version == (7, 2, 4):
+        if b.startswith(b"-INVALIDOBJ") and not a.startswith(b"-INVALIDOBJ") and self.version == (7, 2, 4):
             raise Abandoned("Redis 7.2.4 takes counts behind the last register of a sparse HyperLogLog, as no fixed release "
                             "does (CVE-2025-32023): the rest of the epoch is left out")
         if item[0].upper() == b"EXEC" and queue:

@@ -378,7 +378,7 @@ class Source:
         head = b"HYLL" + rng.choice((b"\x01", b"\x01", b"\x01", b"\x00", b"\x02")) + b"\0\0\0"
         head += rng.choice((bytes(8), b"\0" * 7 + b"\x80", rng.randbytes(8)))
         if rng.random() < 0.1:
-            return head + rng.choice((bytes(12288), rng.randbytes(12288), b"\xff" * 12288))
+            return head[:4] + b"\0" + head[5:] + rng.choice((bytes(12288), rng.randbytes(12288), b"\xff" * 12288))
         runs, left = b"", 16384
         while left > 0:
             r = rng.random()

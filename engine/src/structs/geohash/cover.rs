@@ -1,7 +1,6 @@
 //! Which cells a search has to look into: the one of its centre and those around it, of a size
 //! that makes these nine enough. Redis's choice is kept with its imprecisions, because it shows:
-//! in the order of unsorted results, in results found twice when the cells wrap around the
-//! earth, and in what is missed near the poles.
+//! in the order of unsorted results, and in what is missed near the poles.
 
 use super::distance::{EARTH_RADIUS, degrees, radians};
 use super::{Area, Cell, MAX_STEP, Point, Span};
