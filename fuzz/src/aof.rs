@@ -142,7 +142,7 @@ fn goes_on(file: &[u8], report: &AofReport) {
 
 /// What is salvaged are whole commands, in order, and all of a valid file.
 fn salvage(file: &[u8], report: &AofReport) {
-    let (mut end, mut commands, mut all) = (0, 0, Vec::new());
+    let (mut end, mut commands) = (0, 0);
     for piece in Salvage::new(file) {
         assert!(end <= piece.bytes.start && piece.bytes.start < piece.bytes.end);
         assert!(piece.bytes.end <= file.len());
@@ -156,9 +156,7 @@ fn salvage(file: &[u8], report: &AofReport) {
         assert_eq!(reader.commands(), piece.commands);
         assert_eq!(reader.open_transaction(), None);
         commands += piece.commands;
-        all.extend_from_slice(bytes);
     }
-    assert_eq!(check(&all).verdict, Verdict::Valid, "all that was salvaged");
     if report.verdict == Verdict::Valid {
         assert_eq!(commands, report.commands, "of a valid file nothing is lost");
     }
