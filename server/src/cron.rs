@@ -37,6 +37,7 @@ pub async fn run(server: Arc<Server>) {
             }
         }
         server.check_save_points();
+        server.check_log();
         server.tracking.broadcast();
         server.end_pause_if_due(now_ms);
         server

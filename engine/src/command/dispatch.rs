@@ -287,15 +287,10 @@ impl Ctx<'_> {
         // What SCAN and its kin happen to expire does not belong together, as in Redis.
         let scattered = self.command.flags.has(Flags::TOUCHES_ARBITRARY_KEYS);
         let wrapped = self.effects.len() > 1 && !scattered;
-        let first = self.effects.first().map_or(0, |(db, _)| *db);
-        if wrapped {
-            log.append(first, &[b"MULTI"]);
-        }
-        for (db, args) in &self.effects {
-            log.append(*db, &args.slices());
-        }
-        if wrapped {
-            log.append(first, &[b"EXEC"]);
+        // What a log made once is not logged again.
+        if !self.session.replaying {
+            let newest = log.append_group(&self.effects, wrapped);
+            self.session.log_index = self.session.log_index.max(newest);
         }
         self.effects.clear();
     }
@@ -356,7 +351,8 @@ impl Ctx<'_> {
         self.ks.no_touch = waiter.no_touch;
         let _written = self.run(waiter.command, &waiter.args.slices());
         self.append_effects();
-        *self.session = ours;
+        let theirs = std::mem::replace(self.session, ours);
+        waiter.log_index.store(theirs.log_index, Relaxed);
         let reply = std::mem::replace(self.out, our_out);
         match self.block.take() {
             None => self.ks.engine.blocked.serve(waiter, reply.buf),

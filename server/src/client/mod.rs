@@ -63,6 +63,19 @@ pub enum Waiting {
     Until(i64, Vec<u8>),
     /// The end of CLIENT PAUSE.
     Pause(i64),
+    /// The log (`WAITAOF`).
+    Synced(SyncWait),
+}
+
+/// What a client waits for in `WAITAOF`.
+#[derive(Clone, Copy, Debug)]
+pub struct SyncWait {
+    /// The newest effect of its session.
+    pub index: u64,
+    /// When the time is up, Unix milliseconds.
+    pub until_ms: Option<i64>,
+    /// It asked for the log of this server only: the wait ends with that.
+    pub local_only: bool,
 }
 
 /// The connection as command handlers see it: `Conn::of(ctx)`.
@@ -87,6 +100,8 @@ pub struct Conn {
     pub subs: Subscriptions,
     /// Set by a handler that makes its client wait for a time.
     pub wait_until: Option<(i64, Vec<u8>)>,
+    /// Set by a handler that makes its client wait for the log.
+    pub wait_synced: Option<SyncWait>,
     /// How long the command ran that is blocked now, before it was.
     pub blocked_nanos: u64,
     waker: Arc<dyn Wake>,
@@ -108,6 +123,7 @@ impl Conn {
             caching: false,
             subs: Subscriptions::default(),
             wait_until: None,
+            wait_synced: None,
             blocked_nanos: 0,
             waker,
         }
@@ -145,6 +161,11 @@ impl Conn {
             Kind::Pattern => (&mut self.subs.patterns, &handle.patterns),
             Kind::Shard => (&mut self.subs.shard, &handle.shard_channels),
         }
+    }
+
+    /// Whether the command that just ran makes its client wait.
+    pub fn waits(&self) -> bool {
+        self.wait_until.is_some() || self.wait_synced.is_some()
     }
 
     /// Stores what others see of the session.

@@ -84,7 +84,10 @@ pub fn process(
         }
         Flow::Done => match conn.wait_until.take() {
             Some((until, bytes)) => Waiting::Until(until, bytes),
-            None => Waiting::No,
+            None => match conn.wait_synced.take() {
+                Some(wait) => Waiting::Synced(wait),
+                None => Waiting::No,
+            },
         },
     };
     bump(&stat.calls, 1);
@@ -155,7 +158,7 @@ fn run(
     if empties {
         server.data_was_emptied();
     }
-    if may_block && !matches!(flow, Flow::Blocked(_)) && conn.wait_until.is_none() {
+    if may_block && !matches!(flow, Flow::Blocked(_)) && !conn.waits() {
         let mut unblock = conn.handle.unblock.lock();
         *unblock = None;
         conn.handle.blocked.store(false, Relaxed);
@@ -291,6 +294,13 @@ fn refusal(
         && server.writes_stopped()
     {
         return Some(ReplyError::SNAPSHOTS_FAIL);
+    }
+    if (writes(session, command) || command.spec.name == "ping")
+        && let Some(reason) = server.persist.aof.refusal()
+    {
+        return Some(ReplyError::raw(format!(
+            "MISCONF Errors writing to the AOF file: {reason}"
+        )));
     }
     if conn.is_subscriber()
         && session.resp == 2

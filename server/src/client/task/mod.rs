@@ -6,6 +6,7 @@
 //! read, and given back after a while. Replies of a batch leave in one write.
 
 mod batch;
+mod hold;
 mod output;
 mod wait;
 
@@ -71,6 +72,8 @@ pub struct Client {
     resume: bool,
     /// The others on this thread had their turn before the resumption.
     yielded: bool,
+    /// Nothing is sent and nothing more is processed before the log has come to this index.
+    held: Option<u64>,
 }
 
 impl Client {
@@ -98,6 +101,7 @@ impl Client {
             starved: false,
             resume: false,
             yielded: false,
+            held: None,
         }
     }
 
@@ -128,10 +132,12 @@ impl Client {
         loop {
             let batch = self.run_batch();
             self.publish_facts();
+            self.hold();
             if matches!(batch, Batch::Abort) || self.over_limits() || !self.flush_now() {
                 return false;
             }
             match batch {
+                _ if self.held.is_some() => break,
                 Batch::More if self.pending() == 0 => {}
                 Batch::More => {
                     self.resume = true;
@@ -168,6 +174,10 @@ impl Client {
         if handle.signals() != 0 {
             return Poll::Ready(Event::Signal);
         }
+        if self.held.is_some() {
+            // Its next requests are read when it goes on.
+            return self.poll_timer(cx);
+        }
         if self.pending() > 0 {
             let unsent = self.reply.buf.get(self.written..).unwrap_or_default();
             match Pin::new(&mut self.stream).poll_write(cx, unsent) {
@@ -203,6 +213,10 @@ impl Client {
                 }
             }
         }
+        self.poll_timer(cx)
+    }
+
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
         if let Some(timer) = &mut self.timer
             && timer.as_mut().poll(cx).is_ready()
         {
@@ -243,6 +257,10 @@ impl Client {
                 self.stop_waiting();
             }
         }
+        if signals & signal::DURABLE != 0 {
+            handle.clear(signal::DURABLE);
+            self.durable();
+        }
         if signals & signal::CLOSE_AFTER_REPLY != 0 {
             handle.clear(signal::CLOSE_AFTER_REPLY);
             self.closing = true;
@@ -280,6 +298,7 @@ impl Drop for Client {
         if let Waiting::Keys(waiter) = &self.waiting {
             self.conn.server.engine.blocked.cancel(waiter);
         }
+        self.forget_hold();
         // The handle and its waiter point at each other.
         *self.conn.handle.waiter.lock() = None;
         self.conn.server.engine.release_watches(&mut self.session);
