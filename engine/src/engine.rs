@@ -152,7 +152,7 @@ impl Settings {
 }
 
 /// What runs commands on behalf of somebody: the server's connection, or nothing.
-pub trait Host: Any {
+pub trait Host {
     /// For handlers of the host's own commands.
     fn as_any(&mut self) -> &mut dyn Any;
     /// Called before a queued command runs inside EXEC; may refuse it.
