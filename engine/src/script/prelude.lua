@@ -528,6 +528,7 @@ end
 
 return {
   world = world,
+  behind = behind,
   -- Globals of the next script.
   set = function(name, value)
     rawset(real, name, value)

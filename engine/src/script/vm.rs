@@ -82,6 +82,7 @@ impl Vm {
         let made: Table = sandbox.call((lua.globals(), host))?;
         let tostring: Function = lua.globals().get("tostring")?;
         lua.set_named_registry_value("tostring", tostring)?;
+        lua.set_named_registry_value(lib::BEHIND, made.get::<Table>("behind")?)?;
         lua.set_globals(made.get("world")?)?;
         let handler = lua.create_function(handle_error)?;
         let running = running.clone();

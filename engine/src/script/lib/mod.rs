@@ -1,18 +1,48 @@
 //! Libraries that scripts find besides Lua's own: written for this server, with the results of
 //! those that Redis ships.
 
+mod bit;
+mod call;
+mod cjson;
+mod cmsgpack;
+mod levels;
 pub(super) mod random;
+mod structs;
+#[cfg(test)]
+mod tests;
 
-use mlua::{Lua, MultiValue, Table, Value};
+use mlua::{Function, Lua, MultiValue, Table, Value};
 
 use super::raised::library_error;
 
 /// What a function of a library comes to: its results, or a message.
 pub(super) type Outcome = Result<Vec<Value>, String>;
 
-/// All libraries by name.
+/// Name of Lua's `next` in the registry.
+const NEXT: &str = "next";
+
+/// Name, in the registry, of the table from what scripts see of protected tables to what is
+/// behind it.
+pub(super) const BEHIND: &str = "behind";
+
+/// The table that a table stands for, if it is one that scripts may not change.
+fn unveiled(lua: &Lua, table: Table) -> mlua::Result<Table> {
+    if table.metatable().is_none() {
+        return Ok(table);
+    }
+    let behind: Table = lua.named_registry_value(BEHIND)?;
+    let real: Option<Table> = behind.raw_get(&table)?;
+    Ok(real.unwrap_or(table))
+}
+
+/// All libraries by name. The globals are still those of Lua.
 pub(super) fn all(lua: &Lua) -> mlua::Result<Table> {
+    lua.set_named_registry_value(NEXT, lua.globals().get::<Function>("next")?)?;
     let table = lua.create_table()?;
+    table.set("bit", bit::table(lua)?)?;
+    table.set("cjson", cjson::table(lua)?)?;
+    table.set("cmsgpack", cmsgpack::table(lua)?)?;
+    table.set("struct", structs::table(lua)?)?;
     Ok(table)
 }
 
