@@ -30,6 +30,7 @@ pub struct Settings {
     pub zset_max_listpack_value: AtomicU64,
     pub stream_node_max_bytes: AtomicU64,
     pub stream_node_max_entries: AtomicU64,
+    pub hll_sparse_max_bytes: AtomicU64,
     pub proto_max_bulk_len: AtomicU64,
     /// `notify-keyspace-events` as class bits.
     pub notify_flags: AtomicU32,
@@ -69,6 +70,7 @@ impl Default for Settings {
             zset_max_listpack_value: AtomicU64::new(64),
             stream_node_max_bytes: AtomicU64::new(4096),
             stream_node_max_entries: AtomicU64::new(100),
+            hll_sparse_max_bytes: AtomicU64::new(3000),
             proto_max_bulk_len: AtomicU64::new(512 * 1024 * 1024),
             notify_flags: AtomicU32::new(0),
             lfu: AtomicBool::new(false),
@@ -130,6 +132,10 @@ impl Settings {
             node_max_entries: self.stream_node_max_entries.load(Relaxed),
         }
     }
+    /// Longest sparse HyperLogLog.
+    pub fn hll_sparse_max(&self) -> usize {
+        size(&self.hll_sparse_max_bytes)
+    }
     /// All limits that decide on encodings.
     pub fn limits(&self) -> Limits {
         Limits {
@@ -146,7 +152,7 @@ impl Settings {
 }
 
 /// What runs commands on behalf of somebody: the server's connection, or nothing.
-pub trait Host: Any {
+pub trait Host {
     /// For handlers of the host's own commands.
     fn as_any(&mut self) -> &mut dyn Any;
     /// Called before a queued command runs inside EXEC; may refuse it.

@@ -134,6 +134,11 @@ impl Reply {
         encode::double(&mut self.buf, self.protocol, x);
     }
 
+    /// A double that is already text: `,x` in RESP3, a bulk string in RESP2.
+    pub fn double_text(&mut self, text: &str) {
+        encode::double_text(&mut self.buf, self.protocol, text.as_bytes());
+    }
+
     /// A double as a bulk string in both protocols, written as scores are.
     pub fn bulk_double(&mut self, x: f64) {
         let mut text = Vec::with_capacity(24);

@@ -131,6 +131,9 @@ pub struct Session {
     /// The key of the coming command and its place, if worked out beforehand; the next command
     /// takes it.
     pub expected: Option<Expected>,
+    /// Commit index of the newest effect of this session's commands, 0 if there was none: what
+    /// its replies may have to wait for.
+    pub log_index: u64,
 }
 
 /// The place of a key, known by the key's address.
@@ -173,6 +176,7 @@ impl Session {
             deny_blocking: false,
             replaying: false,
             expected: None,
+            log_index: 0,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! See `basalt_fuzz::commands`.
+//! See the module `commands` of `basalt_fuzz`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| basalt_fuzz::commands(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| basalt_fuzz::run("commands", data));

@@ -1,4 +1,4 @@
-//! See `basalt_fuzz::restore`.
+//! See the module `restore` of `basalt_fuzz`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| basalt_fuzz::restore(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| basalt_fuzz::run("restore", data));

@@ -1,4 +1,4 @@
-//! See `basalt_fuzz::text`.
+//! See the module `text` of `basalt_fuzz`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| basalt_fuzz::text(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| basalt_fuzz::run("text", data));

@@ -3,6 +3,8 @@
 use basalt_formats::resp::decode::{Decoder, Limits, Progress, Request};
 use basalt_formats::resp::reply;
 
+use crate::alloc::bounded;
+
 /// What came out of a stream: requests, and at the end perhaps an error.
 #[derive(Debug, PartialEq, Eq, Default)]
 struct Outcome {
@@ -50,7 +52,7 @@ fn feed(data: &[u8], pieces: &[u8], limits: &Limits) -> Outcome {
 }
 
 /// Decodes the bytes whole and in pieces, as requests and as replies.
-pub fn resp_decode(data: &[u8]) {
+pub fn resp(data: &[u8]) {
     let Some((&flags, data)) = data.split_first() else {
         return;
     };
@@ -60,7 +62,7 @@ pub fn resp_decode(data: &[u8]) {
         limits.max_inline = 64;
         limits.max_args = 16;
     }
-    let whole = feed(data, &[], &limits);
+    let whole = bounded(data.len() * 32, || feed(data, &[], &limits));
     let parts = feed(data, pieces, &limits);
     // An error found late in a piece may hide requests of the same piece in neither run.
     assert_eq!(

@@ -70,12 +70,14 @@ pub fn run(config: Config, warnings: &[String]) -> anyhow::Result<()> {
     tracing::info!("Server initialized");
     let workers = Arc::new(Workers::start(&server, workers)?);
     let runtime = Builder::new_current_thread().enable_all().build()?;
-    let found = match persist::load::find(&config) {
+    let found = match server.find_data(&config) {
         Ok(found) => found.map(|source| persist::load::Pending::announce(&server, source)),
         Err(failure) => return Err(give_up(&server, failure)),
     };
-    if config.appendonly {
-        warn_of_log();
+    if found.is_none()
+        && let Err(failure) = server.begin_log(None)
+    {
+        return Err(give_up(&server, failure));
     }
     let failure = LocalSet::new().block_on(&runtime, async {
         let (send, receive) = unbounded_channel();
@@ -105,13 +107,6 @@ pub fn run(config: Config, warnings: &[String]) -> anyhow::Result<()> {
         std::future::pending().await
     });
     Err(give_up(&server, failure))
-}
-
-/// Until the log is written, whoever wants one has to know.
-fn warn_of_log() {
-    tracing::warn!(
-        "WARNING: appendonly is on, but the append-only file is not written yet: changes are only kept by snapshots, and the next start loads the append-only file as it is now"
-    );
 }
 
 /// Logs why there is no data set to serve, which ends the process.
@@ -289,8 +284,19 @@ fn follow_config(server: &Arc<Server>, classes: Arc<AtomicU32>) {
                 });
             }
         }
-        if change.contains("appendonly") && change.new.appendonly && !change.rollback {
-            warn_of_log();
+        if change.contains("appendonly") {
+            let failed = |error: &dyn std::fmt::Display| {
+                tracing::warn!("Can't turn on the append-only file: {error}");
+                crate::config::ApplyError {
+                    arg: "appendonly".into(),
+                    reason: "Unable to turn on AOF. Check server logs.".into(),
+                }
+            };
+            if change.new.appendonly {
+                server.switch_log_on().map_err(|error| failed(&error))?;
+            } else {
+                server.switch_log_off();
+            }
         }
         if change.contains("dir") && !change.new.dir.as_os_str().is_empty() {
             std::env::set_current_dir(Path::new(&change.new.dir)).map_err(|error: io::Error| {
@@ -305,6 +311,7 @@ fn follow_config(server: &Arc<Server>, classes: Arc<AtomicU32>) {
 }
 
 fn publish(server: &Server, config: &Config) {
+    server.persist.aof.follow(config);
     let hot = &server.hot;
     hot.slowlog_us
         .store(config.slowlog_log_slower_than, Relaxed);
@@ -377,6 +384,9 @@ fn publish(server: &Server, config: &Config) {
     settings
         .stream_node_max_entries
         .store(config.stream_node_max_entries, Relaxed);
+    settings
+        .hll_sparse_max_bytes
+        .store(config.hll_sparse_max_bytes, Relaxed);
     settings
         .proto_max_bulk_len
         .store(config.proto_max_bulk_len, Relaxed);

@@ -42,7 +42,11 @@ impl Server {
         if self.persist.snapshots.cancel() {
             tracing::warn!("There is a child saving an .rdb. Killing it!");
         }
-        let _still = if save && !loading {
+        if self.persist.aof.is_rewriting() {
+            tracing::warn!("There is a child rewriting the AOF. Killing it!");
+            self.persist.aof.rewrites.cancel();
+        }
+        let still = if save && !loading {
             tracing::info!("Saving the final RDB snapshot before exiting.");
             match self.save_all() {
                 Ok(frozen) => Some(frozen),
@@ -58,6 +62,25 @@ impl Server {
         } else {
             None
         };
+        if self.persist.aof.is_on() {
+            // Whoever is answered from now on was answered before.
+            let running = &self.engine.scripts.running;
+            let _frozen = still.or_else(|| {
+                // A slow script holds the shards, and nobody else changes anything.
+                running.busy().is_none().then(|| self.engine.freeze())
+            });
+            tracing::info!("Calling fsync() on the AOF file.");
+            if let Err(reason) = self.persist.aof.flush() {
+                tracing::warn!("Fail to fsync the AOF file: {reason}");
+            }
+            self.end();
+        }
+        let _still = still;
+        self.end()
+    }
+
+    /// Leaves nothing behind and ends the process.
+    fn end(&self) -> ! {
         self.clean_up();
         tracing::warn!("Basalt is now ready to exit, bye bye...");
         std::process::exit(0)

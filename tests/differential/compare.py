@@ -193,6 +193,12 @@ def _heads(raw):
     return [e[1] and (e[1][0], e[1][1], e[1][3:6]) for e in entries] if isinstance(entries, list) else raw
 
 
+def _table(raw):
+    """The bytes of a dumped hash table without their order or the checksum; None for others."""
+    payload = parse(raw)[0][1]
+    return sorted(payload[:-10]) if isinstance(payload, bytes) and payload[:1] in (b"\x02", b"\x04") else None
+
+
 SET_7_0 = (b"intset", b"hashtable")
 SET_7_2 = (b"intset", b"hashtable", b"listpack")
 
@@ -218,6 +224,8 @@ EXPLAINED = [
      lambda c, a, b: _is(c, "OBJECT", "REFCOUNT") and {a, b} == {b":1\r\n", b":2147483647\r\n"}),
     ("Redis 7.2 does not know + as the ID of the last entry in XREAD, as newer servers do",
      lambda c, a, b: c[0].upper() == b"XREAD" and b"+" in c and a.startswith(b"-ERR Invalid stream ID")),
+    ("DUMP of a set or hash in a table: elements come in the order of each server's own table",
+     lambda c, a, b: c[0].upper() == b"DUMP" and _table(a) == _table(b) is not None),
     ("HELP texts describe the subcommands this server has",
      lambda c, a, b: len(c) == 2 and c[1].upper() == b"HELP" and a[:1] == b[:1] == b"*"),
 ]

@@ -108,10 +108,13 @@ class Executor:
         """The first unexplained difference, or None."""
         try:
             self.begin()
-            self.batch, self.sorted_zset = [], False
+            self.batch = []
             for index, item in enumerate(items):
                 name = item[0]
-                self.sorted_zset |= name.upper() in (b"SORT", b"SORT_RO")
+                if self.version < (7, 2) and name[:1] in b"Xx":
+                    # Streams of 7.0 differ in texts, limits, fields and events throughout: the
+                    # comparison is with 7.2.
+                    continue
                 if name.startswith(b"@"):
                     found = self.flush() or getattr(self, "do_" + name[1:].decode().lower())(index, item[1:])
                 elif name.upper() == b"SPOP" and 0 not in self.multi:
@@ -190,6 +193,9 @@ class Executor:
         if compare.SORT_ERRNO in a and compare.SORT_ERRNO not in b:
             if item[0].upper() == b"EXEC" or b"STORE" in [word.upper() for word in item]:
                 raise Abandoned("SORT .. STORE in Redis failed on a leftover errno: the rest of the epoch is left out")
+        if b.startswith(b"-INVALIDOBJ") and not a.startswith(b"-INVALIDOBJ") and self.version == (7, 2, 4):
+            raise Abandoned("Redis 7.2.4 takes counts behind the last register of a sparse HyperLogLog, as no fixed release "
+                            "does (CVE-2025-32023): the rest of the epoch is left out")
         if item[0].upper() == b"EXEC" and queue:
             parts_a, parts_b = elements(a), elements(b)
             if len(parts_a) == len(parts_b) == len(queue):
@@ -199,8 +205,6 @@ class Executor:
                         return Difference(index, item, a, b, f"reply to {words(command)} differs")
                 return None
         reason = compare.explained(item, a, b, self.version)
-        if not reason and self.sorted_zset and b"skiplist" in a and b"listpack" in b:
-            reason = "SORT of a sorted set leaves it a skiplist in Redis"
         if not reason and (self.allow_missing and b.startswith(b"-ERR unknown command")
                            and not a.startswith(b"-ERR unknown command")):
             reason = f"allowed by option: no {item[0].upper().decode('latin-1')} yet"
@@ -433,9 +437,6 @@ class Executor:
             sets.append(seen)
         if errors and (len(errors) == 1 or errors[0] != errors[1]):
             return Difference(index, args, *(errors + [b""])[:2])
-        if sets[0] != sets[1] and self.sorted_zset and args[0].upper() == b"ZSCAN":
-            # SORT leaves the peer a skiplist, whose scores ZSCAN writes with 17 digits.
-            sets = [{(member, float(score[1])) for member, score in found} for found in sets]
         if sets[0] != sets[1]:
             return Difference(index, args, repr(sorted(sets[0] - sets[1])[:9]).encode(),
                               repr(sorted(sets[1] - sets[0])[:9]).encode(), "iterations differ: only here")

@@ -65,7 +65,8 @@ class Template:
             for _ in range(int(times)):
                 self._item(item[1], source, out)
         elif item.startswith("<"):
-            out.append(source.value(item[1:-1]))
+            value = source.value(item[1:-1])
+            out.extend(value if isinstance(value, tuple) else (value,))
         else:
             out.append(item.encode())
 
@@ -311,6 +312,94 @@ class Source:
             return self.rng.choice((b"0", b"0-0", b"%d" % newest, b"%d" % (newest + 5), b"1"))
         return self.rng.choice((b"-", b"+", b"$", b">", b"", b"abc", b"1-", b"-1", b"1-2-3", b"18446744073709551615-18446744073709551615",
                                 b"18446744073709551615", b"18446744073709551616", b"1-*", b"*", b"01-1"))
+
+    def draw_o(self):
+        """A geo index."""
+        return b"o%d" % self.rng.randrange(3) if self.rng.random() < 0.96 else self.draw_k()
+
+    def draw_om(self):
+        return b"place%d" % self.rng.randrange(30) if self.rng.random() < 0.97 else self.draw_v()
+
+    def degrees(self, most):
+        """Near a few centres, anywhere, or odd."""
+        r = self.rng.random()
+        if r < 0.6:
+            centre = self.rng.choice((0, 13, -60, 80, most, -most))
+            value = centre + self.rng.choice((0, 0, 1e-6, 0.001, 0.1, 1, 5)) * self.rng.uniform(-1, 1)
+            return repr(max(-most, min(most, value))).encode()
+        if r < 0.97:
+            return b"%.*f" % (self.rng.randrange(8), self.rng.uniform(-most, most))
+        return self.rng.choice(EDGE_FLOATS + [b"180", b"-180", b"85.05112878", b"-85.05112878", b"85.05112879", b"181"])
+
+    def draw_lon(self):
+        return self.degrees(180)
+
+    def draw_lat(self):
+        return self.degrees(85.05112878)
+
+    def draw_pole(self):
+        """Longitude and latitude at the edges of the map."""
+        return (self.rng.choice((b"180", b"-180", b"0", b"179.9999999")),
+                self.rng.choice((b"85.05112878", b"-85.05112878", b"85", b"0", b"-84.99")))
+
+    def length(self):
+        r = self.rng.random()
+        if r < 0.9:
+            return b"%.*g" % (self.rng.randrange(1, 12), 10 ** self.rng.uniform(-2, 5))
+        return self.rng.choice(EDGE_FLOATS + [b"0", b"-1", b"1e9", b"20000", b"5000"])
+
+    def unit(self):
+        return self.rng.choice((b"m", b"km", b"km", b"km", b"ft", b"MI", b"x" if self.rng.random() < 0.05 else b"Km"))
+
+    def draw_radius(self):
+        return (self.length(), self.unit())
+
+    def draw_shape(self):
+        if self.rng.random() < 0.5:
+            return (b"BYRADIUS",) + self.draw_radius()
+        return (b"BYBOX", self.length(), self.length(), self.unit())
+
+    def draw_from(self):
+        if self.rng.random() < 0.5:
+            return (b"FROMMEMBER", self.draw_om())
+        return (b"FROMLONLAT", self.draw_lon(), self.draw_lat())
+
+    def draw_p(self):
+        """A HyperLogLog."""
+        return b"p%d" % self.rng.randrange(4) if self.rng.random() < 0.96 else self.draw_k()
+
+    def draw_el(self):
+        """An element to count."""
+        return b"%d" % self.rng.randrange(100000) if self.rng.random() < 0.9 else self.draw_v()
+
+    def draw_hyll(self):
+        """A string that is, or nearly is, a HyperLogLog."""
+        rng = self.rng
+        head = b"HYLL" + rng.choice((b"\x01", b"\x01", b"\x01", b"\x00", b"\x02")) + b"\0\0\0"
+        head += rng.choice((bytes(8), b"\0" * 7 + b"\x80", rng.randbytes(8)))
+        if rng.random() < 0.1:
+            return head[:4] + b"\0" + head[5:] + rng.choice((bytes(12288), rng.randbytes(12288), b"\xff" * 12288))
+        runs, left = b"", 16384
+        while left > 0:
+            r = rng.random()
+            if r < 0.4:
+                n = min(left, rng.randrange(1, 65))
+                runs += bytes([n - 1])
+            elif r < 0.7 and left > 1000:
+                n = min(left, rng.randrange(1, 16385))
+                runs += bytes([0x40 | (n - 1) >> 8, (n - 1) & 255])
+            elif r < 0.9 or left < 1000:
+                n = min(left, rng.randrange(1, 5))
+                runs += bytes([0x80 | rng.randrange(32) << 2 | n - 1])
+            else:
+                runs += bytes([0x7f & (0x40 | (left - 1) >> 8), (left - 1) & 255])
+                break
+            left -= n
+        if rng.random() < 0.5:
+            at = rng.randrange(len(runs))
+            runs = runs[:at] + rng.choice((b"", b"\x00", b"\x80", bytes([rng.randrange(64)]))) + runs[at + 1:]
+            runs += b"\x00" if runs and 0x40 <= runs[-1] < 0x80 else b""
+        return (head + runs)[:rng.choice((None, None, None, None, 15, 16))]
 
     def draw_new(self):
         return b">"

@@ -269,6 +269,58 @@ STREAM_GROUPS = """
 1 DEL <g>
 """
 
+# `<hyll>` are sound and damaged values. Those whose last run is cut off are left out: Redis writes
+# past the end of the string then.
+HYPERLOGLOG = """
+24 PFADD <p> <el>+
+10 PFADD <p> <el> <el> <el> <el> <el> <el> <el> <el> <el> <el> <el> <el> <el> <el> <el> <el>
+2 PFADD <p>
+14 PFCOUNT <p>
+6 PFCOUNT <p> <p>+
+8 PFMERGE <p> <p>+
+2 PFMERGE <p>
+6 PFDEBUG DECODE <p>
+3 PFDEBUG (ENCODING|encoding|foo) <p>
+2 PFDEBUG TODENSE <p>
+1 PFDEBUG GETREG <p>
+1 PFDEBUG (DECODE|GETREG) <p> x
+8 GET <p>
+4 DUMP <p>
+2 @DUMP <p>
+4 SET <p> <hyll>
+2 SETRANGE <p> (8|9|14) <el>
+1 SETRANGE <p> (4|5|15) (0|1)
+1 APPEND <p> 0
+2 COPY <p> <p> (REPLACE|~)
+2 EXPIRE <p> 1000
+2 DEL <p>
+"""
+
+# Scores of these sorted sets are mostly geohashes.
+GEO = """
+24 GEOADD <o> (NX|XX|~|~|~) (CH|~) (<lon> <lat> <om>)+
+4 GEOADD <o> <pole> <om>
+1 GEOADD <o> (NX XX|CH CH NX|1|~) <lon> <lat> <om> (<lon>|~|~)
+6 GEODIST <o> <om> <om> (m|km|FT|mi|x|~|~)
+6 GEOHASH <o> <om>+
+6 GEOPOS <o> <om>+
+10 GEORADIUS <o> <lon> <lat> <radius> (WITHDIST|~) (WITHCOORD|~) (WITHHASH|~) (COUNT <n>|~) (ANY|~|~|~) (ASC|DESC|~)
+3 GEORADIUS_RO <o> <lon> <lat> <radius> (WITHDIST|~) (COUNT <n>|~) (ASC|DESC|~) (STORE <o>|~|~|~)
+3 GEORADIUS <o> <lon> <lat> <radius> (COUNT <n>|~) (STORE|STOREDIST) <o> (ASC|WITHDIST|STORE <o>|~|~|~|~)
+6 GEORADIUSBYMEMBER <o> <om> <radius> (WITHDIST|~) (WITHHASH|~) (COUNT <n>|~) (ASC|desc|~)
+2 GEORADIUSBYMEMBER_RO <o> <om> <radius> (WITHCOORD|~) (COUNT <n> ANY|~)
+2 GEORADIUSBYMEMBER <o> <om> <radius> (STORE|STOREDIST) <o>
+14 GEOSEARCH <o> <from> <shape> (ASC|DESC|~) (COUNT <n>|~) (ANY|~|~|~) (WITHDIST|~) (WITHCOORD|~) (WITHHASH|~)
+4 GEOSEARCH <o> <shape> (WITHDIST|~) <from> (COUNT <n> ANY|~)
+1 GEOSEARCH <o> <from> (<from>|<shape>|~) (<shape>|~) (FOO|STORE x|STOREDIST|COUNT|FROMMEMBER|BYBOX 1 1|~)
+8 GEOSEARCHSTORE <o> <o> <from> <shape> (ASC|DESC|~) (COUNT <n>|~) (STOREDIST|~) (WITHDIST|~|~|~|~|~)
+6 ZRANGE <o> 0 -1 WITHSCORES
+3 ZADD <o> <fl> <om>
+3 ZREM <o> <om>+
+2 @DUMP <o>
+2 DEL <o>
+"""
+
 CONNECTION = """
 6 PING (<v>|~)
 6 ECHO <v>
@@ -412,6 +464,8 @@ PLAIN = {
     "sorted_set": compile_all(SORTED_SET),
     "stream": compile_all(STREAM),
     "stream_groups": compile_all(STREAM_GROUPS),
+    "hyperloglog": compile_all(HYPERLOGLOG),
+    "geo": compile_all(GEO),
     "connection": compile_all(CONNECTION),
 }
 # What transactions, notifications and `mixed` draw from.

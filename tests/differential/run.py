@@ -32,13 +32,13 @@ EPOCH = 1500
 SMALL = {"list-max-listpack-size": 6, "hash-max-listpack-entries": 8, "hash-max-listpack-value": 16,
          "set-max-intset-entries": 8, "set-max-listpack-entries": 6, "set-max-listpack-value": 16,
          "zset-max-listpack-entries": 8, "zset-max-listpack-value": 16,
-         "stream-node-max-entries": 4, "stream-node-max-bytes": 4096}
+         "stream-node-max-entries": 4, "stream-node-max-bytes": 4096, "hll-sparse-max-bytes": 200}
 DEFAULT = {"list-max-listpack-size": -2, "hash-max-listpack-entries": 512, "hash-max-listpack-value": 64,
            "set-max-intset-entries": 512, "set-max-listpack-entries": 128, "set-max-listpack-value": 64,
            "zset-max-listpack-entries": 128, "zset-max-listpack-value": 64,
-           "stream-node-max-entries": 100, "stream-node-max-bytes": 4096}
+           "stream-node-max-entries": 100, "stream-node-max-bytes": 4096, "hll-sparse-max-bytes": 3000}
 BYTES = dict(SMALL, **{"list-max-listpack-size": -1, "list-compress-depth": 1,
-                       "stream-node-max-entries": 0, "stream-node-max-bytes": 150})
+                       "stream-node-max-entries": 0, "stream-node-max-bytes": 150, "hll-sparse-max-bytes": 0})
 
 
 class Run:
@@ -204,8 +204,7 @@ def search(options, run):
         if options.limits == "default":
             settings = DEFAULT
         settings = dict({"list-compress-depth": 0}, **settings)
-        # Compressors are free in what they make of a string.
-        settings["rdbcompression"] = "no"
+        settings["rdbcompression"] = rng.choice(("yes", "yes", "no"))
         source = Source(rng, 64 if settings["hash-max-listpack-value"] == 64 else 16)
         length = {"blocking": 120, "protocol": 600, "pubsub": 600, "notify": 800}.get(name, EPOCH)
         items = groups.epoch(source, name, length)

@@ -45,13 +45,13 @@ def redis_path():
 
 
 class Server:
-    """A running server with a directory of its own, removed at the end."""
+    """A running server with a directory of its own, removed at the end, or with that of another."""
 
-    def __init__(self, program, *args, config=None):
+    def __init__(self, program, *args, config=None, directory=None):
         self.program = program
         self.args = list(args)
         self.config = config
-        self.dir = tempfile.mkdtemp(prefix="basalt-test-")
+        self.dir = directory or tempfile.mkdtemp(prefix="basalt-test-")
         self.port = 0
         self.process = None
         self.start()

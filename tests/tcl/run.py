@@ -24,7 +24,7 @@ sys.path.insert(0, os.path.dirname(HERE))
 from lib.servers import Server, basalt_path
 
 FILES = ["unit/type/string", "unit/type/incr", "unit/type/list", "unit/type/list-2", "unit/type/list-3",
-         "unit/type/hash", "unit/type/set", "unit/type/zset", "unit/type/stream", "unit/type/stream-cgroups", "unit/keyrandom", "unit/scan", "unit/expire",
+         "unit/type/hash", "unit/type/set", "unit/type/zset", "unit/type/stream", "unit/type/stream-cgroups", "unit/hyperloglog", "unit/geo", "unit/keyrandom", "unit/scan", "unit/expire",
          "unit/multi", "unit/pubsub", "unit/pubsubshard", "unit/querybuf", "unit/protocol", "unit/info",
          "unit/other", "unit/introspection", "unit/sort", "unit/dump", "unit/obuf-limits", "unit/limits",
          "unit/maxmemory", "unit/slowlog", "unit/latency-monitor"]

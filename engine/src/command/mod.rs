@@ -10,8 +10,11 @@ pub mod spec;
 mod bitmap;
 mod collection;
 mod generic;
+mod geo;
 mod hash;
+mod hyperloglog;
 mod list;
+mod partial_sort;
 mod scripting;
 mod server;
 mod set;
@@ -28,6 +31,8 @@ pub use spec::{Args, CmdResult, CommandSpec};
 pub const DATA_GROUPS: &[&[CommandSpec]] = &[
     string::SPECS,
     bitmap::SPECS,
+    hyperloglog::SPECS,
+    geo::SPECS,
     list::SPECS,
     hash::SPECS,
     set::SPECS,

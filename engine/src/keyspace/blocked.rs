@@ -59,6 +59,9 @@ pub struct Waiter {
     pub deadline_ms: Option<i64>,
     /// Reply of the command when the time is up.
     pub on_timeout: OnTimeout,
+    /// Commit index of the newest effect of serving it, 0 if there was none. There before the
+    /// outcome is.
+    pub log_index: AtomicU64,
     /// It writes a key it does not wait on, so serving it may let others go on.
     moves: bool,
     /// Its place in the queues, larger for later ones; 0 when the wait is over.
@@ -121,6 +124,7 @@ impl Waiter {
             minds_loss: request.minds_loss,
             deadline_ms: request.deadline_ms,
             on_timeout: request.on_timeout,
+            log_index: AtomicU64::new(0),
             moves,
             ticket: AtomicU64::new(0),
             turn: Mutex::new(()),

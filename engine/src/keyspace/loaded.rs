@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use parking_lot::MutexGuard;
+
 use super::Kind;
 use super::header::{Header, INLINE_MAX};
-use super::shard::SLOTS_PER_SHARD;
+use super::shard::{SLOTS_PER_SHARD, Shard, ShardCell};
 use super::view::{Place, StringEncoding};
 use super::write::string_kind;
 use crate::engine::Engine;
@@ -18,20 +20,51 @@ pub(crate) enum LoadedValue<'a> {
     Value(Value),
 }
 
-impl Engine {
-    /// Puts a loaded entry in under its shard's lock; whether the key was new. An entry that
-    /// was there is replaced; unless the caller says that it wants that, counts are wrong
-    /// from then on and what was loaded is to be thrown away. O(1).
-    pub(crate) fn put_loaded(
-        &self,
-        db: usize,
-        key: &[u8],
+/// Puts entries in, keeping the lock of the shard it is at. Whoever brings entries shard by
+/// shard, and slot by slot in a shard, pays for locks and cache misses once.
+pub(crate) struct Loading<'e> {
+    engine: &'e Engine,
+    at: Option<(usize, MutexGuard<'e, Shard>)>,
+}
+
+impl<'e> Loading<'e> {
+    /// At no shard yet.
+    pub(crate) fn new(engine: &'e Engine) -> Self {
+        Loading { engine, at: None }
+    }
+
+    /// The shard with its counts, locked; another one is released.
+    fn shard(&mut self, index: usize) -> (&mut Shard, &'e ShardCell) {
+        let cell = &self.engine.shards[index];
+        if self.at.as_ref().is_some_and(|(at, _)| *at != index) {
+            self.at = None;
+        }
+        let (_, guard) = self.at.get_or_insert_with(|| (index, cell.lock.lock()));
+        (guard, cell)
+    }
+
+    /// Asks for the memory of a place that comes soon, if it is in the shard at hand.
+    #[inline]
+    pub(crate) fn approach(&self, db: usize, place: Place) {
+        if let Some((at, guard)) = &self.at
+            && *at == place.shard()
+            && let Some(tables) = guard.db(db)
+        {
+            tables.table(place.slot).prefetch();
+        }
+    }
+
+    /// Puts an entry in; whether the key was new. An entry that was there is replaced; unless
+    /// the caller says that it wants that, counts are wrong from then on and what was loaded
+    /// is to be thrown away. O(1).
+    pub(crate) fn put(
+        &mut self,
+        (db, place, key): (usize, Place, &[u8]),
         expire_ms: Option<i64>,
         lru: u32,
         value: LoadedValue<'_>,
         replace: bool,
     ) -> bool {
-        let place = Place::of(key);
         let (kind, inline, obj): (Kind, &[u8], Option<Value>) = match value {
             LoadedValue::Str(text) => {
                 let kind = string_kind(text, StringEncoding::Auto);
@@ -50,8 +83,7 @@ impl Engine {
         };
         let mut buf = [0; 12];
         let head = header.encode(&mut buf);
-        let cell = &self.shards[place.shard()];
-        let mut shard = cell.lock.lock();
+        let (shard, cell) = self.shard(place.shard());
         shard.before_write(db, place.slot);
         let tables = shard.db_or_create(db);
         cell.counts[db].note_tables(tables);

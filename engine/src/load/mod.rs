@@ -6,7 +6,8 @@
 //! ```
 //!
 //! Records borrow from the file, so a batch holds no copies and memory beyond the data set
-//! stays small. A file is refused as a whole: the caller throws away what was loaded so far.
+//! stays small. A worker puts the records of its batch in by slot, whatever order the file has
+//! them in: neighbours then share locks, and memory that is in the cache already. A file is refused as a whole: the caller throws away what was loaded so far.
 
 mod error;
 #[cfg(test)]
@@ -20,17 +21,24 @@ use basalt_formats::rdb::{ObjectType, RdbError, Reader};
 use parking_lot::Mutex;
 
 use crate::engine::Engine;
+use crate::keyspace::Place;
 use crate::keyspace::access::Clock;
-use crate::keyspace::loaded::LoadedValue;
+use crate::keyspace::loaded::{LoadedValue, Loading};
 use crate::snapshot::Progress;
+use crate::structs::prefetch::prefetch;
 use crate::value::serial::{self, Limits};
 
 pub use error::{RdbLoadCause, RdbLoadError};
 
-/// Records handed to a worker at once.
-const BATCH: usize = 512;
+/// Records handed to a worker at once: fewest and most. In between it follows the length of the
+/// file, so that the records under way stay small beside it.
+const BATCH: (usize, usize) = (512, 65_536);
+/// Bytes of a file for each record of a batch.
+const BATCH_BYTES: usize = 64;
 /// Batches that may wait for a worker.
-const AHEAD: usize = 8;
+const AHEAD: usize = 1;
+/// Records by which memory is asked for before it is needed.
+const APPROACH: usize = 4;
 /// Auxiliary fields kept of a file; more are read and forgotten.
 const MAX_AUX: usize = 256;
 
@@ -157,13 +165,14 @@ impl Work<'_> {
         loaded: &mut Loaded,
     ) -> Result<(), RdbLoadError> {
         let mut db = 0;
-        let mut batch = Vec::with_capacity(BATCH);
+        let size = (reader.left() / BATCH_BYTES).clamp(BATCH.0, BATCH.1);
+        let mut batch = Vec::with_capacity(size);
         loop {
             let offset = reader.offset();
             match reader.next_record()? {
                 Record::Key(record) => {
                     batch.push((db, record));
-                    if batch.len() < BATCH {
+                    if batch.len() < size {
                         continue;
                     }
                     self.progress.bytes.store(offset as u64, Relaxed);
@@ -173,7 +182,7 @@ impl Work<'_> {
                     if self.progress.cancel.load(Relaxed) {
                         return Err(RdbLoadError::at(offset, RdbLoadCause::Cancelled));
                     }
-                    let full = std::mem::replace(&mut batch, Vec::with_capacity(BATCH));
+                    let full = std::mem::replace(&mut batch, Vec::with_capacity(size));
                     if sender.send(full).is_err() {
                         return Ok(());
                     }
@@ -212,26 +221,52 @@ impl Work<'_> {
             if self.failed.load(Relaxed) {
                 continue;
             }
-            let count = batch.len() as u64;
-            for (db, record) in &batch {
-                if let Err(cause) = self.put(*db, record) {
-                    let error = RdbLoadError::of_key(record.offset, &record.key, cause);
-                    let mut failure = self.failure.lock();
-                    if failure
-                        .as_ref()
-                        .is_none_or(|first| first.offset > error.offset)
-                    {
-                        *failure = Some(error);
-                    }
-                    self.failed.store(true, Relaxed);
-                    break;
-                }
-            }
-            self.progress.keys.fetch_add(count, Relaxed);
+            self.put_all(&batch);
+            self.progress.keys.fetch_add(batch.len() as u64, Relaxed);
         }
     }
 
-    fn put(&self, db: usize, record: &KeyRecord<'_>) -> Result<(), RdbLoadCause> {
+    /// Puts a batch in by slot; records of one key stay in their order.
+    fn put_all(&self, batch: &[Item<'_>]) {
+        let mut order: Vec<_> = batch
+            .iter()
+            .enumerate()
+            .map(|(at, (_, record))| (Place::of(&record.key), at))
+            .collect();
+        order.sort_unstable_by_key(|(place, at)| (place.slot, *at));
+        let mut loading = Loading::new(self.engine);
+        for (next, (place, at)) in order.iter().enumerate() {
+            if let Some((_, at)) = order.get(next + 4 * APPROACH) {
+                prefetch(&raw const batch[*at]);
+                prefetch((&raw const batch[*at]).cast::<u8>().wrapping_add(64));
+            }
+            if let Some((ahead, at)) = order.get(next + 2 * APPROACH) {
+                let (db, record) = &batch[*at];
+                prefetch(record.key.as_ptr());
+                prefetch(record.body.as_ptr());
+                loading.approach(*db, *ahead);
+            }
+            let (db, record) = &batch[*at];
+            if let Err(cause) = self.put(&mut loading, (*db, *place), record) {
+                let error = RdbLoadError::of_key(record.offset, &record.key, cause);
+                let mut failure = self.failure.lock();
+                if failure
+                    .as_ref()
+                    .is_none_or(|first| first.offset > error.offset)
+                {
+                    *failure = Some(error);
+                }
+                self.failed.store(true, Relaxed);
+            }
+        }
+    }
+
+    fn put(
+        &self,
+        loading: &mut Loading<'_>,
+        (db, place): (usize, Place),
+        record: &KeyRecord<'_>,
+    ) -> Result<(), RdbLoadCause> {
         let mut reader = Reader::new(record.body);
         let text;
         let value = if record.kind == ObjectType::String {
@@ -257,9 +292,8 @@ impl Work<'_> {
             (_, Some(idle)) if !self.clock.is_lfu() => self.clock.field_for_idle(idle),
             _ => self.clock.fresh(),
         };
-        let new = self.engine.put_loaded(
-            db,
-            &record.key,
+        let new = loading.put(
+            (db, place, &record.key),
             record.expire_ms,
             lru,
             value,

@@ -30,8 +30,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use mlua::{Function, Value};
 use parking_lot::Mutex;
 
-use crate::command::Ctx;
-use crate::command::spec::{Args, CmdResult};
+use crate::command::spec::{Args, CmdResult, Flags};
+use crate::command::{Command, Ctx};
 use crate::error::{ReplyError, shown};
 use cache::Cache;
 pub(crate) use functions::{LOAD_TIMEOUT, fcall};
@@ -136,6 +136,26 @@ impl Scripts {
         let result = work(vm);
         bytes.store(vm.lua.used_memory(), Ordering::Relaxed);
         result
+    }
+
+    /// The flags of a command that runs a script or function: those of its row, or what the
+    /// script says of itself.
+    pub fn flags(&self, command: &Command, args: Args<'_>) -> Flags {
+        let Some(name) = args.get(1) else {
+            return command.flags;
+        };
+        let known = match command.spec.name {
+            "fcall" | "fcall_ro" => {
+                let found = self.libraries.function(name);
+                found.map(|found| found.function.flags)
+            }
+            "evalsha" | "evalsha_ro" => self.cache.lock().get(name).map(|script| script.flags),
+            _ => shebang::script_flags(name).ok().map(|(flags, _)| flags),
+        };
+        match known {
+            Some(flags) if !flags.has(ScriptFlags::COMPAT) => flags.of_command(command.flags),
+            _ => command.flags,
+        }
     }
 
     /// Bytes of the Lua states: of EVAL, of functions.
@@ -299,7 +319,8 @@ fn perform(
     ctx.session.deny_blocking = denied;
     ctx.ks.db = db;
     ctx.session.db = session_db;
-    running.end();
+    let left = running.end();
+    ctx.end_watches(left);
     // The effects of its commands are settled; the script itself adds none.
     ctx.propagate_nothing();
     match ended.map_err(internal)? {

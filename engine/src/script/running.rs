@@ -3,13 +3,14 @@
 //!
 //! There is at most one: scripts hold every shard.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
 use crate::ReplyError;
-use crate::session::OwnedArgs;
+use crate::session::{OwnedArgs, WatchFlag, WatchedKey};
 
 /// What is running.
 #[derive(Debug)]
@@ -35,6 +36,9 @@ pub struct RunningFunction {
     pub elapsed: Duration,
 }
 
+/// The watches of a session that went away while a script held the shards.
+pub(crate) type Left = (Arc<WatchFlag>, Vec<WatchedKey>);
+
 const IDLE: u8 = 0;
 const EVAL: u8 = 1;
 const FUNCTION: u8 = 2;
@@ -53,6 +57,8 @@ pub struct Running {
     wrote: AtomicBool,
     /// Until when a library may be loaded.
     load_until: Mutex<Option<Instant>>,
+    /// Watches to be ended with the script; `None` while there is none.
+    left: Mutex<Option<Vec<Left>>>,
     /// `busy-reply-threshold` in milliseconds; 0 or less: never slow.
     pub busy_reply_threshold: AtomicI64,
 }
@@ -77,9 +83,31 @@ impl Running {
         }
     }
 
+    /// As [`Running::busy`], for a caller that found a script in its way.
+    pub(crate) fn refusal(&self) -> ReplyError {
+        self.busy().unwrap_or(BUSY_EVAL)
+    }
+
+    /// Whether a script is running.
+    pub fn is_running(&self) -> bool {
+        self.run.lock().is_some()
+    }
+
+    /// Whether a script is running and will end these watches when it ends.
+    pub(crate) fn leave(&self, watches: impl FnOnce() -> Left) -> bool {
+        match &mut *self.left.lock() {
+            Some(left) => {
+                left.push(watches());
+                true
+            }
+            None => false,
+        }
+    }
+
     pub(super) fn begin(&self, name: String, command: &[&[u8]], eval: bool, replayed: bool) {
         self.stop.store(GO_ON, Ordering::Relaxed);
         self.wrote.store(false, Ordering::Relaxed);
+        *self.left.lock() = Some(Vec::new());
         *self.run.lock() = Some(Run {
             name,
             command: OwnedArgs::new(command),
@@ -89,10 +117,20 @@ impl Running {
         });
     }
 
-    pub(super) fn end(&self) {
+    /// The watches to be ended now.
+    #[must_use]
+    pub(super) fn end(&self) -> Vec<Left> {
         *self.run.lock() = None;
         self.slow.store(IDLE, Ordering::Release);
         self.stop.store(GO_ON, Ordering::Relaxed);
+        self.left.lock().take().unwrap_or_default()
+    }
+
+    /// Has the script end at once, whatever it has done: the process is going down.
+    pub fn abandon(&self) {
+        if self.is_running() {
+            self.stop.store(KILLED, Ordering::Relaxed);
+        }
     }
 
     /// Notes that the script is going to write: from now on it cannot be killed.
@@ -231,7 +269,7 @@ mod tests {
         assert_eq!(running.kill(true), Err(BUSY_FUNCTION));
         assert_eq!(running.kill(false), Ok(()));
         assert!(running.stop().is_some());
-        running.end();
+        assert!(running.end().is_empty());
         running.begin("sha".into(), &[b"EVAL"], true, false);
         assert!(running.stop().is_none());
         assert_eq!(running.kill(false), Err(BUSY_EVAL));
@@ -243,7 +281,7 @@ mod tests {
                 .0
                 .starts_with("UNKILLABLE")
         );
-        running.end();
+        assert!(running.end().is_empty());
     }
 
     #[test]
@@ -255,7 +293,7 @@ mod tests {
         std::thread::sleep(Duration::from_millis(3));
         assert!(running.check());
         assert_eq!(running.busy(), Some(BUSY_EVAL));
-        running.end();
+        assert!(running.end().is_empty());
         assert_eq!(running.busy(), None);
     }
 }

@@ -1,5 +1,6 @@
 //! The first line of a script or library, `#!lua name=... flags=...`, and the flags of scripts.
 
+use crate::command::spec::Flags;
 use crate::{ReplyError, shown};
 
 /// What a script may do, by the words of its first line or of its registration.
@@ -37,6 +38,22 @@ impl ScriptFlags {
     /// Sets the flags of `other`.
     pub fn set(&mut self, other: ScriptFlags) {
         self.0 |= other.0;
+    }
+
+    /// The flags of a command that runs a script with these.
+    pub(super) fn of_command(self, flags: Flags) -> Flags {
+        let known = Flags::STALE.or(Flags::DENYOOM).or(Flags::WRITE);
+        let mut flags = flags.without(known.or(Flags::MAY_REPLICATE));
+        if !self.has(ScriptFlags::NO_WRITES) {
+            flags = flags.or(Flags::WRITE);
+            if !self.has(ScriptFlags::ALLOW_OOM) {
+                flags = flags.or(Flags::DENYOOM);
+            }
+        }
+        if self.has(ScriptFlags::ALLOW_STALE) {
+            flags = flags.or(Flags::STALE);
+        }
+        flags
     }
 
     /// Words of the set flags.

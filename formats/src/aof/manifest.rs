@@ -11,13 +11,19 @@
 //! unknown keys passed over, `#` in the first column for a comment. Redis takes a manifest that lost its last lines for a
 //! whole one; the first line, a comment to Redis, lets us see that. Without it the manifest counts as Redis's.
 //!
-//! Beyond Redis, a name must be one that can name a file: not empty, not `.` or `..`, no zero byte.
+//! Beyond Redis, a name must be one that can name a file: not empty, not `.` or `..`, no zero byte, at most 255 bytes. Then
+//! every line that is read can be written again, which in Redis it cannot.
 
 use super::annotation::{LineError, Lineage, read};
 use crate::resp::inline::split_line;
 
 /// Longest line Redis reads, with its line end.
 const LINE_MAX: usize = 1024;
+
+/// Longest name of a file.
+const NAME_MAX: usize = 255;
+/// Longest name whose bytes may all be written as four.
+const ESCAPED_MAX: usize = 230;
 
 /// What a file is to the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -427,7 +433,9 @@ fn parse_line(line: &[u8]) -> Result<FileInfo, ManifestErrorKind> {
             {
                 return Err(ManifestErrorKind::Path);
             }
-            name = Some(value).filter(|value| !value.is_empty() && !value.contains(&0));
+            name = Some(value).filter(|value| {
+                !value.is_empty() && value.len() <= NAME_MAX && !value.contains(&0)
+            });
         } else if key.eq_ignore_ascii_case(b"seq") {
             seq = leading_integer(value);
         } else if key.eq_ignore_ascii_case(b"type") {
@@ -494,6 +502,8 @@ fn push_name(out: &mut Vec<u8>, name: &[u8]) {
             0x07 => out.extend_from_slice(b"\\a"),
             0x08 => out.extend_from_slice(b"\\b"),
             b' '..=b'~' => out.push(*byte),
+            // The line would be too long to be read.
+            _ if name.len() > ESCAPED_MAX => out.push(*byte),
             other => out.extend_from_slice(format!("\\x{other:02x}").as_bytes()),
         }
     }
@@ -563,9 +573,26 @@ mod tests {
         let comment = format!("#{}\n", "#".repeat(1024));
         assert!(parse(&comment).is_empty());
         // 1024 bytes with the line end are not too long.
-        let line = format!("file {} seq 1 type i\n", "x".repeat(1024 - 19));
+        let line = format!("file x seq 1 type i more {}\n", "x".repeat(1024 - 26));
         assert_eq!(line.len(), 1024);
         assert_eq!(parse(&line).incr.len(), 1);
+    }
+
+    /// Redis writes each of these bytes as four, and then the line as one that it cannot read.
+    #[test]
+    fn long_names_can_be_read_again() {
+        let read = |len: usize| {
+            let name = vec![0xd4; len];
+            let line = [b"file \"", &name[..], b"\" seq 1 type i\n"].concat();
+            let manifest = Manifest::parse(&line)?;
+            assert_eq!(manifest.incr[0].name, name);
+            Manifest::parse(&manifest.to_bytes()).map(|again| assert_eq!(again, manifest))
+        };
+        for len in [1, ESCAPED_MAX, ESCAPED_MAX + 1, NAME_MAX] {
+            assert_eq!(read(len), Ok(()), "{len}");
+        }
+        let refused = read(NAME_MAX + 1).expect_err("no file has such a name");
+        assert_eq!(refused.kind, ManifestErrorKind::Format);
     }
 
     #[test]

@@ -189,7 +189,7 @@ impl<'a> Salvage<'a> {
         }
     }
 
-    /// Takes what is whole of records that are known to be well-formed.
+    /// Takes what is whole of records, up to the first that is not well-formed.
     fn span(&mut self, start: usize, end: usize, kind: PieceKind) {
         let mut from = start;
         if self.lost || self.half_open {
@@ -280,9 +280,21 @@ impl<'a> Salvage<'a> {
                 Transaction::Outside | Transaction::Inside => {}
             }
         }
+        // A checksum proves that a batch is as it was written, not that commands were.
+        let read = reader.offset();
         self.half_open = multi.is_some();
-        self.push(from, multi.unwrap_or(Point { offset: end, ..now }), kind);
+        self.push(
+            from,
+            multi.unwrap_or(Point {
+                offset: read,
+                ..now
+            }),
+            kind,
+        );
         (self.db, self.db_is_known) = (now.db, now.db_is_known);
+        if read < end {
+            (self.lost, self.db_is_known) = (true, false);
+        }
     }
 
     fn push(&mut self, from: Point, to: Point, kind: PieceKind) {

@@ -296,6 +296,26 @@ fn batches_removed_repeated_swapped_and_foreign() {
     assert_eq!(cause(&[plain, &file[..]].concat()), Cause::NoHeader);
 }
 
+/// A checksum proves that a batch is as it was written: not that what was written were commands.
+#[test]
+fn batches_that_hold_something_else() {
+    const PING: &[u8] = b"*1\r\n$4\r\nPING\r\n";
+    for rest in [&b"*1\r\n$4\r\nPI"[..], b"+OK\r\n", b"*0\r\n", b"# cut"] {
+        let mut writer = BatchWriter::create(&header());
+        writer.append_encoded(&[PING, rest].concat(), 0);
+        writer.close(TIME_MS);
+        writer.append_encoded(PING, 0);
+        writer.close(TIME_MS);
+        let file = writer.take();
+        assert!(matches!(check(&file).verdict, Verdict::Corrupt { .. }));
+        let pieces: Vec<_> = Salvage::new(&file).collect();
+        assert_eq!(pieces.len(), 2, "{}", rest.escape_ascii());
+        for piece in pieces {
+            assert_eq!(&file[piece.bytes], PING, "{}", rest.escape_ascii());
+        }
+    }
+}
+
 #[test]
 fn commands_of_another_server_behind_the_batches() {
     let (file, _) = sample();

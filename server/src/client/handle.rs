@@ -61,6 +61,8 @@ pub mod signal {
     pub const RESUMED: u8 = 16;
     /// Give back memory of buffers that are larger than recent use.
     pub const SHRINK: u8 = 32;
+    /// The log has come as far as the client waits for.
+    pub const DURABLE: u8 = 64;
 }
 
 /// How CLIENT UNBLOCK ended a wait.

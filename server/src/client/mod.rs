@@ -5,6 +5,7 @@
 //!                                            others -> Handle (outbox, signals) ----^
 //! ```
 
+pub mod caller;
 pub mod describe;
 pub mod handle;
 pub mod pause;
@@ -14,14 +15,13 @@ mod show;
 pub mod task;
 pub mod tracking;
 
-use std::any::Any;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use basalt_engine::command::{Command, Ctx};
+use basalt_engine::command::Ctx;
 use basalt_engine::keyspace::blocked::{Waiter, Wake};
-use basalt_engine::{Host, Reply, ReplyError, Session};
+use basalt_engine::{Host, Reply, Session};
 
 use crate::pubsub::Kind;
 use crate::server::Server;
@@ -63,6 +63,21 @@ pub enum Waiting {
     Until(i64, Vec<u8>),
     /// The end of CLIENT PAUSE.
     Pause(i64),
+    /// The log (`WAITAOF`).
+    Synced(SyncWait),
+    /// A stack that a script can leave: the request is to be run again there.
+    Stack,
+}
+
+/// What a client waits for in `WAITAOF`.
+#[derive(Clone, Copy, Debug)]
+pub struct SyncWait {
+    /// The newest effect of its session.
+    pub index: u64,
+    /// When the time is up, Unix milliseconds.
+    pub until_ms: Option<i64>,
+    /// It asked for the log of this server only: the wait ends with that.
+    pub local_only: bool,
 }
 
 /// The connection as command handlers see it: `Conn::of(ctx)`.
@@ -87,8 +102,14 @@ pub struct Conn {
     pub subs: Subscriptions,
     /// Set by a handler that makes its client wait for a time.
     pub wait_until: Option<(i64, Vec<u8>)>,
+    /// Set by a handler that makes its client wait for the log.
+    pub wait_synced: Option<SyncWait>,
     /// How long the command ran that is blocked now, before it was.
     pub blocked_nanos: u64,
+    /// While a script runs: the database of the client.
+    pub script_of_db: Option<usize>,
+    /// Memory was short when the command began that runs now, if it may run scripts.
+    pub short_of_memory: bool,
     waker: Arc<dyn Wake>,
 }
 
@@ -108,7 +129,10 @@ impl Conn {
             caching: false,
             subs: Subscriptions::default(),
             wait_until: None,
+            wait_synced: None,
             blocked_nanos: 0,
+            script_of_db: None,
+            short_of_memory: false,
             waker,
         }
     }
@@ -147,6 +171,11 @@ impl Conn {
         }
     }
 
+    /// Whether the command that just ran makes its client wait.
+    pub fn waits(&self) -> bool {
+        self.wait_until.is_some() || self.wait_synced.is_some()
+    }
+
     /// Stores what others see of the session.
     pub fn publish_session(&self, session: &Session) {
         let handle = &self.handle;
@@ -179,41 +208,5 @@ impl Conn {
         !self.subs.channels.is_empty()
             || !self.subs.patterns.is_empty()
             || !self.subs.shard.is_empty()
-    }
-}
-
-impl Host for Conn {
-    fn as_any(&mut self) -> &mut dyn Any {
-        self
-    }
-
-    fn before_queued(
-        &mut self,
-        command: &'static Command,
-        args: &[&[u8]],
-    ) -> Result<(), ReplyError> {
-        process::started(self, command, args);
-        Ok(())
-    }
-
-    fn after_queued(
-        &mut self,
-        command: &'static Command,
-        args: &[&[u8]],
-        failed: Option<&ReplyError>,
-    ) {
-        process::finished_queued(self, command, args, failed);
-    }
-
-    fn after_read(&mut self, command: &'static Command, args: &[&[u8]]) {
-        if self.handle.tracks.load(Relaxed) {
-            self.server
-                .tracking
-                .remember(&self.handle, self.caching, command, args);
-        }
-    }
-
-    fn waker(&self) -> Option<Arc<dyn Wake>> {
-        Some(self.waker.clone())
     }
 }

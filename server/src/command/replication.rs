@@ -7,7 +7,7 @@ use basalt_engine::command::{Ctx, args};
 use basalt_engine::{Reply, ReplyError};
 
 use super::timeout_ms;
-use crate::client::Conn;
+use crate::client::{Conn, SyncWait};
 
 /// The group's rows.
 pub(super) const SPECS: &[CommandSpec] = &[
@@ -163,15 +163,26 @@ fn waitaof(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {
     let local = args::int_in(words[1], 0, 1, "")?;
     let replicas = args::positive(words[2])?;
     let until = timeout_ms(words[3], ctx.ks.now_ms)?;
-    if local > 0 {
+    let index = ctx.session.log_index;
+    let server = Conn::of(ctx).server.clone();
+    let aof = &server.persist.aof;
+    if local > 0 && !server.config.load().appendonly {
         return Err(ReplyError::err(
             "WAITAOF cannot be used when numlocal is set but appendonly is disabled.",
         ));
     }
-    answer(ctx, replicas == 0, until, |out| {
-        out.array(2);
-        out.int(0);
-        out.int(0);
+    let here = aof.has_synced(index);
+    let local_met = i64::from(here) >= local;
+    if ctx.session.deny_blocking || local_met && replicas == 0 {
+        ctx.out.array(2);
+        ctx.out.int(i64::from(here));
+        ctx.out.int(0);
+        return Ok(());
+    }
+    Conn::of(ctx).wait_synced = Some(SyncWait {
+        index,
+        until_ms: until,
+        local_only: replicas == 0,
     });
     Ok(())
 }

@@ -56,6 +56,12 @@ pub(super) fn nodename(text: &str) -> Result<(), Reason> {
     )
 }
 
+/// The id of a data set, or nothing.
+pub(super) fn data_set_id(text: &str) -> Result<(), Reason> {
+    let wrong = !text.is_empty() && text.parse::<crate::persist::lineage::DataSetId>().is_err();
+    refuse_if(wrong, "data-set-id must have 32 hexadecimal digits")
+}
+
 /// An IPv4 address, or nothing.
 pub(super) fn ipv4(text: &str) -> Result<(), Reason> {
     refuse_if(

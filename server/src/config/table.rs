@@ -95,6 +95,7 @@ directives! {
     rdb_save_incremental_fsync: bool = true, "rdb-save-incremental-fsync", Bool, MODIFIABLE;
     aof_load_truncated: bool = true, "aof-load-truncated", Bool, MODIFIABLE;
     aof_use_rdb_preamble: bool = true, "aof-use-rdb-preamble", Bool, MODIFIABLE;
+    allow_data_loss: bool = false, "allow-data-loss", Bool, IMMUTABLE;
     aof_timestamp_enabled: bool = false, "aof-timestamp-enabled", Bool, MODIFIABLE;
     cluster_replica_no_failover: bool = false, "cluster-replica-no-failover" | "cluster-slave-no-failover", Bool, MODIFIABLE;
     replica_lazy_flush: bool = false, "replica-lazy-flush" | "slave-lazy-flush", Bool, MODIFIABLE;
@@ -141,6 +142,7 @@ directives! {
     dbfilename: String = "dump.rdb".to_owned(), "dbfilename", Checked(check::dbfilename), MODIFIABLE | PROTECTED;
     appendfilename: String = "appendonly.aof".to_owned(), "appendfilename", Checked(check::appendfilename), IMMUTABLE;
     appenddirname: String = "appendonlydir".to_owned(), "appenddirname", Checked(check::appenddirname), IMMUTABLE;
+    data_set_id: Option<String> = None, "data-set-id", Checked(check::data_set_id), IMMUTABLE;
     server_cpulist: Option<String> = None, "server_cpulist" | "server-cpulist", Text, IMMUTABLE | INERT;
     bio_cpulist: Option<String> = None, "bio_cpulist" | "bio-cpulist", Text, IMMUTABLE | INERT;
     aof_rewrite_cpulist: Option<String> = None, "aof_rewrite_cpulist" | "aof-rewrite-cpulist", Text, IMMUTABLE | INERT;

@@ -15,6 +15,8 @@ use basalt_engine::script::libraries::{LibraryError, Policy};
 use basalt_formats::rdb::file::Fault;
 use tokio::sync::oneshot;
 
+use super::aof::control::OpenError;
+use super::aof::load::LoadedAof;
 use super::aof::{AofFailure, AofFiles};
 use super::loading::Round;
 use super::mapped::MappedFile;
@@ -57,6 +59,12 @@ pub enum LoadFailure {
     /// The append-only file.
     #[error(transparent)]
     Aof(#[from] AofFailure),
+    /// The files are not those that should be there.
+    #[error(transparent)]
+    Refused(#[from] super::lineage::start::Refusal),
+    /// The log cannot be written.
+    #[error("Can't open the append-only file: {0}")]
+    LogNotOpened(#[from] OpenError),
     /// The thread that loaded is gone.
     #[error("Loading ended by an internal error")]
     Died,
@@ -94,15 +102,20 @@ pub fn find(config: &Config) -> Result<Option<Source>, LoadFailure> {
     }
     let snapshot = snapshot()?;
     if snapshot.is_some() {
-        tracing::warn!(
-            "appendonly is on and there is no append-only file yet: loading the snapshot {} rather than starting empty",
-            config.dbfilename
-        );
+        tell_of_snapshot(config);
     }
     Ok(snapshot)
 }
 
-fn snapshot_at(path: PathBuf) -> Result<Option<Source>, LoadFailure> {
+/// Says why a snapshot is loaded although the log is on.
+pub(super) fn tell_of_snapshot(config: &Config) {
+    tracing::warn!(
+        "appendonly is on and there is no append-only file to load: loading the snapshot {} rather than starting empty",
+        config.dbfilename
+    );
+}
+
+pub(super) fn snapshot_at(path: PathBuf) -> Result<Option<Source>, LoadFailure> {
     match MappedFile::open(&path) {
         Ok(file) => Ok(Some(Source::Snapshot(path, file))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -140,7 +153,9 @@ impl Pending {
         let round = self.round.clone();
         let loader = server.clone();
         let work = move || {
-            let result = loader.load_source(&self.source, &self.round, false);
+            let result = loader
+                .load_source(&self.source, &self.round, false)
+                .and_then(|log| loader.begin_log(log.as_ref()));
             // Nobody waits any more when the process goes down.
             let _ = send.send(result);
         };
@@ -174,6 +189,17 @@ impl Pending {
 }
 
 impl Server {
+    /// Begins to write the log, if it is on. To be called once the data is there.
+    ///
+    /// # Errors
+    /// [`LoadFailure::LogNotOpened`].
+    pub fn begin_log(self: &Arc<Server>, loaded: Option<&LoadedAof>) -> Result<(), LoadFailure> {
+        if self.config.load().appendonly {
+            self.open_log(loaded)?;
+        }
+        Ok(())
+    }
+
     /// Adds what a source holds to what is there.
     ///
     /// # Errors
@@ -183,12 +209,11 @@ impl Server {
         source: &Source,
         round: &Round,
         merge: bool,
-    ) -> Result<(), LoadFailure> {
+    ) -> Result<Option<LoadedAof>, LoadFailure> {
         let (path, file) = match source {
             Source::Snapshot(path, file) => (path, file),
             Source::Log(log) => {
-                self.load_aof(log, round)?;
-                return Ok(());
+                return Ok(Some(self.load_aof(log, round)?));
             }
         };
         let loaded = self.load_rdb_bytes(path, file.bytes(), round, merge, false)?;
@@ -199,7 +224,7 @@ impl Server {
             loaded.expired,
             loaded.empty_skipped
         );
-        Ok(())
+        Ok(None)
     }
 
     /// Loads a snapshot that is all or the beginning of these bytes.
@@ -279,7 +304,7 @@ impl Server {
     /// [`LoadFailure`], which was logged. Part of the keys may be there then.
     pub fn reload(self: &Arc<Server>, source: &Source, merge: bool) -> Result<(), LoadFailure> {
         let round = self.loading_begins(source.total_bytes());
-        let result = self.load_source(source, &round, merge);
+        let result = self.load_source(source, &round, merge).map(drop);
         self.loading_ends();
         result.inspect_err(LoadFailure::log)
     }

@@ -39,6 +39,10 @@ pub struct Persist {
     pub loading: loading::Loading,
     /// Snapshots to files.
     pub snapshots: snapshots::Snapshots,
+    /// The append-only file.
+    pub aof: aof::Aof,
+    /// What should be there at the next start.
+    pub lineage: lineage::keep::Keeper,
 }
 
 /// The server a command runs on: that of a connection, or of a log that is being replayed.

@@ -182,8 +182,11 @@ impl Turn {
 /// The data at one moment and how it is to be written.
 struct Cut {
     dirty: u64,
+    /// The commit index.
+    index: u64,
     snapshot: Snapshot,
     options: SaveOptions,
+    name: String,
     target: io::Result<Target>,
     incremental: bool,
 }
@@ -219,21 +222,38 @@ impl Server {
         facts.into()
     }
 
+    fn save_options(&self, threads: usize) -> SaveOptions {
+        let config = self.config.load();
+        SaveOptions {
+            compress: config.rdbcompression,
+            checksum: config.rdbchecksum,
+            threads,
+            access: access(config.maxmemory_policy),
+            aux: self.snapshot_facts(),
+            functions: self.engine.scripts.libraries.codes(),
+        }
+    }
+
+    /// How the base of a log is written.
+    pub(super) fn base_options(&self, threads: usize) -> SaveOptions {
+        let mut options = self.save_options(threads);
+        options.aux.push((b"aof-base".into(), b"1".into()));
+        options
+    }
+
     /// Cuts; the caller holds no shard.
     fn cut(&self, threads: usize) -> Cut {
         let config = self.config.load();
         let dirty = self.engine.stats().dirty;
+        let mut options = self.save_options(threads);
+        let index = self.snapshot_index();
+        options.aux.extend(self.lineage_fields(index));
         Cut {
             dirty,
-            options: SaveOptions {
-                compress: config.rdbcompression,
-                checksum: config.rdbchecksum,
-                threads,
-                access: access(config.maxmemory_policy),
-                aux: self.snapshot_facts(),
-                functions: self.engine.scripts.libraries.codes(),
-            },
+            index,
+            options,
             snapshot: self.engine.snapshot(unix_ms()),
+            name: config.dbfilename.clone(),
             target: Target::here(&config.dbfilename),
             incremental: config.rdb_save_incremental_fsync,
         }
@@ -241,6 +261,7 @@ impl Server {
 
     /// Writes what was cut; then that is the last save.
     fn write(&self, run: &Run, cut: Cut) -> Result<Saved, SaveError> {
+        let name = cut.name;
         let target = cut.target.inspect_err(|error| {
             tracing::warn!(
                 "Failed opening the directory for saving: {}",
@@ -251,7 +272,7 @@ impl Server {
             let mut delayed = 0;
             let mut paced = |bytes: &[u8]| {
                 sink(bytes)?;
-                self.delay_save(run, &mut delayed)
+                self.delay_progress(&run.progress, &mut delayed)
             };
             cut.snapshot
                 .write_rdb(&self.engine, &cut.options, &mut paced, &run.progress)
@@ -260,14 +281,15 @@ impl Server {
         snapshots.dirty_at_save.store(cut.dirty, Relaxed);
         snapshots.last_save_s.store(unix_ms() / 1000, Relaxed);
         snapshots.failed.store(false, Relaxed);
+        self.record_snapshot(&name, saved.bytes, cut.index);
         tracing::info!("DB saved on disk");
         Ok(saved)
     }
 
     /// Spends the time that `rdb-key-save-delay` asks for: for tests that need a slow save.
-    fn delay_save(&self, run: &Run, delayed: &mut u64) -> io::Result<()> {
-        let cancelled = || run.progress.cancel.load(Relaxed);
-        let keys = run.progress.keys.load(Relaxed);
+    pub(super) fn delay_progress(&self, progress: &Progress, delayed: &mut u64) -> io::Result<()> {
+        let cancelled = || progress.cancel.load(Relaxed);
+        let keys = progress.keys.load(Relaxed);
         let began = Instant::now();
         loop {
             if cancelled() {

@@ -144,6 +144,16 @@ fn a_killed_client_takes_no_element() {
 }
 
 #[test]
+fn an_empty_request_is_what_a_skip_leaves_out() {
+    let server = Server::start(&[]);
+    let mut c = server.connect();
+    c.send("CLIENT REPLY SKIP\r\n\r\nPING a\r\nCLIENT REPLY SKIP\r\n");
+    c.send("\r\n");
+    c.send("PING b\r\n");
+    c.expect("$1\r\na\r\n$1\r\nb\r\n");
+}
+
+#[test]
 fn replies_can_be_turned_off() {
     let server = Server::start(&[]);
     let mut c = server.connect();

@@ -21,6 +21,11 @@ pub struct Server {
 impl Server {
     /// Starts one on the files of `dir` without waiting for it.
     pub fn launch(dir: &Path, options: &[&str]) -> Server {
+        Server::launch_armed(dir, options, "")
+    }
+
+    /// The same with failpoints.
+    pub fn launch_armed(dir: &Path, options: &[&str], failpoints: &str) -> Server {
         let log = dir.join("log");
         // Each start has a log of its own.
         let file = fs::File::create(&log).expect("a log file");
@@ -30,6 +35,7 @@ impl Server {
             .args(["--enable-protected-configs", "yes"])
             .args(options)
             .current_dir(dir)
+            .env("BASALT_FAILPOINTS", failpoints)
             .stdin(Stdio::null())
             .stdout(file.try_clone().expect("a second handle"))
             .stderr(file)
@@ -44,7 +50,12 @@ impl Server {
 
     /// Starts one and waits until its data is loaded.
     pub fn start(dir: &Path, options: &[&str]) -> Server {
-        let mut server = Server::launch(dir, options);
+        Server::start_armed(dir, options, "")
+    }
+
+    /// The same with failpoints.
+    pub fn start_armed(dir: &Path, options: &[&str], failpoints: &str) -> Server {
+        let mut server = Server::launch_armed(dir, options, failpoints);
         let started = Instant::now();
         while !server.log().contains("Ready to accept") {
             let ended = server.child.try_wait().expect("its state");
@@ -73,6 +84,11 @@ impl Server {
         let limit = Some(PATIENCE);
         stream.set_read_timeout(limit).expect("a valid time-out");
         Client(BufReader::new(stream))
+    }
+
+    /// Whether the process has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("its state").is_some()
     }
 
     /// Waits for the end of the process.
@@ -120,6 +136,13 @@ impl Client {
         stream
             .write_all(format!("{line}\r\n").as_bytes())
             .expect("sent");
+    }
+
+    /// Asks a server that may be gone.
+    pub fn try_ask(&mut self, line: &str) -> Option<String> {
+        let request = format!("{line}\r\n");
+        self.0.get_mut().write_all(request.as_bytes()).ok()?;
+        self.receive()
     }
 
     /// Sends words of any bytes.

@@ -3,5 +3,6 @@
 mod aof;
 mod harness;
 mod loading;
+mod log;
 mod saving;
 mod shutdown;

@@ -4,18 +4,20 @@
 //! commands run with everything locked.
 
 use std::cmp::Ordering;
+use std::ops::Range;
 use std::sync::Arc;
 
 use basalt_formats::num::parse_f64;
 
 use crate::command::args::{self, Cursor};
 use crate::command::ctx::Ctx;
+use crate::command::partial_sort::sort_ranks;
 use crate::command::spec::{
     Acl, ArgSpec, ArgType, Args, CmdResult, CommandSpec, Flags, KeyFlags, KeyRef, KeySpec, Locking,
 };
 use crate::error::ReplyError;
 use crate::keyspace::{Found, Look, NotifyClass};
-use crate::value::{List, Value};
+use crate::value::{List, Value, Zset};
 
 pub(super) const SPECS: &[CommandSpec] = &[
     CommandSpec {
@@ -243,7 +245,7 @@ impl<'a> Request<'a> {
     }
 
     /// The part of `len` elements that LIMIT leaves.
-    fn window(&self, len: usize) -> std::ops::Range<usize> {
+    fn window(&self, len: usize) -> Range<usize> {
         let clamp = |n: i64| usize::try_from(n).unwrap_or(0).min(len);
         let start = clamp(self.offset);
         if self.count < 0 {
@@ -314,6 +316,7 @@ struct Elements {
 fn elements(ctx: &mut Ctx<'_>, key: &[u8]) -> Result<Elements, ReplyError> {
     let mut all: Vec<Vec<u8>> = Vec::new();
     let mut unordered = false;
+    let mut packed = false;
     match ctx.ks.look(key, Look::READ) {
         None => {}
         Some(Found { value, .. }) => match value {
@@ -325,12 +328,17 @@ fn elements(ctx: &mut Ctx<'_>, key: &[u8]) -> Result<Elements, ReplyError> {
                 set.for_each(|member| all.push(member.to_vec()));
             }
             Some(Value::Zset(zset)) => {
+                packed = matches!(**zset, Zset::Packed(_));
                 zset.visit(0..zset.len(), false, &mut |member, _| {
                     all.push(member.to_vec());
                 });
             }
             _ => return Err(ReplyError::WRONG_TYPE),
         },
+    }
+    if packed && let Some(zset) = ctx.ks.zset_mut(key)? {
+        // Redis sorts no packed ones, and leaves what it made of them.
+        zset.convert_to_tree();
     }
     Ok(Elements { all, unordered })
 }
@@ -355,7 +363,8 @@ fn run(ctx: &mut Ctx<'_>, args: Args<'_>, may_store: bool) -> CmdResult {
         (unsorted, request.alpha, request.by) = (false, true, None);
     }
     if !unsorted {
-        order(ctx, &request, &mut elements)?;
+        let window = request.window(elements.len());
+        order(ctx, &request, window, &mut elements)?;
     } else if request.descending && !unordered {
         elements.reverse();
     }
@@ -368,13 +377,14 @@ fn run(ctx: &mut Ctx<'_>, args: Args<'_>, may_store: bool) -> CmdResult {
     Ok(())
 }
 
-/// Sorts the elements.
+/// Sorts the elements, with weights perhaps only those of the ranks that are asked for.
 ///
 /// # Errors
 /// A weight is not a number.
 fn order(
     ctx: &mut Ctx<'_>,
     request: &Request<'_>,
+    window: Range<usize>,
     elements: &mut Vec<Vec<u8>>,
 ) -> Result<(), ReplyError> {
     let direction = |ordering: Ordering| {
@@ -384,8 +394,12 @@ fn order(
             ordering
         }
     };
+    let collate = |a: &[u8], b: &[u8]| match request.store {
+        Some(_) => a.cmp(b),
+        None => c_text(a).cmp(c_text(b)),
+    };
     if request.alpha && request.by.is_none() {
-        elements.sort_by(|a, b| direction(a.cmp(b)));
+        elements.sort_by(|a, b| direction(collate(a, b)));
         return Ok(());
     }
     let mut weigh = |element: &[u8]| match &request.by {
@@ -397,7 +411,12 @@ fn order(
             .drain(..)
             .map(|element| (weigh(&element), element))
             .collect();
-        weighted.sort_by(|a, b| direction(a.0.cmp(&b.0)));
+        sort_window(&mut weighted, request, window, |a, b| {
+            direction(match (&a.0, &b.0) {
+                (Some(a), Some(b)) => collate(a, b),
+                (a, b) => a.is_some().cmp(&b.is_some()),
+            })
+        });
         elements.extend(weighted.into_iter().map(|(_, element)| element));
         return Ok(());
     }
@@ -413,7 +432,7 @@ fn order(
             "One or more scores can't be converted into double",
         ));
     }
-    weighted.sort_by(|a, b| {
+    sort_window(&mut weighted, request, window, |a, b| {
         let by_weight = a.0.partial_cmp(&b.0).unwrap_or(Ordering::Equal);
         direction(by_weight.then_with(|| a.1.cmp(&b.1)))
     });
@@ -421,9 +440,29 @@ fn order(
     Ok(())
 }
 
+/// Sorts elements with their weights: as Redis does, only the window if they are sorted BY
+/// something.
+fn sort_window<T>(
+    weighted: &mut [T],
+    request: &Request<'_>,
+    window: Range<usize>,
+    order: impl Fn(&T, &T) -> Ordering,
+) {
+    if request.by.is_some() && window.len() < weighted.len() {
+        sort_ranks(weighted, window, order);
+    } else {
+        weighted.sort_by(order);
+    }
+}
+
+/// The part of a text that C's `strcoll` sees, which compares the elements of what is replied.
+fn c_text(text: &[u8]) -> &[u8] {
+    text.split(|&b| b == 0).next().unwrap_or_default()
+}
+
 /// A weight as C's `strtod` reads it: a NUL ends it, leading blanks are skipped, nothing is 0.
 fn number(text: &[u8]) -> Option<f64> {
-    let text = text.split(|&b| b == 0).next().unwrap_or_default();
+    let text = c_text(text);
     if text.is_empty() {
         return Some(0.0);
     }
@@ -489,6 +528,15 @@ mod tests {
     use crate::testing::Client;
     use crate::value::{Hash, List, Set, Value};
 
+    #[test]
+    fn a_sorted_set_is_unpacked_as_redis_does() {
+        let mut c = Client::new();
+        c.run("ZADD z 1 a 2 b");
+        assert_eq!(c.run("OBJECT ENCODING z"), "$8\r\nlistpack\r\n");
+        assert_eq!(c.run("SORT_RO z ALPHA"), "*2\r\n$1\r\na\r\n$1\r\nb\r\n");
+        assert_eq!(c.run("OBJECT ENCODING z"), "$8\r\nskiplist\r\n");
+    }
+
     fn put_list(c: &mut Client, key: &str, values: &[&str]) {
         let limits = c.engine().settings.list_limits();
         let list = List::from_values(&limits, values);
@@ -523,6 +571,22 @@ mod tests {
             });
         }
         words.join(" ")
+    }
+
+    /// Replies are compared as C texts, what is stored byte by byte.
+    #[test]
+    fn a_nul_ends_what_is_compared() {
+        let mut c = Client::new();
+        c.run_words(&[b"RPUSH", b"l", b"a\0z", b"a\0b", b"a", b"A"]);
+        assert_eq!(
+            c.run("SORT l ALPHA"),
+            "*4\r\n$1\r\nA\r\n$3\r\na\0z\r\n$3\r\na\0b\r\n$1\r\na\r\n"
+        );
+        c.run("SORT l ALPHA STORE s");
+        assert_eq!(
+            c.run("LRANGE s 0 -1"),
+            "*4\r\n$1\r\nA\r\n$1\r\na\r\n$3\r\na\0b\r\n$3\r\na\0z\r\n"
+        );
     }
 
     #[test]

@@ -25,6 +25,8 @@ mod zunion;
 
 use std::sync::Arc;
 
+pub(super) use zadd::zadd;
+
 use super::ctx::Ctx;
 use super::spec::{CommandSpec, concat};
 use crate::keyspace::NotifyClass;

@@ -113,7 +113,7 @@ pub(super) const SPECS: &[CommandSpec] = &[
     },
 ];
 
-fn zadd(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
+pub(in crate::command) fn zadd(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     add(ctx, args, AddFlags::default())
 }
 

@@ -160,7 +160,10 @@ impl StreamNode {
             let flags = self.int(at);
             self.list.replace_int(at, flags | DELETED);
         }
-        let count = to_int(places.len());
+        // A foreign node may count fewer live entries than have no flag. The sum is what a walk goes
+        // by: it stays.
+        let count =
+            to_int(places.len()).min(to_int(usize::try_from(self.live()).unwrap_or(usize::MAX)));
         self.add_to_count(1, count);
         self.add_to_count(0, -count);
     }

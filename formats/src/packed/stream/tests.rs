@@ -128,6 +128,26 @@ fn what_is_no_node() {
     assert!(StreamNode::from_bytes(list.into_bytes()).is_err());
 }
 
+/// Counts that say less than the flags: deleting marks entries that were never counted as live.
+#[test]
+fn deleting_more_than_is_counted() {
+    let mut list = Listpack::from_bytes(sample().as_bytes().to_vec()).expect("a listpack");
+    for (index, value) in [(0, 1), (1, 3)] {
+        let at = list.seek(index).expect("a count");
+        list.replace_int(at, value);
+    }
+    let mut node = StreamNode::from_bytes(list.into_bytes()).expect("a node");
+    assert_eq!(node.delete_front(id(5, 1), u64::MAX, None), 4);
+    assert_eq!((node.live(), node.deleted()), (0, 4));
+    assert_eq!(node.entries(id(5, 1)).count(), 4);
+    assert_eq!(
+        StreamNode::from_bytes(node.as_bytes().to_vec()),
+        Ok(node.clone())
+    );
+    node.delete_front(id(5, 1), u64::MAX, None);
+    assert_eq!((node.live(), node.deleted()), (0, 4));
+}
+
 fn word() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         any::<i64>().prop_map(|n| n.to_string().into_bytes()),

@@ -117,6 +117,11 @@ impl<'a> FileReader<'a> {
         self.reader.offset()
     }
 
+    /// How many bytes of the input were not taken yet.
+    pub fn left(&self) -> usize {
+        self.reader.left()
+    }
+
     /// Takes the next record. After [`Record::Eof`], or an error, it is not called again.
     ///
     /// # Errors

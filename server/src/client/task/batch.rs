@@ -12,9 +12,10 @@ use bytes::Buf;
 use smallvec::SmallVec;
 
 use super::{Client, WRITE_CHUNK};
-use crate::client::Waiting;
+use crate::client::caller::Aside;
 use crate::client::handle::signal;
 use crate::client::process::{BatchTime, process};
+use crate::client::{ReplyMode, Waiting};
 use crate::server::unix_ms;
 
 /// Largest reservation made on the word of a client; more grows as it arrives.
@@ -32,6 +33,8 @@ pub(super) enum Batch {
     Stalled,
     /// The client must be closed at once.
     Abort,
+    /// The next request runs a script, which needs a stack of its own.
+    Stack,
 }
 
 /// Requests decoded before the first of them is processed.
@@ -45,6 +48,8 @@ const KEEP_BYTES: usize = 1024;
 #[derive(Default)]
 struct Slot {
     request: Request,
+    /// An empty request stands before it.
+    after_empty: bool,
     /// Where it starts and ends in the query buffer.
     start: usize,
     end: usize,
@@ -60,6 +65,8 @@ struct Window {
     len: usize,
     /// End of the last one in the query buffer, and of what is to be skipped after it.
     end: usize,
+    /// Empty requests stand after the last one.
+    empty_last: bool,
 }
 
 impl Window {
@@ -99,8 +106,8 @@ impl Client {
     }
 
     /// Processes the complete requests in the buffer.
-    pub(super) fn run_batch(&mut self) -> Batch {
-        if self.closing || !matches!(self.waiting, Waiting::No) {
+    pub(super) fn run_batch(&mut self, aside: Option<&dyn Aside>) -> Batch {
+        if self.closing || self.held.is_some() || !matches!(self.waiting, Waiting::No) {
             return Batch::Stalled;
         }
         if self.buf.is_empty() || self.starved {
@@ -119,7 +126,7 @@ impl Client {
         let batch = loop {
             let limits = self.limits();
             let end = self.decode_ahead(&mut window, consumed, &limits);
-            let (done, stopped) = self.run_window(&window, &limits, &mut time, &mut then);
+            let (done, stopped) = self.run_window(&window, &limits, (&mut time, aside), &mut then);
             commands += done as u64;
             if let Some(last) = done.checked_sub(1) {
                 consumed = window.requests[last].end;
@@ -177,6 +184,7 @@ impl Client {
     fn decode_ahead(&mut self, window: &mut Window, from: usize, limits: &Limits) -> End {
         window.len = 0;
         window.end = from;
+        window.empty_last = false;
         // Before AUTH the limits of a request depend on the one before it.
         let most = if limits.authenticated { AHEAD } else { 1 };
         let end = loop {
@@ -194,9 +202,13 @@ impl Client {
                     let slot = &mut window.requests[window.len];
                     std::mem::swap(&mut slot.request, &mut self.request);
                     (slot.start, slot.end) = (start, window.end);
+                    slot.after_empty = std::mem::take(&mut window.empty_last);
                     window.len += 1;
                 }
-                Ok(Progress::Empty { consumed }) => window.end += consumed,
+                Ok(Progress::Empty { consumed }) => {
+                    window.end += consumed;
+                    window.empty_last = true;
+                }
                 Ok(Progress::NeedMore { hint }) => break End::NeedMore(hint),
                 Err(error) => break End::Malformed(error),
             }
@@ -224,12 +236,15 @@ impl Client {
         &mut self,
         window: &Window,
         limits: &Limits,
-        time: &mut BatchTime,
+        (time, aside): (&mut BatchTime, Option<&dyn Aside>),
         then: &mut Waiting,
     ) -> (usize, Option<Stop>) {
         for (at, slot) in window.requests[..window.len].iter().enumerate() {
             if at > 0 && self.limits() != *limits {
                 return (at, Some(Stop::Limits));
+            }
+            if slot.after_empty {
+                self.end_skip();
             }
             let rest = self.buf.get(slot.start..).unwrap_or_default();
             let args: SmallVec<[&[u8]; 16]> = slot.request.iter(rest).collect();
@@ -244,9 +259,13 @@ impl Client {
                 &mut self.reply,
                 &args,
                 time,
+                aside,
             );
             if self.conn.handle.signals() & signal::OUTBOX != 0 {
                 self.conn.handle.drain_outbox(&mut self.reply.buf);
+            }
+            if let Waiting::Stack = waiting {
+                return (at, Some(Stop::Batch(Batch::Stack)));
             }
             if let Waiting::Pause(_) = waiting {
                 // The request stays in the buffer and is decoded again later.
@@ -268,7 +287,17 @@ impl Client {
             };
             return (at + 1, Some(Stop::Batch(stopped)));
         }
+        if window.empty_last {
+            self.end_skip();
+        }
         (window.len, None)
+    }
+
+    /// An empty request is the one whose reply CLIENT REPLY SKIP leaves out.
+    fn end_skip(&mut self) {
+        if self.conn.reply_mode == ReplyMode::Skip {
+            self.conn.reply_mode = ReplyMode::On;
+        }
     }
 
     /// Answers a malformed request; the connection is closed after that.

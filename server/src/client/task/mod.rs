@@ -6,7 +6,9 @@
 //! read, and given back after a while. Replies of a batch leave in one write.
 
 mod batch;
+mod hold;
 mod output;
+mod script;
 mod wait;
 
 use std::future::{Future, poll_fn};
@@ -23,6 +25,7 @@ use tokio::time::Sleep;
 use basalt_engine::{Reply, Session};
 use basalt_formats::resp::decode::{Decoder, Request};
 
+use super::caller::Aside;
 use super::handle::{Handle, signal};
 use super::{Conn, Waiting};
 use crate::net::stream::Stream;
@@ -71,6 +74,20 @@ pub struct Client {
     resume: bool,
     /// The others on this thread had their turn before the resumption.
     yielded: bool,
+    /// Nothing is sent and nothing more is processed before the log has come to this index.
+    held: Option<u64>,
+    /// It runs scripts: its work is done on a stack of its own.
+    scripted: bool,
+}
+
+/// What comes after some work.
+enum Work {
+    /// Waiting for the next event.
+    Wait,
+    /// The end of the client.
+    Close,
+    /// The same on another stack.
+    Stack,
 }
 
 impl Client {
@@ -98,59 +115,84 @@ impl Client {
             starved: false,
             resume: false,
             yielded: false,
+            held: None,
+            scripted: false,
         }
     }
 
     /// Serves the client until it goes away.
-    pub async fn run(mut self) {
+    pub async fn run(self) {
+        let mut client = Box::new(self);
         loop {
-            match self.next_event().await {
-                Event::Read(Ok(0)) if matches!(self.waiting, Waiting::No) => self.eof = true,
+            match client.next_event().await {
+                Event::Read(Ok(0)) if matches!(client.waiting, Waiting::No) => client.eof = true,
                 Event::Read(Ok(0) | Err(_)) | Event::WriteFailed => return,
-                Event::Read(Ok(n)) => self.received(n),
+                Event::Read(Ok(n)) => client.received(n),
                 Event::Written | Event::Resume => {}
-                Event::Deadline => self.deadline(),
+                Event::Deadline => client.deadline(),
                 Event::Signal => {
-                    if !self.signalled() {
+                    if !client.signalled() {
                         return;
                     }
                 }
             }
-            if !self.work() {
+            let mut work = if client.scripted {
+                Work::Stack
+            } else {
+                client.work(None)
+            };
+            if let Work::Stack = work {
+                client.scripted = true;
+                let Some(done) = script::on_stack(client).await else {
+                    return;
+                };
+                (client, work) = done;
+            }
+            if !matches!(work, Work::Wait) {
                 return;
             }
         }
     }
 
-    /// Processes what is there and writes what can be written; false: close now.
-    fn work(&mut self) -> bool {
+    /// Processes what is there and writes what can be written. Scripts are run only where they
+    /// can step aside.
+    fn work(&mut self, aside: Option<&dyn Aside>) -> Work {
         self.resume = false;
         loop {
-            let batch = self.run_batch();
+            let batch = self.run_batch(aside);
+            if let Batch::Stack = batch {
+                return Work::Stack;
+            }
             self.publish_facts();
+            self.hold();
             if matches!(batch, Batch::Abort) || self.over_limits() || !self.flush_now() {
-                return false;
+                return Work::Close;
             }
             match batch {
+                _ if self.held.is_some() => break,
                 Batch::More if self.pending() == 0 => {}
                 Batch::More => {
                     self.resume = true;
-                    return true;
+                    return Work::Wait;
                 }
-                Batch::Drained | Batch::Stalled | Batch::Abort => break,
+                Batch::Drained | Batch::Stalled | Batch::Abort | Batch::Stack => break,
             }
         }
         if self.eof {
             // Nobody is there to wait for; what was answered may still be read.
             self.closing = true;
             if !matches!(self.waiting, Waiting::No) {
-                return false;
+                return Work::Close;
             }
         }
         if self.closing {
             self.conn.handle.closing.store(true, Relaxed);
         }
-        !(self.closing && self.pending() == 0)
+        if self.closing && self.pending() == 0 {
+            Work::Close
+        } else {
+            Work::Wait
+        }
     }
 
     /// Waits for the next thing that happens to this client.
@@ -167,6 +209,10 @@ impl Client {
         }
         if handle.signals() != 0 {
             return Poll::Ready(Event::Signal);
+        }
+        if self.held.is_some() {
+            // Its next requests are read when it goes on.
+            return self.poll_timer(cx);
         }
         if self.pending() > 0 {
             let unsent = self.reply.buf.get(self.written..).unwrap_or_default();
@@ -203,6 +249,10 @@ impl Client {
                 }
             }
         }
+        self.poll_timer(cx)
+    }
+
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
         if let Some(timer) = &mut self.timer
             && timer.as_mut().poll(cx).is_ready()
         {
@@ -243,6 +293,10 @@ impl Client {
                 self.stop_waiting();
             }
         }
+        if signals & signal::DURABLE != 0 {
+            handle.clear(signal::DURABLE);
+            self.durable();
+        }
         if signals & signal::CLOSE_AFTER_REPLY != 0 {
             handle.clear(signal::CLOSE_AFTER_REPLY);
             self.closing = true;
@@ -280,6 +334,7 @@ impl Drop for Client {
         if let Waiting::Keys(waiter) = &self.waiting {
             self.conn.server.engine.blocked.cancel(waiter);
         }
+        self.forget_hold();
         // The handle and its waiter point at each other.
         *self.conn.handle.waiter.lock() = None;
         self.conn.server.engine.release_watches(&mut self.session);

@@ -41,7 +41,7 @@ impl Client {
 
     /// Writes what can be written without waiting; false: the connection is gone.
     pub(super) fn flush_now(&mut self) -> bool {
-        while self.pending() > 0 {
+        while self.pending() > 0 && self.held.is_none() {
             let unsent = self.reply.buf.get(self.written..).unwrap_or_default();
             match self.stream.try_write(unsent) {
                 Ok(0) => return false,

@@ -10,7 +10,8 @@ use basalt_engine::{Reply, ReplyError};
 use super::Client;
 use crate::client::handle::Unblock;
 use crate::client::process::finished_waiting;
-use crate::client::{ReplyMode, Waiting};
+use crate::client::{ReplyMode, SyncWait, Waiting};
+use crate::persist::aof::durable::Until;
 use crate::server::unix_ms;
 
 const UNBLOCKED: &str = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
@@ -24,7 +25,8 @@ impl Client {
             Waiting::Keys(waiter) => waiter.deadline_ms,
             Waiting::Until(until, _) => (*until != i64::MAX).then_some(*until),
             Waiting::Pause(until) => Some(*until),
-            Waiting::No => None,
+            Waiting::Synced(wait) => wait.until_ms,
+            Waiting::No | Waiting::Stack => None,
         };
         self.set_timer(deadline_ms);
         let handle = &self.conn.handle;
@@ -39,6 +41,35 @@ impl Client {
             }
         }
         self.waiting = waiting;
+        if let Waiting::Synced(_) = self.waiting {
+            self.synced();
+        }
+    }
+
+    /// A client in `WAITAOF` has what it waits for, or is put on the list for it.
+    pub(super) fn synced(&mut self) {
+        let Waiting::Synced(wait) = &self.waiting else {
+            return;
+        };
+        let wait = *wait;
+        let durable = &self.conn.server.persist.aof.durable;
+        // With replicas to wait for, which there are none of, only the time ends it.
+        if wait.local_only
+            && (durable.has(wait.index, Until::Synced)
+                || !durable.wait(wait.index, Until::Synced, &self.conn.handle))
+        {
+            let reply = self.synced_reply(wait);
+            self.end_wait(&reply);
+        }
+    }
+
+    fn synced_reply(&self, wait: SyncWait) -> Vec<u8> {
+        let synced = self.conn.server.persist.aof.has_synced(wait.index);
+        let mut out = Reply::new(self.session.resp);
+        out.array(2);
+        out.int(i64::from(synced));
+        out.int(0);
+        out.buf
     }
 
     fn set_timer(&mut self, deadline_ms: Option<i64>) {
@@ -54,6 +85,14 @@ impl Client {
     pub(super) fn stop_waiting(&mut self) {
         let handle = &self.conn.handle;
         handle.last_active_ms.store(unix_ms(), Relaxed);
+        if let Waiting::Synced(_) = self.waiting {
+            self.conn
+                .server
+                .persist
+                .aof
+                .durable
+                .forget(Until::Synced, handle);
+        }
         self.waiting = Waiting::No;
         self.timer = None;
         handle.paused.store(false, Relaxed);
@@ -73,6 +112,7 @@ impl Client {
             ReplyMode::Skip => self.conn.reply_mode = ReplyMode::On,
         }
         if let Waiting::Keys(waiter) = &self.waiting {
+            self.session.log_index = self.session.log_index.max(waiter.log_index.load(Relaxed));
             let args = waiter.args.slices();
             finished_waiting(&mut self.conn, waiter.command, &args, bytes);
         }
@@ -117,7 +157,14 @@ impl Client {
                     self.unblocked_error()
                 }
             }),
-            Waiting::No | Waiting::Pause(_) => None,
+            Waiting::Synced(wait) => forced.map(|how| match how {
+                Unblock::Timeout => self.synced_reply(*wait),
+                Unblock::Error => {
+                    self.conn.server.stats.count_error("UNBLOCKED");
+                    self.unblocked_error()
+                }
+            }),
+            Waiting::No | Waiting::Pause(_) | Waiting::Stack => None,
         };
         if let Some(reply) = reply {
             self.end_wait(&reply);
@@ -132,10 +179,19 @@ impl Client {
             }
             Waiting::Keys(waiter) => self.outcome(waiter),
             Waiting::Until(until, bytes) => (*until <= unix_ms()).then(|| bytes.clone()),
-            Waiting::Pause(_) | Waiting::No => Some(Vec::new()),
+            Waiting::Synced(wait) => {
+                let over = wait.until_ms.is_none_or(|until| until <= unix_ms());
+                over.then(|| self.synced_reply(*wait))
+            }
+            Waiting::Pause(_) | Waiting::No | Waiting::Stack => Some(Vec::new()),
         };
         match reply {
-            Some(_) if matches!(self.waiting, Waiting::Pause(_) | Waiting::No) => {
+            Some(_)
+                if matches!(
+                    self.waiting,
+                    Waiting::Pause(_) | Waiting::No | Waiting::Stack
+                ) =>
+            {
                 self.stop_waiting();
             }
             Some(reply) => self.end_wait(&reply),

@@ -1,4 +1,4 @@
-//! SAVE, BGSAVE, LASTSAVE.
+//! SAVE, BGSAVE, LASTSAVE, BGREWRITEAOF.
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -9,6 +9,7 @@ use basalt_engine::command::spec::{
 use basalt_engine::command::{Ctx, args};
 
 use crate::client::Conn;
+use crate::persist::aof::rewrite::RewriteError;
 use crate::persist::snapshots::SaveError;
 
 /// The rows.
@@ -66,6 +67,15 @@ pub(super) const SPECS: &[CommandSpec] = &[
         handler: lastsave,
         ..CommandSpec::BLANK
     },
+    CommandSpec {
+        name: "bgrewriteaof",
+        group: Group::Server,
+        summary: "Rewrites the append-only file in the background.",
+        complexity: "O(1)",
+        flags: Flags::NO_ASYNC_LOADING.or(Flags::ADMIN).or(Flags::NOSCRIPT),
+        handler: bgrewriteaof,
+        ..CommandSpec::BLANK
+    },
 ];
 
 /// The reply when a file could not be written; the reason is in the log.
@@ -100,6 +110,30 @@ fn bgsave(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {
     }
     server.save_in_background().map_err(failed)?;
     ctx.out.simple("Background saving started");
+    Ok(())
+}
+
+fn bgrewriteaof(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
+    let server = Conn::of(ctx).server.clone();
+    let aof = &server.persist.aof;
+    let begun = if ctx.session.deny_blocking && !aof.is_rewriting() {
+        Err(RewriteError::Saving)
+    } else {
+        server.rewrite_log()
+    };
+    match begun {
+        Ok(()) => ctx
+            .out
+            .simple("Background append only file rewriting started"),
+        Err(RewriteError::Saving) => {
+            aof.rewrites.scheduled.store(true, Relaxed);
+            // Who asks for one by hand does not wait for the end of a rest.
+            aof.facts.failures.store(0, Relaxed);
+            ctx.out
+                .simple("Background append only file rewriting scheduled");
+        }
+        Err(error) => return Err(ReplyError::err(error)),
+    }
     Ok(())
 }
 

@@ -58,6 +58,7 @@ fn rewrite_of_every_changed_directive_reads_back() {
                 "cluster-announce-client-ipv4" => "10.0.0.1".to_owned(),
                 "cluster-announce-client-ipv6" => "fd00::1".to_owned(),
                 "proc-title-template" => "{title} {port}".to_owned(),
+                "data-set-id" => "00112233445566778899aabbccddeeff".to_owned(),
                 _ => "plain-name".to_owned(),
             },
             Kind::Special(_) => continue,

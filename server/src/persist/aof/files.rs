@@ -68,6 +68,10 @@ impl AofFiles {
             manifest = Manifest::upgrade(config.appendfilename.as_bytes());
             adopt(&manifest, dir, config)?;
         }
+        if manifest.is_empty() && manifest.lineage.is_some() {
+            // Made before the first files, which never came to count.
+            return Ok(None);
+        }
         if manifest.is_empty() {
             return match orphan(dir) {
                 Some(name) => Err(AofFailure::NoManifest {

@@ -15,8 +15,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use basalt_formats::aof::{
-    AofReader, AofReport, Chain, Check, FileType, Header, ManifestError, Record, TailCause,
-    Verdict, has_preamble,
+    AofReader, AofReport, Chain, Check, FileType, Header, Lineage, ManifestError, Record,
+    TailCause, Verdict, has_preamble,
 };
 use smallvec::SmallVec;
 
@@ -191,8 +191,12 @@ impl AofFailure {
 pub struct LoadedAof {
     /// Keys that came from snapshots.
     pub keys: u64,
-    /// What a batch after the last one would continue, if the last file has checksums.
+    /// What a batch after the last one would continue, if that has a checksum.
     pub chain: Option<Chain>,
+    /// Whose the files with checksums are.
+    pub lineage: Option<Lineage>,
+    /// The last file is one of ours to its end: it can be gone on with.
+    pub resumable: bool,
 }
 
 impl Server {
@@ -235,6 +239,7 @@ impl Server {
         loaded: &mut LoadedAof,
     ) -> Result<(), AofFailure> {
         let bytes = file.content.bytes();
+        loaded.resumable = false;
         if bytes.is_empty() {
             return Ok(());
         }
@@ -277,10 +282,18 @@ impl Server {
                 start + from
             );
         }
+        if let Some(header) = &report.header {
+            loaded.lineage = Some(header.lineage);
+        }
         loaded.chain = report.chain.or(match report.header {
             Some(_) => None,
             None => loaded.chain,
         });
+        if file.kind == FileType::Base {
+            // The file behind it was begun before it: its cut is no end of a chain.
+            loaded.chain = None;
+        }
+        loaded.resumable = file.kind == FileType::Incr && report.chain.is_some();
         self.replay(file, start, &report, round)?;
         if let Verdict::TruncatedTail { valid_up_to, cause } = &report.verdict {
             cut_tail(file, start + valid_up_to, cause)?;

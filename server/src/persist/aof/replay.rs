@@ -140,7 +140,8 @@ impl Replayer {
     fn load_function(&mut self, words: &[&[u8]]) -> Result<(), BadCommand> {
         let wrong = |error: &dyn std::fmt::Display| BadCommand::Wrong(error.to_string());
         let (policy, code) = match words {
-            [_, _, code] => (Policy::Append, code),
+            // It may be in the base already, if it was loaded at the moment of the cut.
+            [_, _, code] => (Policy::Replace, code),
             [_, _, word, code] if args::is(word, "replace") => (Policy::Replace, code),
             _ => return Err(wrong(&"wrong number of arguments for 'function|load'")),
         };

@@ -19,6 +19,8 @@
 
 pub mod facts;
 pub mod judge;
+pub mod keep;
+pub mod start;
 pub mod survey;
 pub mod verdict;
 

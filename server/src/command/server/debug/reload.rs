@@ -59,6 +59,10 @@ pub(super) fn reload(ctx: &mut Ctx<'_>, options: Args<'_>) -> CmdResult {
 pub(super) fn load_aof(ctx: &mut Ctx<'_>) -> CmdResult {
     let server = Conn::of(ctx).server.clone();
     let failed = || ReplyError::err("Error trying to load the AOF files, check server logs.");
+    if let Err(reason) = server.persist.aof.flush() {
+        tracing::warn!("The log is not complete on the disk: {reason}");
+        return Err(failed());
+    }
     let log = AofFiles::find(&server.config.load()).map_err(|failure| {
         failure.log();
         failed()

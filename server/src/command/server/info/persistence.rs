@@ -21,22 +21,12 @@ pub(super) fn section(lines: &mut Lines, server: &Server) {
         "current_cow_size_age",
     ]);
     snapshots(lines, server);
-    // The log is loaded but not written yet, whatever the configuration says.
-    lines.zeros(&[
-        "aof_enabled",
-        "aof_rewrite_in_progress",
-        "aof_rewrite_scheduled",
-    ]);
-    lines.put("aof_last_rewrite_time_sec", -1);
-    lines.put("aof_current_rewrite_time_sec", -1);
-    lines.put("aof_last_bgrewrite_status", "ok");
-    lines.zeros(&["aof_rewrites", "aof_rewrites_consecutive_failures"]);
-    lines.put("aof_last_write_status", "ok");
-    lines.zeros(&[
-        "aof_last_cow_size",
-        "module_fork_in_progress",
-        "module_fork_last_cow_size",
-    ]);
+    lines.put("aof_enabled", u8::from(server.config.load().appendonly));
+    log(lines, server);
+    lines.zeros(&["module_fork_in_progress", "module_fork_last_cow_size"]);
+    if server.config.load().appendonly {
+        log_sizes(lines, server);
+    }
     let Some(round) = round else { return };
     lines.put("loading_start_time", round.began_s);
     lines.put("loading_total_bytes", round.total_bytes);
@@ -47,6 +37,47 @@ pub(super) fn section(lines: &mut Lines, server: &Server) {
         format_args!("{:.2}", round.percent()),
     );
     lines.put("loading_eta_seconds", round.eta_seconds());
+}
+
+fn log(lines: &mut Lines, server: &Server) {
+    let aof = &server.persist.aof;
+    let facts = &aof.facts;
+    let run = aof.rewrites.current();
+    lines.put("aof_rewrite_in_progress", u8::from(run.is_some()));
+    let scheduled = aof.rewrites.scheduled.load(Relaxed);
+    lines.put("aof_rewrite_scheduled", u8::from(scheduled));
+    lines.put("aof_last_rewrite_time_sec", facts.took_s.load(Relaxed));
+    match run {
+        Some(run) => lines.put("aof_current_rewrite_time_sec", run.seconds()),
+        None => lines.put("aof_current_rewrite_time_sec", -1),
+    }
+    lines.put(
+        "aof_last_bgrewrite_status",
+        status(!facts.failed.load(Relaxed)),
+    );
+    lines.put("aof_rewrites", facts.rewrites.load(Relaxed));
+    lines.put(
+        "aof_rewrites_consecutive_failures",
+        facts.failures.load(Relaxed),
+    );
+    lines.put("aof_last_write_status", status(aof.refusal().is_none()));
+    lines.put("aof_last_cow_size", 0);
+}
+
+/// What is only shown while the log is on.
+fn log_sizes(lines: &mut Lines, server: &Server) {
+    let aof = &server.persist.aof;
+    let facts = &aof.facts;
+    lines.put("aof_current_size", facts.current_bytes.load(Relaxed));
+    lines.put("aof_base_size", facts.base_bytes.load(Relaxed));
+    let scheduled = aof.rewrites.scheduled.load(Relaxed);
+    lines.put("aof_pending_rewrite", u8::from(scheduled));
+    lines.put("aof_buffer_length", aof.buffered());
+    lines.put("aof_pending_bio_fsync", facts.pending_syncs.load(Relaxed));
+    lines.put("aof_delayed_fsync", facts.delayed_syncs.load(Relaxed));
+    lines.put("aof_commit_index", facts.last_index.load(Relaxed));
+    lines.put("aof_durable_index", facts.durable_index.load(Relaxed));
+    lines.put("aof_clients_waiting", aof.held.load(Relaxed));
 }
 
 fn snapshots(lines: &mut Lines, server: &Server) {

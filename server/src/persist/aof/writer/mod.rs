@@ -49,6 +49,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use basalt_engine::env::disk::{DiskError, DiskFile};
+use basalt_engine::fail_point;
+
+use crate::config::text::os_reason;
 
 /// `everysec`, in milliseconds.
 const SYNC_EVERY_MS: u64 = 1000;
@@ -129,7 +132,7 @@ impl SyncJob {
     /// Syncs the file; may take as long as the disk likes.
     pub fn run(self) -> SyncDone {
         SyncDone {
-            result: self.file.sync_data(),
+            result: fail_point!("aof.sync").and_then(|()| self.file.sync_data()),
             covers: self.covers,
             generation: self.generation,
         }
@@ -225,7 +228,9 @@ impl LogWriter {
                 Some("the log waits for a fresh base".to_owned())
             }
             Health::Good => None,
-            Health::Retry { error, .. } | Health::Condemned { error } => Some(error.to_string()),
+            Health::Retry { error, .. } | Health::Condemned { error } => {
+                Some(os_reason(&error.source))
+            }
         }
     }
 

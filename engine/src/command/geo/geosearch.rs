@@ -1,0 +1,312 @@
+//! GEOSEARCH and GEOSEARCHSTORE.
+
+use super::request::Form;
+use super::search;
+use crate::command::ctx::Ctx;
+use crate::command::spec::{
+    Acl, ArgSpec, ArgType, Args, CmdResult, CommandSpec, Flags, Group, KeyFlags, KeySpec,
+};
+
+pub(super) const SPECS: &[CommandSpec] = &[
+    CommandSpec {
+        name: "geosearch",
+        group: Group::Geo,
+        since: "6.2.0",
+        summary: "Finds the places inside a circle or a rectangle.",
+        complexity: "O(N+log(M)), N being the places in the grid cells around the shape and M those \
+        inside it.",
+        arity: -7,
+        flags: Flags::READONLY,
+        acl: Acl::GEO,
+        keys: &[KeySpec::one(1, KeyFlags::RO.or(KeyFlags::ACCESS))],
+        args: &[
+            ArgSpec {
+                key_spec: 0,
+                ..ArgSpec::new("key", ArgType::Key)
+            },
+            ArgSpec {
+                args: &[
+                    ArgSpec {
+                        token: "FROMMEMBER",
+                        ..ArgSpec::new("member", ArgType::String)
+                    },
+                    ArgSpec {
+                        token: "FROMLONLAT",
+                        args: &[
+                            ArgSpec::new("longitude", ArgType::Double),
+                            ArgSpec::new("latitude", ArgType::Double),
+                        ],
+                        ..ArgSpec::new("fromlonlat", ArgType::Block)
+                    },
+                ],
+                ..ArgSpec::new("from", ArgType::OneOf)
+            },
+            ArgSpec {
+                args: &[
+                    ArgSpec {
+                        args: &[
+                            ArgSpec {
+                                token: "BYRADIUS",
+                                ..ArgSpec::new("radius", ArgType::Double)
+                            },
+                            ArgSpec {
+                                args: &[
+                                    ArgSpec {
+                                        token: "M",
+                                        ..ArgSpec::new("m", ArgType::PureToken)
+                                    },
+                                    ArgSpec {
+                                        token: "KM",
+                                        ..ArgSpec::new("km", ArgType::PureToken)
+                                    },
+                                    ArgSpec {
+                                        token: "FT",
+                                        ..ArgSpec::new("ft", ArgType::PureToken)
+                                    },
+                                    ArgSpec {
+                                        token: "MI",
+                                        ..ArgSpec::new("mi", ArgType::PureToken)
+                                    },
+                                ],
+                                ..ArgSpec::new("unit", ArgType::OneOf)
+                            },
+                        ],
+                        ..ArgSpec::new("circle", ArgType::Block)
+                    },
+                    ArgSpec {
+                        args: &[
+                            ArgSpec {
+                                token: "BYBOX",
+                                ..ArgSpec::new("width", ArgType::Double)
+                            },
+                            ArgSpec::new("height", ArgType::Double),
+                            ArgSpec {
+                                args: &[
+                                    ArgSpec {
+                                        token: "M",
+                                        ..ArgSpec::new("m", ArgType::PureToken)
+                                    },
+                                    ArgSpec {
+                                        token: "KM",
+                                        ..ArgSpec::new("km", ArgType::PureToken)
+                                    },
+                                    ArgSpec {
+                                        token: "FT",
+                                        ..ArgSpec::new("ft", ArgType::PureToken)
+                                    },
+                                    ArgSpec {
+                                        token: "MI",
+                                        ..ArgSpec::new("mi", ArgType::PureToken)
+                                    },
+                                ],
+                                ..ArgSpec::new("unit", ArgType::OneOf)
+                            },
+                        ],
+                        ..ArgSpec::new("box", ArgType::Block)
+                    },
+                ],
+                ..ArgSpec::new("by", ArgType::OneOf)
+            },
+            ArgSpec {
+                optional: true,
+                args: &[
+                    ArgSpec {
+                        token: "ASC",
+                        ..ArgSpec::new("asc", ArgType::PureToken)
+                    },
+                    ArgSpec {
+                        token: "DESC",
+                        ..ArgSpec::new("desc", ArgType::PureToken)
+                    },
+                ],
+                ..ArgSpec::new("order", ArgType::OneOf)
+            },
+            ArgSpec {
+                optional: true,
+                args: &[
+                    ArgSpec {
+                        token: "COUNT",
+                        ..ArgSpec::new("count", ArgType::Integer)
+                    },
+                    ArgSpec {
+                        token: "ANY",
+                        optional: true,
+                        ..ArgSpec::new("any", ArgType::PureToken)
+                    },
+                ],
+                ..ArgSpec::new("count-block", ArgType::Block)
+            },
+            ArgSpec {
+                token: "WITHCOORD",
+                optional: true,
+                ..ArgSpec::new("withcoord", ArgType::PureToken)
+            },
+            ArgSpec {
+                token: "WITHDIST",
+                optional: true,
+                ..ArgSpec::new("withdist", ArgType::PureToken)
+            },
+            ArgSpec {
+                token: "WITHHASH",
+                optional: true,
+                ..ArgSpec::new("withhash", ArgType::PureToken)
+            },
+        ],
+        history: &[("7.0.0", "Units may be in upper case.")],
+        handler: geosearch,
+        ..CommandSpec::BLANK
+    },
+    CommandSpec {
+        name: "geosearchstore",
+        group: Group::Geo,
+        since: "6.2.0",
+        summary: "Finds the places inside a circle or a rectangle and stores them.",
+        complexity: "O(N+log(M)), N being the places in the grid cells around the shape and M those \
+        inside it.",
+        arity: -8,
+        flags: Flags::WRITE.or(Flags::DENYOOM),
+        acl: Acl::GEO,
+        keys: &[
+            KeySpec::one(1, KeyFlags::OW.or(KeyFlags::UPDATE)),
+            KeySpec::one(2, KeyFlags::RO.or(KeyFlags::ACCESS)),
+        ],
+        args: &[
+            ArgSpec {
+                key_spec: 0,
+                ..ArgSpec::new("destination", ArgType::Key)
+            },
+            ArgSpec {
+                key_spec: 1,
+                ..ArgSpec::new("source", ArgType::Key)
+            },
+            ArgSpec {
+                args: &[
+                    ArgSpec {
+                        token: "FROMMEMBER",
+                        ..ArgSpec::new("member", ArgType::String)
+                    },
+                    ArgSpec {
+                        token: "FROMLONLAT",
+                        args: &[
+                            ArgSpec::new("longitude", ArgType::Double),
+                            ArgSpec::new("latitude", ArgType::Double),
+                        ],
+                        ..ArgSpec::new("fromlonlat", ArgType::Block)
+                    },
+                ],
+                ..ArgSpec::new("from", ArgType::OneOf)
+            },
+            ArgSpec {
+                args: &[
+                    ArgSpec {
+                        args: &[
+                            ArgSpec {
+                                token: "BYRADIUS",
+                                ..ArgSpec::new("radius", ArgType::Double)
+                            },
+                            ArgSpec {
+                                args: &[
+                                    ArgSpec {
+                                        token: "M",
+                                        ..ArgSpec::new("m", ArgType::PureToken)
+                                    },
+                                    ArgSpec {
+                                        token: "KM",
+                                        ..ArgSpec::new("km", ArgType::PureToken)
+                                    },
+                                    ArgSpec {
+                                        token: "FT",
+                                        ..ArgSpec::new("ft", ArgType::PureToken)
+                                    },
+                                    ArgSpec {
+                                        token: "MI",
+                                        ..ArgSpec::new("mi", ArgType::PureToken)
+                                    },
+                                ],
+                                ..ArgSpec::new("unit", ArgType::OneOf)
+                            },
+                        ],
+                        ..ArgSpec::new("circle", ArgType::Block)
+                    },
+                    ArgSpec {
+                        args: &[
+                            ArgSpec {
+                                token: "BYBOX",
+                                ..ArgSpec::new("width", ArgType::Double)
+                            },
+                            ArgSpec::new("height", ArgType::Double),
+                            ArgSpec {
+                                args: &[
+                                    ArgSpec {
+                                        token: "M",
+                                        ..ArgSpec::new("m", ArgType::PureToken)
+                                    },
+                                    ArgSpec {
+                                        token: "KM",
+                                        ..ArgSpec::new("km", ArgType::PureToken)
+                                    },
+                                    ArgSpec {
+                                        token: "FT",
+                                        ..ArgSpec::new("ft", ArgType::PureToken)
+                                    },
+                                    ArgSpec {
+                                        token: "MI",
+                                        ..ArgSpec::new("mi", ArgType::PureToken)
+                                    },
+                                ],
+                                ..ArgSpec::new("unit", ArgType::OneOf)
+                            },
+                        ],
+                        ..ArgSpec::new("box", ArgType::Block)
+                    },
+                ],
+                ..ArgSpec::new("by", ArgType::OneOf)
+            },
+            ArgSpec {
+                optional: true,
+                args: &[
+                    ArgSpec {
+                        token: "ASC",
+                        ..ArgSpec::new("asc", ArgType::PureToken)
+                    },
+                    ArgSpec {
+                        token: "DESC",
+                        ..ArgSpec::new("desc", ArgType::PureToken)
+                    },
+                ],
+                ..ArgSpec::new("order", ArgType::OneOf)
+            },
+            ArgSpec {
+                optional: true,
+                args: &[
+                    ArgSpec {
+                        token: "COUNT",
+                        ..ArgSpec::new("count", ArgType::Integer)
+                    },
+                    ArgSpec {
+                        token: "ANY",
+                        optional: true,
+                        ..ArgSpec::new("any", ArgType::PureToken)
+                    },
+                ],
+                ..ArgSpec::new("count-block", ArgType::Block)
+            },
+            ArgSpec {
+                token: "STOREDIST",
+                optional: true,
+                ..ArgSpec::new("storedist", ArgType::PureToken)
+            },
+        ],
+        history: &[("7.0.0", "Units may be in upper case.")],
+        handler: geosearchstore,
+        ..CommandSpec::BLANK
+    },
+];
+
+fn geosearch(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
+    search::run(ctx, args, Form::Search)
+}
+
+fn geosearchstore(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
+    search::run(ctx, args, Form::SearchStore)
+}

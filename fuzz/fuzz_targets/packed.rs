@@ -1,4 +1,0 @@
-//! See `basalt_fuzz::packed`.
-#![no_main]
-
-libfuzzer_sys::fuzz_target!(|data: &[u8]| basalt_fuzz::packed(data));

@@ -1,0 +1,4 @@
+//! See the module `rdb` of `basalt_fuzz`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| basalt_fuzz::run("rdb", data));

@@ -1,0 +1,48 @@
+//! What INFO tells of the log; stored by the writer thread and by rewrites.
+
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize};
+
+/// Facts about the log.
+#[derive(Debug)]
+pub struct Facts {
+    /// Bytes of all its files.
+    pub current_bytes: AtomicU64,
+    /// The same when the last base was put in its place, or at the start.
+    pub base_bytes: AtomicU64,
+    /// Bytes taken from the buffer and not written.
+    pub backlog_bytes: AtomicUsize,
+    /// Syncs that run on their own thread.
+    pub pending_syncs: AtomicU64,
+    /// Syncs that were due while one ran.
+    pub delayed_syncs: AtomicU64,
+    /// Index of the newest batch.
+    pub last_index: AtomicU64,
+    /// Index of the newest batch that is synced.
+    pub durable_index: AtomicU64,
+    /// Rewrites begun.
+    pub rewrites: AtomicU64,
+    /// Rewrites that failed, one after the other.
+    pub failures: AtomicU64,
+    /// The last rewrite failed.
+    pub failed: AtomicBool,
+    /// How long the last rewrite took, in seconds; -1: there was none.
+    pub took_s: AtomicI64,
+}
+
+impl Default for Facts {
+    fn default() -> Facts {
+        Facts {
+            current_bytes: AtomicU64::new(0),
+            base_bytes: AtomicU64::new(0),
+            backlog_bytes: AtomicUsize::new(0),
+            pending_syncs: AtomicU64::new(0),
+            delayed_syncs: AtomicU64::new(0),
+            last_index: AtomicU64::new(0),
+            durable_index: AtomicU64::new(0),
+            rewrites: AtomicU64::new(0),
+            failures: AtomicU64::new(0),
+            failed: AtomicBool::new(false),
+            took_s: AtomicI64::new(-1),
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! The buffer between commands and the writer thread.
+//!
+//! ```text
+//! effects, under shard locks --append--> open batch --take--> writer thread
+//!                 cut, under all of them --> mark            orders (sync done, policy, base ...) --^
+//! ```
+//!
+//! Invariants:
+//! - An effect is only copied here: no system call beyond waking the writer, no waiting but for
+//!   the lock, which is never held for more than a copy or an exchange of buffers.
+//! - A batch holds whole groups: what one command did is never split.
+//! - A batch lies on one side of a cut, and each file begins with `SELECT`.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use basalt_engine::log::{Group, LogSink};
+use basalt_formats::aof::annotation::timestamp_line;
+use basalt_formats::resp::encode::{array, bulk};
+use parking_lot::{Condvar, Mutex};
+
+use crate::server::unix_ms;
+
+/// A buffer that grew beyond this is not used again.
+const KEEP_BUFFER: usize = 4 << 20;
+
+/// Commands for the log, encoded.
+#[derive(Debug, Default)]
+pub struct Body {
+    /// Whole commands.
+    pub bytes: Vec<u8>,
+    /// The database that is selected behind them.
+    pub db: u32,
+    /// The newest effect among them.
+    pub newest: u64,
+}
+
+/// What the writer takes, in order.
+#[derive(Debug)]
+pub enum Item {
+    /// Commands.
+    Batch(Body),
+    /// What follows is for the next file.
+    Cut,
+}
+
+struct Inner<O> {
+    open: Body,
+    /// The database selected in the file so far; none at its start.
+    db: Option<usize>,
+    /// The second that the last time stamp tells.
+    stamped_s: i64,
+    sealed: VecDeque<Item>,
+    orders: VecDeque<O>,
+    /// The writer sleeps.
+    asleep: bool,
+}
+
+/// The buffer. `O` are the orders that reach the writer with it.
+pub struct Sink<O> {
+    inner: Mutex<Inner<O>>,
+    woken: Condvar,
+    /// `aof-timestamp-enabled`.
+    pub stamps: AtomicBool,
+    /// Bytes that the writer has not taken.
+    bytes: AtomicUsize,
+}
+
+/// What the writer took.
+pub struct Taken<O> {
+    /// Batches and cuts.
+    pub items: VecDeque<Item>,
+    /// Orders.
+    pub orders: VecDeque<O>,
+}
+
+impl<O> Sink<O> {
+    /// An empty buffer, with `SELECT` to come first.
+    pub fn new(stamps: bool) -> Sink<O> {
+        Sink {
+            inner: Mutex::new(Inner {
+                open: Body::default(),
+                db: None,
+                stamped_s: 0,
+                sealed: VecDeque::new(),
+                orders: VecDeque::new(),
+                asleep: false,
+            }),
+            woken: Condvar::new(),
+            stamps: AtomicBool::new(stamps),
+            bytes: AtomicUsize::new(0),
+        }
+    }
+
+    fn append(&self, newest: u64, fill: impl FnOnce(&mut Inner<O>)) {
+        let mut inner = self.inner.lock();
+        if self.stamps.load(Relaxed) {
+            let now_s = unix_ms() / 1000;
+            if now_s > inner.stamped_s {
+                inner.stamped_s = now_s;
+                inner
+                    .open
+                    .bytes
+                    .extend_from_slice(timestamp_line(now_s).as_bytes());
+            }
+        }
+        fill(&mut inner);
+        inner.open.newest = newest;
+        self.bytes.store(inner.open.bytes.len(), Relaxed);
+        self.wake(&mut inner);
+    }
+
+    fn wake(&self, inner: &mut Inner<O>) {
+        if std::mem::take(&mut inner.asleep) {
+            self.woken.notify_one();
+        }
+    }
+
+    /// What comes from now on is for the next file. Belongs to the moment of a snapshot's cut.
+    pub fn cut(&self) {
+        let mut inner = self.inner.lock();
+        inner.seal();
+        inner.sealed.push_back(Item::Cut);
+        inner.db = None;
+        inner.stamped_s = 0;
+        self.bytes.store(0, Relaxed);
+        self.wake(&mut inner);
+    }
+
+    /// Tells the writer something.
+    pub fn order(&self, order: O) {
+        let mut inner = self.inner.lock();
+        inner.orders.push_back(order);
+        self.wake(&mut inner);
+    }
+
+    /// Takes what is there; waits for it, as long as `patience` says.
+    pub fn take(&self, patience: Option<Duration>, spare: Vec<u8>) -> Taken<O> {
+        let until = patience.map(|patience| Instant::now() + patience);
+        let mut inner = self.inner.lock();
+        while inner.is_idle() {
+            inner.asleep = true;
+            match until {
+                None => self.woken.wait(&mut inner),
+                Some(until) => {
+                    if self.woken.wait_until(&mut inner, until).timed_out() {
+                        break;
+                    }
+                }
+            }
+        }
+        inner.asleep = false;
+        inner.seal();
+        if spare.capacity() <= KEEP_BUFFER {
+            inner.open.bytes = spare;
+        }
+        self.bytes.store(0, Relaxed);
+        Taken {
+            items: std::mem::take(&mut inner.sealed),
+            orders: std::mem::take(&mut inner.orders),
+        }
+    }
+
+    /// Bytes that wait for the writer.
+    pub fn waiting_bytes(&self) -> usize {
+        self.bytes.load(Relaxed)
+    }
+}
+
+impl<O> Inner<O> {
+    fn is_idle(&self) -> bool {
+        self.open.bytes.is_empty() && self.sealed.is_empty() && self.orders.is_empty()
+    }
+
+    fn seal(&mut self) {
+        if !self.open.bytes.is_empty() {
+            let body = std::mem::take(&mut self.open);
+            self.sealed.push_back(Item::Batch(body));
+        }
+    }
+
+    fn command(&mut self, db: usize, args: &[&[u8]]) {
+        let out = &mut self.open.bytes;
+        if self.db != Some(db) {
+            let number = db.to_string();
+            array(out, 2);
+            bulk(out, b"SELECT");
+            bulk(out, number.as_bytes());
+            self.db = Some(db);
+        }
+        self.open.db = u32::try_from(db).unwrap_or(u32::MAX);
+        array(out, args.len());
+        for arg in args {
+            bulk(out, arg);
+        }
+    }
+}
+
+/// The sink as the engine's log knows it.
+pub struct Feed<O>(pub Arc<Sink<O>>);
+
+impl<O: Send> LogSink for Feed<O> {
+    fn effect(&self, index: u64, db: usize, args: &[&[u8]]) {
+        self.0.append(index, |inner| inner.command(db, args));
+    }
+
+    fn group(&self, group: &Group<'_>) {
+        self.0.append(group.newest(), |inner| {
+            group.for_each(|_, db, args| inner.command(db, args));
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batches(taken: Taken<u8>) -> Vec<String> {
+        let shown = |item: Item| match item {
+            Item::Batch(body) => format!(
+                "{} {} {}",
+                body.newest,
+                body.db,
+                String::from_utf8_lossy(&body.bytes).replace("\r\n", " ")
+            ),
+            Item::Cut => "cut".to_owned(),
+        };
+        taken.items.into_iter().map(shown).collect()
+    }
+
+    const NOW: Option<Duration> = Some(Duration::ZERO);
+
+    #[test]
+    fn each_file_begins_with_select_and_a_cut_parts_batches() {
+        let sink = Arc::new(Sink::new(false));
+        let feed = Feed(sink.clone());
+        feed.effect(1, 0, &[b"DEL", b"a"]);
+        feed.effect(2, 0, &[b"DEL", b"b"]);
+        assert_eq!(
+            batches(sink.take(NOW, Vec::new())),
+            ["2 0 *2 $6 SELECT $1 0 *2 $3 DEL $1 a *2 $3 DEL $1 b "]
+        );
+        feed.effect(3, 0, &[b"DEL", b"c"]);
+        feed.effect(4, 12, &[b"DEL", b"d"]);
+        sink.cut();
+        feed.effect(5, 12, &[b"DEL", b"e"]);
+        assert_eq!(
+            batches(sink.take(NOW, Vec::new())),
+            [
+                "4 12 *2 $3 DEL $1 c *2 $6 SELECT $2 12 *2 $3 DEL $1 d ",
+                "cut",
+                "5 12 *2 $6 SELECT $2 12 *2 $3 DEL $1 e "
+            ]
+        );
+        assert_eq!(batches(sink.take(NOW, Vec::new())), Vec::<String>::new());
+    }
+
+    #[test]
+    fn time_stamps_stand_where_a_second_begins() {
+        let sink: Arc<Sink<u8>> = Arc::new(Sink::new(true));
+        let feed = Feed(sink.clone());
+        feed.effect(1, 0, &[b"DEL", b"a"]);
+        let first = batches(sink.take(NOW, Vec::new()));
+        assert!(first[0].starts_with("1 0 #TS:"), "{first:?}");
+        assert!(first[0].contains(" *2 $6 SELECT"), "{first:?}");
+    }
+
+    #[test]
+    fn an_order_wakes_the_writer() {
+        let sink = Arc::new(Sink::new(false));
+        let other = sink.clone();
+        let writer = std::thread::spawn(move || other.take(None, Vec::new()).orders);
+        sink.order(7u8);
+        assert_eq!(writer.join().expect("it ends"), [7]);
+    }
+}
