@@ -15,6 +15,10 @@ pub(super) fn write(number: f64, precision: usize, out: &mut Vec<u8>) {
         let name = if number.is_nan() { b"nan" } else { b"inf" };
         return out.extend_from_slice(name);
     }
+    let whole = number.abs() as u64;
+    if whole as f64 == number.abs() && number.abs() < 10f64.powi(precision as i32) {
+        return out.extend_from_slice(itoa::Buffer::new().format(whole).as_bytes());
+    }
     // One digit, a point, the others, and the exponent: rounded as C rounds.
     let text = format!("{:.*e}", precision.saturating_sub(1), number.abs());
     let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
