@@ -50,6 +50,24 @@ impl Scripts {
         outcome
     }
 
+    /// As [`Scripts::add_libraries`], for libraries in files: they take the time they take, and
+    /// run on a stack that is deep enough for any script.
+    ///
+    /// # Errors
+    /// What keeps one of them from being loaded.
+    pub fn load_libraries(&self, codes: &[&[u8]], policy: Policy) -> Result<Vec<u8>, LibraryError> {
+        let failed = |reason: &dyn std::fmt::Display| LibraryError::State(reason.to_string());
+        std::thread::scope(|scope| {
+            std::thread::Builder::new()
+                .name("libraries".into())
+                .stack_size(super::STACK_BYTES)
+                .spawn_scoped(scope, || self.add_libraries(codes, policy, None))
+                .map_err(|error| failed(&error))?
+                .join()
+                .unwrap_or_else(|_| Err(failed(&"internal error")))
+        })
+    }
+
     fn load_into(
         &self,
         vm: &mut Vm,

@@ -42,6 +42,9 @@ use running::Running;
 pub use shebang::ScriptFlags;
 use vm::{Failure, Kind, Vm};
 
+/// Size of a stack on which any script can run: Lua calls itself up to 200 levels deep through
+/// functions of C and of the host, each with its buffers.
+pub const STACK_BYTES: usize = 8 << 20;
 /// Bytes a Lua state may hold unless told otherwise.
 const MEMORY_LIMIT: usize = 1 << 30;
 
@@ -275,6 +278,15 @@ fn refusal(ctx: &mut Ctx<'_>, flags: ScriptFlags, read_only: bool) -> Result<(),
     Ok(())
 }
 
+/// Nothing is running any more, whatever ended it: a panic in a command passes through here.
+struct Over<'r>(&'r Running);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        drop(self.0.end());
+    }
+}
+
 /// Runs a compiled function for a request and writes its reply.
 fn perform(
     ctx: &mut Ctx<'_>,
@@ -291,6 +303,7 @@ fn perform(
         args.is_none(),
         ctx.session.replaying,
     );
+    let _over = Over(running);
     let (db, session_db) = (ctx.ks.db, ctx.session.db);
     let denied = std::mem::replace(&mut ctx.session.deny_blocking, true);
     ctx.host.script_runs(true);

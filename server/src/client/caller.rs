@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use basalt_engine::command::Command;
-use basalt_engine::command::spec::{Args, Flags};
+use basalt_engine::command::spec::{Args, Flags, Group};
 use basalt_engine::keyspace::blocked::Wake;
 use basalt_engine::{Host, ReplyError, Session};
 
@@ -34,12 +34,19 @@ pub(super) struct Caller<'a> {
 /// Whether a command runs scripts: it needs a stack of its own.
 pub(super) fn runs_scripts(session: &Session, command: &Command) -> bool {
     match &session.txn {
-        Some(txn) if command.spec.name == "exec" => txn
-            .queue
-            .iter()
-            .any(|queued| shown_before_it_runs(queued.command)),
-        _ => shown_before_it_runs(command),
+        Some(txn) if command.spec.name == "exec" => {
+            txn.queue.iter().any(|queued| runs_lua(queued.command))
+        }
+        _ => runs_lua(command),
     }
+}
+
+/// Whether a command by itself runs scripts or the code of libraries.
+fn runs_lua(command: &Command) -> bool {
+    shown_before_it_runs(command)
+        || command.spec.group == Group::Scripting
+            && command.parent.is_some()
+            && matches!(command.spec.name, "load" | "restore")
 }
 
 /// The flags of a command: those of its row, or what its script says of itself.
@@ -53,7 +60,7 @@ pub(super) fn flags_of(conn: &Conn, command: &Command, args: Args<'_>) -> Flags 
 
 impl Host for Caller<'_> {
     fn as_any(&mut self) -> &mut dyn Any {
-        self.conn
+        &mut *self.conn
     }
 
     fn before_queued(
@@ -94,10 +101,10 @@ impl Host for Caller<'_> {
     }
 
     fn script_can(&mut self, command: &'static Command, allow_oom: bool) -> Result<(), ReplyError> {
-        if command.flags.has(Flags::WRITE) {
-            if let Some(error) = self.conn.disk_refusal() {
-                return Err(error);
-            }
+        if command.flags.has(Flags::WRITE)
+            && let Some(error) = self.conn.disk_refusal()
+        {
+            return Err(error);
         }
         if !allow_oom && self.conn.short_of_memory && command.flags.has(Flags::DENYOOM) {
             return Err(ReplyError::OOM);

@@ -265,7 +265,7 @@ impl Server {
         if !codes.is_empty() {
             self.engine
                 .scripts
-                .add_libraries(&codes, policy, None)
+                .load_libraries(&codes, policy)
                 .map_err(|cause| LoadFailure::Library {
                     path: path(),
                     cause,

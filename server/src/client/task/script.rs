@@ -9,6 +9,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
+use basalt_engine::script::STACK_BYTES;
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 
@@ -16,9 +17,6 @@ use super::{Client, Work};
 use crate::client::caller::Aside;
 use crate::server::Server;
 
-/// Lua calls itself up to 200 levels deep, each with commands and replies below it. Only what is
-/// used becomes memory.
-const STACK_BYTES: usize = 8 << 20;
 /// Stacks that a thread keeps for the next script.
 const KEPT: usize = 2;
 
@@ -63,7 +61,8 @@ impl Stacked {
 impl Drop for Stacked {
     /// A stack is never thrown away with a script on it.
     fn drop(&mut self) {
-        while self.running.is_some() {
+        let under_way = |running: &Running| !running.done();
+        while self.running.as_ref().is_some_and(under_way) {
             self.server.engine.scripts.running.abandon();
             drop(self.resume());
         }

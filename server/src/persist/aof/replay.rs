@@ -147,7 +147,7 @@ impl Replayer {
         };
         let scripts = &self.host.server.engine.scripts;
         scripts
-            .add_libraries(&[code], policy, None)
+            .load_libraries(&[code], policy)
             .map(drop)
             .map_err(|error| wrong(&error))
     }

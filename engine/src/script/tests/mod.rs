@@ -1,5 +1,7 @@
 //! Scripts over an engine of their own.
 
+mod hostile;
+
 use crate::testing::Client;
 
 fn eval(c: &mut Client, script: &str, rest: &[&str]) -> String {
