@@ -185,7 +185,7 @@ class Load:
     both at least what was acknowledged.
     """
 
-    def __init__(self, node, name, clients=20, seed=0):
+    def __init__(self, node, name, clients=20):
         self.node = node
         self.name = name
         self.pairs = [0] * clients
@@ -193,7 +193,7 @@ class Load:
         # When each number of a list was acknowledged: (number, time), in order.
         self.times = [[] for _ in range(clients)]
         self.errors = []
-        self.dice = random.Random(seed)
+        self.stopping = False
         self.threads = [threading.Thread(target=self._client, args=(at, DEPTHS[at % len(DEPTHS)]), daemon=True)
                         for at in range(clients)]
 
@@ -207,7 +207,7 @@ class Load:
         queue, number = self.key("l", at), 0
         try:
             conn = self.node.connect()
-            while True:
+            while not self.stopping:
                 items = range(number + 1, number + depth + 1)
                 conn.send(b"".join(pair + encode([b"RPUSH", queue, b"%d" % item]) for item in items))
                 number += depth
@@ -231,6 +231,11 @@ class Load:
         for thread in self.threads:
             thread.start()
         return self
+
+    def stop(self):
+        """Has the clients end when all they sent is answered."""
+        self.stopping = True
+        return self.join()
 
     def join(self):
         """Waits until all have noticed that the server is gone, or have been refused."""
