@@ -51,7 +51,7 @@ class SmallDisk:
     def leave(self, left):
         """Takes all room but this much away."""
         facts = os.statvfs(self.path)
-        self.load(max(0, facts.f_bavail * facts.f_bsize - left) + os.path.getsize(self.ballast) * 0)
+        self.load(max(0, facts.f_bavail * facts.f_bsize - left))
 
     def relieve(self):
         """Makes room."""

@@ -19,7 +19,7 @@ import tempfile
 import threading
 
 from harness import Node, Refused, arguments, is_basalt, title, verdict
-from lib.resp import encode
+from lib.resp import Closed, encode
 
 FLAGS = ("--appendonly", "yes", "--appendfsync", "no", "--enable-debug-command", "yes")
 
@@ -84,6 +84,9 @@ def served(program, directory, increment, bits, expected, counts, lock):
             except Refused as refused:
                 clean = refused.code is not None and 0 < refused.code < 128 and "panicked" not in refused.log
                 outcome = "refused" if clean else "CRASHED"
+            except (Closed, OSError):
+                # It came up and died of what it had loaded.
+                outcome = "CRASHED"
         shutil.rmtree(case)
         with lock:
             counts[outcome] = counts.get(outcome, 0) + 1

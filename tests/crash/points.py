@@ -31,7 +31,8 @@ def points():
     for crate in ("engine", "server"):
         for path in glob.glob(os.path.join(ROOT, crate, "src/**/*.rs"), recursive=True):
             with open(path, encoding="utf-8") as file:
-                found.update(re.findall(r'fail_point!\(\s*"([^"]+)"', file.read()))
+                code = re.sub(r"^\s*//.*$", "", file.read(), flags=re.M)
+                found.update(re.findall(r'fail_point!\(\s*"([^"]+)"', code))
     return sorted(name for name in found if not name.startswith("test."))
 
 
@@ -46,7 +47,7 @@ def settle(node):
 
 def work(node, name):
     """Load with a rewrite and a save, then the log off and on; ends early when the server dies."""
-    load = Load(node, name, clients=6).start()
+    load = Load(node, name, clients=3).start()
     try:
         for _ in range(3):
             orders = ["BGREWRITEAOF", "BGSAVE"]
@@ -60,7 +61,8 @@ def work(node, name):
             node.call("CONFIG", "SET", "appendonly", value)
             settle(node)
     except (Closed, OSError, KeyError):
-        pass
+        # It may take a moment to be gone.
+        node.exit_code(5)
     # Its clients notice that the server is gone, or go on for a moment.
     load.stopping = True
     load.join()
@@ -113,7 +115,7 @@ def killed(program, point, number):
     """A kill on some pass of a point under load; None if it was not reached."""
     with Node(program, *FLAGS) as node:
         fill(node.start().connect(), 2000)
-        first = Load(node, "first", clients=6).start()
+        first = Load(node, "first", clients=3).start()
         time.sleep(0.1)
         node.kill()
         first.join()
@@ -204,11 +206,14 @@ def main():
             for what, act, number in plan:
                 if number and name in ("aof.sync", "disk.replace.written", "disk.replace.renamed") and number > 1:
                     number = random.randrange(2, 12)
+                began = time.monotonic()
                 try:
                     done = act(program, name, *([number] if number else []))
                 except Broken as problem:
                     failures.append(f"{name}, {what} {number or ''}: {problem}")
                     done = 0
+                if given.point:
+                    print(f"  {what} {number}: {done}, after {time.monotonic() - began:.2f} s")
                 if done is not None:
                     reached += what != "error"
                     sums["errors" if what == "error" else "kills"] += 1

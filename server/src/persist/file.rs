@@ -71,13 +71,13 @@ impl Target {
             .and_then(|()| fill_and_sync(file, incremental, fill))
             .and_then(|value| point(fail_point!("rdb.save.synced")).map(|()| value))
             .inspect_err(|error| {
-            if error.kind() != io::ErrorKind::Interrupted {
-                tracing::warn!(
-                    "Write error while saving DB to the disk: {}",
-                    os_reason(error)
-                );
-            }
-        });
+                if error.kind() != io::ErrorKind::Interrupted {
+                    tracing::warn!(
+                        "Write error while saving DB to the disk: {}",
+                        os_reason(error)
+                    );
+                }
+            });
         let named = written.and_then(|value| {
             rustix::fs::renameat(&self.dir, &self.temp, &self.dir, &self.name)
                 .map_err(io::Error::from)

@@ -19,6 +19,8 @@ pub mod load;
 mod marks;
 mod replay;
 pub mod rewrite;
+#[cfg(test)]
+mod simulated;
 pub mod sink;
 pub mod thread;
 pub mod writer;

@@ -170,6 +170,7 @@ impl Writer {
             for order in taken.orders {
                 if let Order::Stop(done) = order {
                     self.aof().durable.reached(None, self.marks.newest());
+                    self.sink.close();
                     // Whoever asked waits for it.
                     let _ = done.send(());
                     return;
