@@ -7,7 +7,7 @@ failing fdatasync returns EIO on its k-th call in a thread (strace), later k-th 
         acknowledged is lost, and writes are taken again by themselves, or the process ends with the reason.
 slow    each fdatasync takes 3 s (strace): reads stay fast, INFO shows the delay, memory does not grow.
 
-    tests/crash/disk.py           k = 2, 5, 9; slow for 8 s
+    tests/crash/disk.py           k = 2 and 5; slow for 5 s
     tests/crash/disk.py --full    k = 1 to 30 with both policies; slow for 30 s
     tests/crash/disk.py --only full
 """
@@ -278,24 +278,34 @@ def one(paths):
     return sorted(paths)[-1]
 
 
+def reads(node, seconds):
+    """The times of reads by a client that has nothing else to do, in milliseconds, sorted."""
+    conn, took, deadline = node.connect(timeout=60), [], time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        began = time.monotonic()
+        conn.call("GET", "fill:7")
+        took.append((time.monotonic() - began) * 1000)
+        time.sleep(0.002)
+    conn.close()
+    return sorted(took)
+
+
 def slow(program, policy, seconds):
     """Each fdatasync takes 3 s while clients write and one reads. Words and failures."""
     prefix = ["strace", "-f", "--seccomp-bpf", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync",
               "-e", "inject=fdatasync:delay_exit=3000000"]
     with Node(program, *log_flags(policy)) as node:
         fill(node.start().connect(), 1000)
+        healthy = Load(node, "healthy", clients=4, pause=0.002).start()
+        usual = reads(node, 1.5)
+        healthy.stop()
         node.kill()
         node.prefix = prefix
         node.start()
         with open(f"/proc/{node.pid}/statm", encoding="ascii") as file:
             pages = int(file.read().split()[1])
-        load = Load(node, "slow", clients=4).start()
-        conn, took, deadline = node.connect(timeout=60), [], time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            began = time.monotonic()
-            conn.call("GET", "fill:7")
-            took.append(time.monotonic() - began)
-            time.sleep(0.002)
+        load = Load(node, "slow", clients=4, pause=0.002).start()
+        took = reads(node, seconds)
         with open(f"/proc/{node.pid}/statm", encoding="ascii") as file:
             grown = (int(file.read().split()[1]) - pages) * 4096 >> 20
         delayed = node.info()["aof_delayed_fsync"]
@@ -304,16 +314,16 @@ def slow(program, policy, seconds):
         node.prefix = []
         node.start()
         lost = load.compare(node.connect())[0]
-        took.sort()
-        p99, worst = took[len(took) * 99 // 100] * 1000, took[-1] * 1000
+        p99, worst, healthy_p99 = took[len(took) * 99 // 100], took[-1], usual[len(usual) * 99 // 100]
         bad = []
-        if p99 >= 5:
+        # A machine with other things to do has slow reads on any disk.
+        if p99 >= max(5, 3 * healthy_p99):
             bad.append(f"{policy}: p99 of reads is {p99:.1f} ms")
         if lost:
             bad.append(f"{policy}: {lost} lost")
         if policy == "everysec" and delayed == "0":
             bad.append("aof_delayed_fsync is 0")
-        return (f"{len(took)} reads, p99 {p99:.2f} ms, worst {worst:.0f} ms; {load.acknowledged()} writes, "
+        return (f"{len(took)} reads, p99 {p99:.2f} ms (healthy disk: {healthy_p99:.2f}), worst {worst:.0f} ms; {load.acknowledged()} writes, "
                 f"aof_delayed_fsync {delayed}, {grown} MB grown; {lost} lost after a kill"), bad
 
 
@@ -349,7 +359,7 @@ def main():
             tell(program, "full, BGSAVE", *full_save(program))
             tell(program, "full, rewrite", *full_rewrite(program))
         if wanted("failing") and shutil.which("strace"):
-            numbers = range(1, 31) if given.full else (2, 5, 9)
+            numbers = range(1, 31) if given.full else (2, 5)
             plans = [("always", "fdatasync", numbers, None), ("everysec", "fdatasync", range(1, 9) if given.full else (2,), None),
                      ("always", "write", numbers, "appendonlydir/*.incr.aof")]
             for policy, calls, ks, only in plans:
@@ -369,7 +379,7 @@ def main():
                      [f"{stuck} stuck, {lost} lost"] if stuck or lost else [])
         if wanted("slow") and shutil.which("strace"):
             for policy in ("always", "everysec"):
-                tell(program, f"slow, {policy}", *slow(program, policy, 30 if given.full else 8))
+                tell(program, f"slow, {policy}", *slow(program, policy, 30 if given.full else 5))
     verdict("disk", failures)
 
 

@@ -22,6 +22,8 @@ from lib.resp import Closed, Connection, encode
 from lib.servers import ROOT, basalt_path, free_port, redis_path
 
 START_LIMIT_S = 60
+# A start that takes longer is shown with its log.
+SLOW_START_S = 10
 
 
 class Refused(Exception):
@@ -76,16 +78,19 @@ class Node:
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=self.dir,
                                             env={**os.environ, **self.environment})
-        deadline = time.monotonic() + START_LIMIT_S
+        began = time.monotonic()
+        deadline = began + START_LIMIT_S
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 raise Refused(self.process.returncode, self.log())
             try:
-                conn = self.connect()
+                conn = self.connect(timeout=5)
                 reply = conn.call("PING")
                 self.pid = self.pid_of(conn) if reply == b"PONG" and self.prefix else self.process.pid
                 conn.close()
                 if reply == b"PONG":
+                    if time.monotonic() - began > SLOW_START_S:
+                        print(f"  a slow start, {time.monotonic() - began:.1f} s:\n{self.log()[-1500:]}", flush=True)
                     return self
             except (OSError, Closed):
                 pass
@@ -185,7 +190,7 @@ class Load:
     both at least what was acknowledged.
     """
 
-    def __init__(self, node, name, clients=20):
+    def __init__(self, node, name, clients=20, pause=0.0):
         self.node = node
         self.name = name
         self.pairs = [0] * clients
@@ -194,6 +199,7 @@ class Load:
         self.times = [[] for _ in range(clients)]
         self.errors = []
         self.stopping = False
+        self.pause = pause
         self.threads = [threading.Thread(target=self._client, args=(at, DEPTHS[at % len(DEPTHS)]), daemon=True)
                         for at in range(clients)]
 
@@ -211,6 +217,7 @@ class Load:
                 items = range(number + 1, number + depth + 1)
                 conn.send(b"".join(pair + encode([b"RPUSH", queue, b"%d" % item]) for item in items))
                 number += depth
+                time.sleep(self.pause)
                 for item in items:
                     # Reply by reply: those that came count even if the rest does not.
                     done, pushed = conn.replies(5)[3:]

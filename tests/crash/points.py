@@ -11,6 +11,7 @@ kills at calls (rename, unlink, fsync, ftruncate; by strace) are made on every s
     tests/crash/points.py --full     five kills and three errors for each point, calls 1 to 8
 """
 
+import concurrent.futures
 import glob
 import os
 import random
@@ -45,11 +46,11 @@ def settle(node):
         time.sleep(0.01)
 
 
-def work(node, name):
+def work(node, name, rounds=3):
     """Load with a rewrite and a save, then the log off and on; ends early when the server dies."""
     load = Load(node, name, clients=3).start()
     try:
-        for _ in range(3):
+        for _ in range(rounds):
             orders = ["BGREWRITEAOF", "BGSAVE"]
             random.shuffle(orders)
             for order in orders:
@@ -153,7 +154,7 @@ def erred(program, point, number):
         node.environment["BASALT_FAILPOINTS"] = f"{point}=error@{number}"
         load = None
         try:
-            load = work(node.start(), "erred")
+            load = work(node.start(), "erred", rounds=number)
         except Refused as refused:
             # A start may end with the cause; the next one has to succeed.
             if refused.code is None or refused.code < 0:
@@ -181,7 +182,7 @@ def at_call(program, calls, number):
         node.prefix = prefix
         load = None
         try:
-            load = work(node.start(), "call")
+            load = work(node.start(), "call", rounds=2)
         except (Refused, KeyError):
             pass
         died = not node.alive()
@@ -189,6 +190,27 @@ def at_call(program, calls, number):
         node.prefix = []
         done = after(node, load)
         return done if died else None
+
+
+def one_point(program, name, kills, errors):
+    """All that is done with one point."""
+    sums = {"kills": 0, "errors": 0, "acknowledged": 0, "failures": []}
+    plan = [("first start", first_start, None)]
+    plan += [("kill", killed, number) for number in range(1, kills + 1)]
+    plan += [("error", erred, number) for number in range(1, errors + 1)]
+    for what, act, number in plan:
+        if number and number > 1 and name.startswith(("aof.sync", "disk.replace")):
+            # These are passed all the time.
+            number = random.randrange(2, 12)
+        try:
+            done = act(program, name, *([number] if number else []))
+        except Broken as problem:
+            sums["failures"].append(f"{name}, {what} {number or ''}: {problem}")
+            done = 0
+        if done is not None:
+            sums["errors" if what == "error" else "kills"] += 1
+            sums["acknowledged"] += done
+    return sums
 
 
 def main():
@@ -199,27 +221,14 @@ def main():
     names = [name for name in points() if not given.point or given.point in name]
     for program in filter(is_basalt, given.server):
         sums = {"points": len(names), "kills": 0, "errors": 0, "acknowledged": 0}
-        for name in names:
-            reached, plan = 0, [("first start", first_start, None)]
-            plan += [("kill", killed, number) for number in range(1, kills + 1)]
-            plan += [("error", erred, number) for number in range(1, errors + 1)]
-            for what, act, number in plan:
-                if number and name in ("aof.sync", "disk.replace.written", "disk.replace.renamed") and number > 1:
-                    number = random.randrange(2, 12)
-                began = time.monotonic()
-                try:
-                    done = act(program, name, *([number] if number else []))
-                except Broken as problem:
-                    failures.append(f"{name}, {what} {number or ''}: {problem}")
-                    done = 0
-                if given.point:
-                    print(f"  {what} {number}: {done}, after {time.monotonic() - began:.2f} s")
-                if done is not None:
-                    reached += what != "error"
-                    sums["errors" if what == "error" else "kills"] += 1
-                    sums["acknowledged"] += done
-            print(f"  {name:24} {reached} kills", flush=True)
-            if not reached:
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            tried = list(pool.map(lambda name: one_point(program, name, kills, errors), names))
+        for name, result in zip(names, tried):
+            print(f"  {name:24} {result['kills']} kills, {result['errors']} errors", flush=True)
+            for what in ("kills", "errors", "acknowledged"):
+                sums[what] += result[what]
+            failures += result["failures"]
+            if not result["kills"]:
                 failures.append(f"{name}: never reached")
         print(f"{title(program):18} {sums['points']} failpoints: {sums['kills']} kills and {sums['errors']} errors, "
               f"{sums['acknowledged']} acknowledged, {len(failures)} broken", flush=True)

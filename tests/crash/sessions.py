@@ -44,9 +44,10 @@ def main():
                 node.start()
                 words = [runner, EXAMPLE, "{}", "--port", str(node.port)]
                 writer = subprocess.Popen([word.format("write") for word in words], stdout=subprocess.PIPE, text=True)
-                time.sleep(0.8 + random.random())
+                first = writer.stdout.readline()
+                time.sleep(0.2 + random.random())
                 node.kill()
-                told = writer.communicate(timeout=20)[0]
+                told = first + writer.communicate(timeout=20)[0]
                 node.start()
                 words[-1] = str(node.port)
                 done = subprocess.run([word.format("check") for word in words], input=told, capture_output=True, text=True,
