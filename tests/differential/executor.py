@@ -268,10 +268,29 @@ class Executor:
         if len(before) == len(list_b):
             return None if sorted(list_a) == sorted(list_b) else Difference(index, item, a, b)
         give, take = [m for m in list_b if m not in list_a], [m for m in list_a if m not in list_b]
-        if give:
-            basalt.call("SADD", item[1], *give)
-            basalt.call("SREM", item[1], *take)
+        kept = len(before) - len(list_b)
+        for out, back in zip(take, give):
+            # One at a time, so that the set passes no limit on the way; never an empty set, which would go.
+            steps = [("SREM", out), ("SADD", back)]
+            for name, member in steps if kept > 1 else reversed(steps):
+                basalt.call(name, item[1], member)
+        if give and kept * 5 <= len(list_b):
+            self.same_encoding(peer, basalt, item[1])
         return None
+
+    @staticmethod
+    def same_encoding(peer, basalt, key):
+        """What few stay of many go to a new set: its encoding depends on who they are, so on chance."""
+        theirs, ours = (conn.call("OBJECT", "ENCODING", key) for conn in (peer, basalt))
+        if theirs == ours:
+            return
+        if theirs == b"hashtable":
+            long = b"x" * 1000
+            basalt.call("SADD", key, long)
+            basalt.call("SREM", key, long)
+        else:
+            ttl = max(0, peer.call("PEXPIRETIME", key))
+            basalt.call("RESTORE", key, ttl, peer.call("DUMP", key), "REPLACE", "ABSTTL")
 
     # --- steering ----------------------------------------------------------------------------
 
