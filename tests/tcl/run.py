@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Runs Redis's own Tcl tests against a Basalt started here, in external mode.
+"""Runs Redis's own Tcl tests against a Basalt started here, in external mode; those of persistence
+start and kill servers by themselves, with Basalt in the place of src/redis-server.
 
     REDIS_TCL_DIR=/path/to/redis-7.2.4 tests/tcl/run.py [--write] [--only unit/type/hash]
 
@@ -28,6 +29,8 @@ FILES = ["unit/type/string", "unit/type/incr", "unit/type/list", "unit/type/list
          "unit/multi", "unit/pubsub", "unit/pubsubshard", "unit/querybuf", "unit/protocol", "unit/info",
          "unit/other", "unit/introspection", "unit/sort", "unit/dump", "unit/obuf-limits", "unit/limits",
          "unit/maxmemory", "unit/slowlog", "unit/latency-monitor"]
+# The harness starts the servers of these.
+STARTING = ["integration/rdb", "integration/aof", "integration/aof-race", "integration/aof-multi-part"]
 EXPECTED = os.path.join(HERE, "expected.tsv")
 LINE = re.compile(r"\x1b\[[0-9;]*m")
 RESULT = re.compile(r"^\[(ok|err|ignore|skip|exception)\]: (.*?)(?: \(\d+ ms\))?$")
@@ -40,7 +43,20 @@ OPTIONAL = [(re.compile(r"^(\s*)((?:r|\$\w+) function flush)\s*$", re.M | re.I),
 
 def base_port(index):
     """The harness listens below this port: apart for runs beside each other."""
+    first = os.environ.get("TEST_PORTS", "").partition("-")[0]
+    if first:
+        return int(first) + 33
     return 21000 + 100 * index + (os.getpid() % 50) * 200
+
+
+def link_sources(source, tree):
+    """The programs of the tree, with Basalt as its server."""
+    os.mkdir(os.path.join(tree, "src"))
+    for entry in os.listdir(os.path.join(source, "src")):
+        os.symlink(os.path.join(source, "src", entry), os.path.join(tree, "src", entry))
+    server = os.path.join(tree, "src", "redis-server")
+    os.remove(server)
+    os.symlink(os.path.abspath(basalt_path()), server)
 
 
 def run_file(index, name, source, seconds):
@@ -49,7 +65,10 @@ def run_file(index, name, source, seconds):
     # The harness writes below its own directory: each run gets a shallow copy.
     tree = os.path.join(work, "redis")
     os.mkdir(tree)
-    for entry in ("runtest", "src", "utils", "deps"):
+    starting = name in STARTING
+    if starting:
+        link_sources(source, tree)
+    for entry in ("runtest", "utils", "deps") if starting else ("runtest", "src", "utils", "deps"):
         if os.path.exists(os.path.join(source, entry)):
             os.symlink(os.path.join(source, entry), os.path.join(tree, entry))
     shutil.copytree(os.path.join(source, "tests"), os.path.join(tree, "tests"),
@@ -63,19 +82,23 @@ def run_file(index, name, source, seconds):
             changed = pattern.sub(optional, changed)
         with open(path, "w", encoding="utf-8") as text:
             text.write(changed)
-    server = Server(basalt_path(), "--enable-debug-command", "yes", "--enable-protected-configs", "yes",
-                    "--enable-module-command", "yes")
+    server = None
+    where = ["--portcount", "16", "--tags", "-needs:repl"]
+    if not starting:
+        server = Server(basalt_path(), "--enable-debug-command", "yes", "--enable-protected-configs", "yes",
+                        "--enable-module-command", "yes")
+        where = ["--host", "127.0.0.1", "--port", str(server.port), "--tags", "-slow -needs:repl -needs:save"]
     try:
-        done = subprocess.run(["tclsh", "tests/test_helper.tcl", "--host", "127.0.0.1", "--port", str(server.port),
-                               "--tags", "-slow -needs:repl -needs:save", "--single", name, "--clients", "1", "--durable", "--baseport", str(base_port(index)),
-                               "--timeout", str(seconds)],
+        done = subprocess.run(["tclsh", "tests/test_helper.tcl", *where, "--single", name, "--clients", "1", "--durable",
+                               "--baseport", str(base_port(index)), "--timeout", str(seconds)],
                               cwd=tree, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=seconds + 30, check=False)
         output, ended = done.stdout, True
     except subprocess.TimeoutExpired as error:
         output, ended = error.stdout or b"", False
-    alive = server.alive()
-    log = server.log_text()
-    server.stop()
+    alive = server is None or server.alive()
+    log = server.log_text() if server else ""
+    if server:
+        server.stop()
     shutil.rmtree(work, ignore_errors=True)
     results = {}
     lines = output.decode("utf-8", "replace").splitlines()
@@ -133,7 +156,7 @@ def main():
     if not shutil.which("tclsh"):
         print("skipped: no tclsh")
         return 0
-    files = options.only.split(",") if options.only else FILES
+    files = options.only.split(",") if options.only else FILES + STARTING
     files = [f for f in files if os.path.exists(os.path.join(source, "tests", f + ".tcl"))]
     expected, seen, wrong = load_expected(), {}, []
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
