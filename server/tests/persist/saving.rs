@@ -78,6 +78,41 @@ fn a_background_save_can_be_cancelled() {
 }
 
 #[test]
+fn beside_a_rewrite_of_the_log_a_save_is_refused_or_scheduled() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let server = Server::start(dir.path(), &["--appendonly", "yes"]);
+    let mut client = server.client();
+    client.ask("DEBUG POPULATE 2000");
+    eventually("the log has its base", || {
+        client.info("aof_rewrite_in_progress") == "0"
+    });
+    client.ask("CONFIG SET rdb-key-save-delay 10000");
+    assert_eq!(
+        client.ask("BGREWRITEAOF"),
+        "Background append only file rewriting started"
+    );
+    assert_eq!(
+        client.ask("BGSAVE"),
+        "-ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in order to schedule a BGSAVE whenever possible."
+    );
+    assert_eq!(client.ask("BGSAVE SCHEDULE"), "Background saving scheduled");
+    assert_eq!(
+        client.ask("BGSAVE CANCEL"),
+        "Scheduled background saving cancelled"
+    );
+    assert!(client.ask("BGSAVE CANCEL").starts_with("-ERR"));
+    assert_eq!(client.ask("BGSAVE SCHEDULE"), "Background saving scheduled");
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    assert_eq!(client.info("rdb_saves"), "0");
+    assert_eq!(client.info("aof_rewrite_in_progress"), "1");
+    client.ask("CONFIG SET rdb-key-save-delay 0");
+    eventually("it is saved", || client.info("rdb_saves") == "1");
+    idle(&mut client);
+    assert_eq!(client.info("aof_rewrite_in_progress"), "0");
+    assert_eq!(client.info("rdb_last_bgsave_status"), "ok");
+}
+
+#[test]
 fn inside_a_transaction_a_save_is_scheduled() {
     let dir = tempfile::tempdir().expect("a directory");
     let server = Server::start(dir.path(), &[]);

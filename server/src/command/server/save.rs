@@ -95,18 +95,25 @@ fn save(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
 fn bgsave(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {
     let server = Conn::of(ctx).server.clone();
     let snapshots = &server.persist.snapshots;
-    match &words[1..] {
-        [] => {}
-        // That is for waiting until another kind of child ends, and there is no other kind.
-        [word] if args::is(word, "schedule") => {}
+    let schedule = match &words[1..] {
+        [] => false,
+        [word] if args::is(word, "schedule") => true,
         [word] if args::is(word, "cancel") => return cancel(ctx),
         _ => return Err(ReplyError::SYNTAX),
-    }
-    // Inside EXEC shards are locked, and what the cut would hold is half a transaction.
-    if ctx.session.deny_blocking && snapshots.background().is_none() {
-        snapshots.scheduled.store(true, Relaxed);
-        ctx.out.simple("Background saving scheduled");
-        return Ok(());
+    };
+    if snapshots.background().is_none() {
+        // Inside EXEC shards are locked, and what the cut would hold is half a transaction.
+        let inside = ctx.session.deny_blocking;
+        if inside || schedule && server.persist.aof.is_rewriting() {
+            snapshots.scheduled.store(true, Relaxed);
+            ctx.out.simple("Background saving scheduled");
+            return Ok(());
+        }
+        if server.persist.aof.is_rewriting() {
+            return Err(ReplyError::err(
+                "Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in order to schedule a BGSAVE whenever possible.",
+            ));
+        }
     }
     server.save_in_background().map_err(failed)?;
     ctx.out.simple("Background saving started");
