@@ -238,6 +238,12 @@ pub(crate) fn build_with(
         password: Mutex::new(None),
     });
     follow_config(&server, classes);
+    let weak = Arc::downgrade(&server);
+    server.engine.snapshot_room.on_room(move || {
+        if let Some(server) = weak.upgrade() {
+            server.persist.cost.wake();
+        }
+    });
     Ok(server)
 }
 
@@ -350,6 +356,7 @@ fn publish(server: &Server, config: &Config) {
     hot.auth_required.store(password.is_some(), Relaxed);
     *server.password.lock() = password;
     logging::set_level(config.loglevel);
+    server.set_snapshot_limit(config);
     let settings = &server.engine.settings;
     settings
         .list_max_listpack_size

@@ -62,6 +62,13 @@ pub fn process(
     {
         return Waiting::Pause(until);
     }
+    if (server.engine.snapshot_room.is_tight() || conn.put_off_ms.is_some())
+        && writes(session, command)
+        && (session.txn.is_none() || command.spec.name == "exec")
+        && let Some(until) = server.put_off(&mut conn.put_off_ms, &conn.handle)
+    {
+        return Waiting::Pause(until);
+    }
     if server.engine.queue(session, command, args, reply) {
         return answered(conn, reply, before);
     }

@@ -17,6 +17,7 @@
 //!   cut.
 
 pub mod aof;
+pub mod cost;
 pub mod file;
 pub mod libraries;
 pub mod lineage;
@@ -40,6 +41,8 @@ pub struct Persist {
     pub loading: loading::Loading,
     /// Snapshots to files.
     pub snapshots: snapshots::Snapshots,
+    /// What snapshots cost while they are taken.
+    pub cost: cost::Cost,
     /// The append-only file.
     pub aof: aof::Aof,
     /// What should be there at the next start.
