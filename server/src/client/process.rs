@@ -634,7 +634,8 @@ mod tests {
 
     #[test]
     fn a_panic_in_a_command_costs_its_client_only() {
-        let server = build_with(Config::default(), &[BROKEN]).expect("a server");
+        let server =
+            build_with(Config::default(), &[BROKEN], Default::default()).expect("a server");
         let mut caller = Caller::new(&server);
         assert_eq!(caller.call("BROKEN k"), "-ERR internal error\r\n");
         assert!(caller.conn.close_after_reply);

@@ -24,6 +24,7 @@ pub mod lineage;
 pub mod load;
 pub mod loading;
 pub mod mapped;
+pub mod place;
 pub mod points;
 pub mod snapshots;
 
@@ -49,6 +50,8 @@ pub struct Persist {
     pub lineage: lineage::keep::Keeper,
     /// Function libraries.
     pub libraries: libraries::Libraries,
+    /// Where the log and its record are.
+    pub place: place::Place,
 }
 
 /// The server a command runs on: that of a connection, or of a log that is being replayed.

@@ -63,6 +63,8 @@ struct Inner<O> {
     orders: VecDeque<O>,
     /// The writer sleeps.
     asleep: bool,
+    /// The writer has ended: nothing is taken any more.
+    closed: bool,
     /// The writer thread has something to look after, here or elsewhere.
     nudged: bool,
 }
@@ -96,6 +98,7 @@ impl<O> Sink<O> {
                 sealed: VecDeque::new(),
                 orders: VecDeque::new(),
                 asleep: false,
+                closed: false,
                 nudged: false,
             }),
             woken: Condvar::new(),
@@ -149,11 +152,22 @@ impl<O> Sink<O> {
         self.wake(&mut inner);
     }
 
-    /// Tells the writer something.
+    /// Tells the writer something. Once it has ended, orders are dropped, so that whoever waits
+    /// for an answer sees that there will be none.
     pub fn order(&self, order: O) {
         let mut inner = self.inner.lock();
+        if inner.closed {
+            return;
+        }
         inner.orders.push_back(order);
         self.wake(&mut inner);
+    }
+
+    /// Ends it.
+    pub fn close(&self) {
+        let mut inner = self.inner.lock();
+        inner.closed = true;
+        inner.orders.clear();
     }
 
     /// Waits until something is there, as long as `patience` says.
@@ -306,6 +320,16 @@ mod tests {
         let first = batches(sink.take(Vec::new()));
         assert!(first[0].starts_with("1 0 #TS:"), "{first:?}");
         assert!(first[0].contains(" *2 $6 SELECT"), "{first:?}");
+    }
+
+    #[test]
+    fn orders_to_a_writer_that_has_ended_are_dropped() {
+        let sink = Sink::new(false);
+        let (done, answer) = std::sync::mpsc::channel::<()>();
+        sink.order(done.clone());
+        sink.close();
+        sink.order(done);
+        assert!(answer.recv().is_err(), "nobody waits for ever");
     }
 
     #[test]
