@@ -34,7 +34,10 @@ impl Engine {
             {
                 continue;
             }
-            let shard = cell.lock.lock();
+            // A script may hold it for long; the next round will look again.
+            let Some(shard) = cell.lock.try_lock() else {
+                continue;
+            };
             let tables = shard.db(db).map_or(&[][..], |tables| &tables.slots);
             let mut left = TTL_SAMPLES_PER_SHARD;
             for table in tables {
@@ -64,7 +67,10 @@ impl Engine {
             if cell.counts[db].volatile() == 0 {
                 continue;
             }
-            let mut ks = Keyspace::new(self, Held::one(&self.shards, index), db, now_ms);
+            let Some(held) = Held::try_one(&self.shards, index) else {
+                return removed;
+            };
+            let mut ks = Keyspace::new(self, held, db, now_ms);
             let mut due: Vec<Vec<u8>> = Vec::new();
             let now = u64::try_from(now_ms).unwrap_or(0);
             for slot in 0..SLOTS_PER_SHARD {
