@@ -140,10 +140,14 @@ fn goes_on(file: &[u8], report: &AofReport) {
     assert_eq!(after.commands, report.commands + 1);
 }
 
-/// What is salvaged are whole commands, in order, and all of a valid file.
+/// What is salvaged are whole commands, in order, and all of a valid file. Put together they are a valid file without
+/// checksums, of which in turn nothing is lost.
 fn salvage(file: &[u8], report: &AofReport) {
     let (mut end, mut commands) = (0, 0);
+    let (mut db, mut selects, mut written) = (0, 0, Vec::new());
     for piece in Salvage::new(file) {
+        selects += u64::from(piece.db != db);
+        piece.append_to(file, &mut db, &mut written);
         assert!(end <= piece.bytes.start && piece.bytes.start < piece.bytes.end);
         assert!(piece.bytes.end <= file.len());
         end = piece.bytes.end;
@@ -160,6 +164,11 @@ fn salvage(file: &[u8], report: &AofReport) {
     if report.verdict == Verdict::Valid {
         assert_eq!(commands, report.commands, "of a valid file nothing is lost");
     }
+    let after = check(&written);
+    assert_eq!(after.verdict, Verdict::Valid, "what was salvaged");
+    assert!(after.form != Form::Annotated);
+    assert_eq!(after.commands, commands + selects);
+    assert_eq!(after.valid_up_to, written.len());
 }
 
 /// A file of commands with one piece of damage: never taken for a valid file of other commands.
