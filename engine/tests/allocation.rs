@@ -167,7 +167,12 @@ fn claimed_lengths_take_no_memory() {
             bounded(lie, "a payload", || restore(&engine, &payload));
         });
     }
-    let numbers = ["2147483647", "1073741824", "999999999", "18446744073709551615"];
+    let numbers = [
+        "2147483647",
+        "1073741824",
+        "999999999",
+        "18446744073709551615",
+    ];
     let claims: Vec<Vec<u8>> = numbers
         .iter()
         .flat_map(|number| [format!("*{number}\r\n"), format!("${number}\r\n")])

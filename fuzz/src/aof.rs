@@ -61,14 +61,18 @@ fn seal(file: &mut [u8], chain: bool, fit: bool) {
             if claimed <= file.len() - end {
                 let crc = crc32fast::hash(&file[end..end + claimed]);
                 file[end - 28..end - 20].copy_from_slice(format!("{crc:08x}").as_bytes());
-                file[length_at..length_at + 10].copy_from_slice(format!("{claimed:010x}").as_bytes());
+                file[length_at..length_at + 10]
+                    .copy_from_slice(format!("{claimed:010x}").as_bytes());
             }
             if let (true, Some(prev)) = (chain, prev) {
                 file[prev_at..prev_at + 8].copy_from_slice(&prev);
             }
         }
         let check = crc32fast::hash(&file[at..check_at - 1]);
-        let check: [u8; 8] = format!("{check:08x}").into_bytes().try_into().expect("8 digits");
+        let check: [u8; 8] = format!("{check:08x}")
+            .into_bytes()
+            .try_into()
+            .expect("8 digits");
         file[check_at..check_at + 8].copy_from_slice(&check);
         prev = Some(check);
     }

@@ -105,8 +105,10 @@ struct Expected {
 impl Expected {
     /// How many keys each slot will hold, at least. What the file says is believed as far as it has the bytes.
     fn per_slot(&self, offset: usize, size: usize) -> usize {
-        let fitting = (size - self.start.min(size)) as u64 * self.records as u64 / offset.max(1) as u64;
-        let keys = usize::try_from(self.claimed.min(fitting)).unwrap_or(usize::MAX) / SLOTS;
+        let left = size.saturating_sub(self.start) as u128;
+        let fitting = left * self.records as u128 / offset.max(1) as u128;
+        let keys = fitting.min(self.claimed.into());
+        let keys = usize::try_from(keys).unwrap_or(usize::MAX) / SLOTS;
         // Keys spread unevenly, and a page that grows once more costs little.
         keys - keys / 8
     }

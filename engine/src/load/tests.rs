@@ -211,7 +211,7 @@ fn pages_bytes(client: &Client) -> usize {
     shards
         .map(|cell| {
             let shard = cell.lock.lock();
-            let tables = shard.db(0).map_or(&[][..], |tables| &tables.slots);
+            let tables = shard.db(0).map_or(&[][..], |tables| &tables.slots[..]);
             tables.iter().map(|table| table.heap_bytes()).sum::<usize>()
         })
         .sum()
