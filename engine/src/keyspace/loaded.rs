@@ -5,7 +5,7 @@ use std::sync::Arc;
 use parking_lot::MutexGuard;
 
 use super::Kind;
-use super::header::{Header, INLINE_MAX};
+use super::header::{Header, INLINE_MAX, LONG};
 use super::shard::{SLOTS_PER_SHARD, Shard, ShardCell};
 use super::view::{Place, StringEncoding};
 use super::write::string_kind;
@@ -80,21 +80,24 @@ impl<'e> Loading<'e> {
             kind,
             expire_ms,
             lru,
+            fields_ms: obj.as_ref().and_then(Value::next_field_expiry),
         };
-        let mut buf = [0; 12];
+        let mut buf = [0; LONG];
         let head = header.encode(&mut buf);
         let (shard, cell) = self.shard(place.shard());
         shard.before_write(db, place.slot);
         let tables = shard.db_or_create(db);
         cell.counts[db].note_tables(tables);
         let table = &mut tables.slots[place.slot % SLOTS_PER_SHARD];
-        let had_expiry = replace
-            && table
-                .get_hashed(place.hash, key)
-                .is_some_and(|old| Header::decode(old.payload).0.expire_ms.is_some());
+        let replaced = if replace {
+            table.get_hashed(place.hash, key)
+        } else {
+            None
+        };
+        let replaced = replaced.map(|old| Header::decode(old.payload).0);
         let old = table.put_hashed(place.hash, key, &[head, inline], obj);
         let counts = &cell.counts[db];
-        counts.add_volatile(isize::from(expire_ms.is_some()) - isize::from(had_expiry));
+        counts.note_times(replaced, Some(header));
         if old.is_none() {
             counts.add_keys(1);
         }

@@ -134,11 +134,6 @@ impl Log {
             self.append_group(&[(db, OwnedArgs::new(args))], false);
         }
     }
-
-    /// Appends the removal of a key whose time has come.
-    pub fn expired(&self, db: usize, key: &[u8]) {
-        self.append(db, &[b"DEL", key]);
-    }
 }
 
 #[cfg(test)]
