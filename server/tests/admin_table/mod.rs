@@ -119,8 +119,16 @@ fn the_command_table_is_that_of_valkey() {
         for (what, told, wanted) in [
             ("group", doc(docs, "group"), row[1].replace('_', "-")),
             ("since", doc(docs, "since"), row[2].to_owned()),
-            ("key specs", specs.join("; "), key_specs_of_table(row[3]).join("; ")),
-            ("deprecated", doc(docs, "deprecated_since"), row[4].to_owned()),
+            (
+                "key specs",
+                specs.join("; "),
+                key_specs_of_table(row[3]).join("; "),
+            ),
+            (
+                "deprecated",
+                doc(docs, "deprecated_since"),
+                row[4].to_owned(),
+            ),
             ("doc flags", doc(docs, "doc_flags"), row[5].to_owned()),
             ("tips", sorted(texts(&info[7])), tips),
         ] {
@@ -134,7 +142,12 @@ fn the_command_table_is_that_of_valkey() {
         !names.contains(*name) && !MISSING.iter().any(|(missing, _)| missing == &top)
     };
     let missing: Vec<&&str> = rows.keys().filter(absent).collect();
-    assert!(wrong.is_empty(), "{} differences:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} differences:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
     assert!(missing.is_empty(), "not there: {missing:?}");
     let top = names.iter().filter(|name| !name.contains('|')).count();
     assert_eq!(client.ask("command count").int(), top as i64);
