@@ -5,9 +5,8 @@
 
 use std::collections::HashSet;
 
-use basalt_formats::num::parse_i64;
-
 use crate::command::args::{self, Cursor};
+use crate::command::counted::counted;
 use crate::command::ctx::Ctx;
 use crate::command::spec::{
     Acl, ArgSpec, ArgType, Args, CmdResult, CommandSpec, FindKeys, Flags, Group, KeyFlags, KeyRef,
@@ -131,10 +130,7 @@ impl<'a> Request<'a> {
 
 /// The keys: as many as the first word says.
 fn get_keys(args: Args<'_>) -> Option<Vec<KeyRef>> {
-    let numkeys = usize::try_from(parse_i64(args.get(1)?)?).ok()?;
-    let access = KeyFlags::RO.or(KeyFlags::ACCESS);
-    let keys = args.get(2..)?.get(..numkeys)?;
-    (numkeys > 0).then(|| (2..2 + keys.len()).map(|at| (at, access)).collect())
+    counted(args, 1, KeyFlags::RO.or(KeyFlags::ACCESS))
 }
 
 fn sunioncard(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
