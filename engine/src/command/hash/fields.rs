@@ -10,6 +10,7 @@ use crate::command::spec::{
     Acl, ArgSpec, ArgType, Args, CmdResult, CommandSpec, Flags, Group, KeyFlags, KeySpec,
 };
 use crate::error::ReplyError;
+use crate::value::Hash;
 
 use super::expire::{
     changed, fields_only, propagate_expiry, propagate_removal, split_fields, time_at,
@@ -353,7 +354,7 @@ fn hsetex(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     let (options, data) = split_fields(args, 2, 2)?;
     let setting = Setting::parse(ctx, options)?;
     let (pairs, _) = data.as_chunks::<2>();
-    let present = ctx.ks.hash(key)?;
+    let present: Option<&Hash> = ctx.ks.hash_mut(key)?.map(|hash| &*hash);
     let has = |field: &[u8]| present.is_some_and(|hash| hash.contains(field));
     let refused = setting
         .key
@@ -448,7 +449,13 @@ mod tests {
         assert_eq!(c.run("EXISTS h"), ":0\r\n");
         assert_eq!(
             c.events(),
-            ["hexpire h", "hpersist h", "hexpired h", "del h"]
+            [
+                "hexpire h",
+                "hpersist h",
+                "hexpired h",
+                "del h",
+                "keymiss h"
+            ]
         );
         for (line, error) in [
             ("HGETEX h EX 5 PX 5 FIELDS 1 a", "syntax error"),

@@ -1,7 +1,7 @@
 //! LMOVEM and BLMOVEM (Redis 8.10): several elements from one list to another in one step.
 //!
 //! `OBO` pushes each element as it is popped; `BULK` keeps the order they had. They are logged as
-//! a pop and a push, or as LMOVE on one list, which every server reads.
+//! a pop and a push, on one list as LMOVE or LSET, which every server reads.
 
 use crate::command::args::{self, Cursor};
 use crate::command::ctx::Ctx;
@@ -306,24 +306,8 @@ impl<'a> Request<'a> {
         if !ctx.engine().log.is_active() {
             return;
         }
-        let word = |side| match side {
-            Side::Left => &b"LEFT"[..],
-            Side::Right => b"RIGHT",
-        };
         if self.source == self.destination {
-            if self.batch.bulk && self.from == self.to {
-                return ctx.propagate_nothing();
-            }
-            for _ in pushed {
-                ctx.propagate(&[
-                    b"LMOVE",
-                    self.source,
-                    self.source,
-                    word(self.from),
-                    word(self.to),
-                ]);
-            }
-            return;
+            return self.propagate_within(ctx, pushed);
         }
         let count = pushed.len().to_string();
         let pop: &[u8] = match self.from {
@@ -338,6 +322,30 @@ impl<'a> Request<'a> {
         words.extend(pushed.iter().map(Vec::as_slice));
         ctx.propagate(&[pop, self.source, count.as_bytes()]);
         ctx.propagate(&words);
+    }
+
+    /// On one list nothing may be popped whole: the key would go, and its expiry with it.
+    fn propagate_within(&self, ctx: &mut Ctx<'_>, pushed: &[Vec<u8>]) {
+        let key = self.source;
+        if self.from != self.to {
+            let (from, to): (&[u8], &[u8]) = match self.from {
+                Side::Left => (b"LEFT", b"RIGHT"),
+                Side::Right => (b"RIGHT", b"LEFT"),
+            };
+            for _ in pushed {
+                ctx.propagate(&[b"LMOVE", key, key, from, to]);
+            }
+        } else if self.batch.bulk {
+            ctx.propagate_nothing();
+        } else {
+            for (nth, element) in pushed.iter().rev().enumerate() {
+                let at = match self.to {
+                    Side::Left => format!("{nth}"),
+                    Side::Right => format!("-{}", nth + 1),
+                };
+                ctx.propagate(&[b"LSET", key, at.as_bytes(), element]);
+            }
+        }
     }
 }
 
