@@ -19,7 +19,6 @@ const MISSING: &[(&str, &str)] = &[
     ("eval_ro", "scripting"),
     ("evalsha", "scripting"),
     ("evalsha_ro", "scripting"),
-    ("failover", "replication"),
     ("fcall", "scripting"),
     ("fcall_ro", "scripting"),
     ("function|load", "scripting"),
@@ -164,4 +163,34 @@ fn the_command_table_is_that_of_valkey() {
     assert!(missing.is_empty(), "not there: {missing:?}");
     let top = names.iter().filter(|name| !name.contains('|')).count();
     assert_eq!(client.ask("command count").int(), top as i64);
+}
+
+#[test]
+fn failover_of_a_lone_primary() {
+    let server = Server::start(&[]);
+    let mut client = server.client();
+    for (line, error) in [
+        ("failover", "FAILOVER requires connected replicas."),
+        (
+            "failover to host 1 force timeout 5",
+            "FAILOVER requires connected replicas.",
+        ),
+        ("failover abort", "No failover in progress."),
+        ("failover abort now", "syntax error"),
+        ("failover to host", "syntax error"),
+        (
+            "failover timeout 0",
+            "FAILOVER timeout must be greater than 0",
+        ),
+        (
+            "failover to host x",
+            "value is not an integer or out of range",
+        ),
+    ] {
+        assert_eq!(
+            client.ask(line),
+            Reply::Line(format!("-ERR {error}")),
+            "{line}"
+        );
+    }
 }
