@@ -332,6 +332,15 @@ impl Engine {
             .sum()
     }
 
+    /// Number of hashes of a database with fields that expire. O(shards), takes no lock.
+    pub fn lasting_count(&self, db: usize) -> usize {
+        self.shards
+            .iter()
+            .filter_map(|cell| cell.counts.get(db))
+            .map(|counts| counts.lasting())
+            .sum()
+    }
+
     /// Sums of the shards' counters. O(shards), takes no lock.
     pub fn stats(&self) -> ShardStats {
         let mut sum = ShardStats::default();
@@ -340,6 +349,7 @@ impl Engine {
             sum.hits += stats.hits;
             sum.misses += stats.misses;
             sum.expired += stats.expired;
+            sum.expired_fields += stats.expired_fields;
             sum.dirty += stats.dirty;
         }
         sum

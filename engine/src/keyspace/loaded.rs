@@ -5,7 +5,7 @@ use std::sync::Arc;
 use parking_lot::MutexGuard;
 
 use super::Kind;
-use super::header::{Header, INLINE_MAX};
+use super::header::{Header, INLINE_MAX, LONG};
 use super::shard::{SLOTS_PER_SHARD, Shard, ShardCell};
 use super::view::{Place, StringEncoding};
 use super::write::string_kind;
@@ -107,8 +107,9 @@ impl<'e> Loading<'e> {
             kind,
             expire_ms,
             lru,
+            fields_ms: obj.as_ref().and_then(Value::next_field_expiry),
         };
-        let mut buf = [0; 12];
+        let mut buf = [0; LONG];
         let head = header.encode(&mut buf);
         let room = self.room;
         let (shard, cell) = self.shard(place.shard());
@@ -116,17 +117,19 @@ impl<'e> Loading<'e> {
         let tables = shard.db_or_create(db);
         cell.counts[db].note_tables(tables);
         let table = &mut tables.slots[place.slot % SLOTS_PER_SHARD];
-        let had_expiry = replace
-            && table
-                .get_hashed(place.hash, key)
-                .is_some_and(|old| Header::decode(old.payload).0.expire_ms.is_some());
+        let replaced = if replace {
+            table.get_hashed(place.hash, key)
+        } else {
+            None
+        };
+        let replaced = replaced.map(|old| Header::decode(old.payload).0);
         let room = match room {
             Some(room) if room.db == db => (room.keys, room.keys.saturating_mul(room.mean)),
             _ => (0, 0),
         };
         let old = table.put_expecting(place.hash, key, &[head, inline], obj, room);
         let counts = &cell.counts[db];
-        counts.add_volatile(isize::from(expire_ms.is_some()) - isize::from(had_expiry));
+        counts.note_times(replaced, Some(header));
         if old.is_none() {
             counts.add_keys(1);
         }
