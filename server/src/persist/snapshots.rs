@@ -187,7 +187,7 @@ struct Cut {
     snapshot: Snapshot,
     options: SaveOptions,
     name: String,
-    target: io::Result<Target>,
+    target: Target,
     incremental: bool,
 }
 
@@ -262,13 +262,7 @@ impl Server {
     /// Writes what was cut; then that is the last save.
     fn write(&self, run: &Run, cut: Cut) -> Result<Saved, SaveError> {
         let name = cut.name;
-        let target = cut.target.inspect_err(|error| {
-            tracing::warn!(
-                "Failed opening the directory for saving: {}",
-                crate::config::text::os_reason(error)
-            );
-        })?;
-        let saved = target.write(cut.incremental, |sink| {
+        let saved = cut.target.write(cut.incremental, |sink| {
             let mut delayed = 0;
             let mut paced = |bytes: &[u8]| {
                 sink(bytes)?;

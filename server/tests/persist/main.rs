@@ -4,5 +4,7 @@ mod aof;
 mod harness;
 mod loading;
 mod log;
+mod promise;
+mod rewriting;
 mod saving;
 mod shutdown;

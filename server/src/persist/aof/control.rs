@@ -4,7 +4,7 @@
 //! nothing here takes a shard, and the writer thread never takes one. The cut of a rewrite
 //! takes all of them, in the thread of the rewrite, which holds nothing else then.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::*};
 use std::sync::mpsc;
@@ -32,6 +32,8 @@ const MAX_BACKLOG: usize = 64 << 20;
 struct Running {
     sink: Arc<LogBuffer>,
     writer: Arc<Mutex<Writer>>,
+    /// Its folder, which `CONFIG SET dir` does not move.
+    dir: PathBuf,
     /// Attached to the engine's log; not yet when it waits for its first cut.
     attached: Option<SinkId>,
 }
@@ -225,11 +227,19 @@ impl From<basalt_engine::env::disk::DiskError> for OpenError {
 }
 
 impl Server {
-    /// The folder of the log, wherever the process goes: to own it, or only to look.
+    /// The folder of the log, also when the process is elsewhere by now: to own it, or only to look.
     pub(super) fn log_folder(&self, own: bool) -> Result<Folder, FolderError> {
         let config = self.config.load();
         let dir = Path::new(&config.appenddirname);
-        let dir = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
+        let here = || std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
+        let running = self
+            .persist
+            .aof
+            .running
+            .lock()
+            .as_ref()
+            .map(|running| running.dir.clone());
+        let dir = running.unwrap_or_else(here);
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         let lineage = Lineage(self.persist.lineage.id().0);
         let open = if own { Folder::open } else { Folder::read };
@@ -284,11 +294,13 @@ impl Server {
             }
         };
         self.persist.aof.promised.store(true, Relaxed);
+        let dir = folder.dir().to_owned();
         let (sink, writer) = self.spawn_writer(folder, incr)?;
         let attached = self.engine.log.attach(Box::new(Feed(sink.clone())));
         *self.persist.aof.running.lock() = Some(Running {
             sink,
             writer,
+            dir,
             attached: Some(attached),
         });
         Ok(())
@@ -336,10 +348,12 @@ impl Server {
         let mut folder = self.log_folder(true)?;
         let incr = folder.create_incr(first_chain(self.persist.lineage.next_index()))?;
         folder.unpublished = true;
+        let dir = folder.dir().to_owned();
         let (sink, writer) = self.spawn_writer(folder, incr)?;
         *aof.running.lock() = Some(Running {
             sink,
             writer,
+            dir,
             attached: None,
         });
         self.rewrite_soon();

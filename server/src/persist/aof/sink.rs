@@ -325,30 +325,27 @@ mod tests {
         let sink: Arc<Sink<u8>> = Arc::new(Sink::new(false));
         let feed = Feed(sink.clone());
         feed.effect(1, 0, &[b"DEL", b"a"]);
-        assert!(
-            sink.take_open(Vec::new()).is_none(),
-            "this thread is no worker"
-        );
-        let body = sink.take_open(Vec::new()).expect("only a batch");
-        assert_eq!((body.newest, body.db), (1, 0));
-        let body = sink.take_open(Vec::new()).expect("nothing is in the way");
-        assert!(body.bytes.is_empty());
-        for put_in_the_way in [
-            |sink: &Sink<u8>| sink.cut(),
-            |sink| sink.order(1),
-            Sink::nudge,
-        ] {
-            put_in_the_way(&sink);
+        let taken = sink.take_open(Vec::new());
+        assert!(taken.is_none(), "this thread has no passes");
+        sink.take(Vec::new());
+        let worker = std::thread::spawn(move || {
+            pass::have_passes();
             feed.effect(2, 0, &[b"DEL", b"b"]);
-            assert!(sink.take_open(Vec::new()).is_none());
-            assert_eq!(
-                batches(sink.take(Vec::new()))
-                    .last()
-                    .map(|last| last.ends_with("DEL $1 b ")),
-                Some(true)
-            );
-            assert!(sink.take_open(Vec::new()).is_some());
-        }
+            let body = sink.take_open(Vec::new()).expect("only a batch");
+            assert_eq!((body.newest, body.db), (2, 0));
+            let body = sink.take_open(Vec::new()).expect("nothing in the way");
+            assert!(body.bytes.is_empty());
+            let in_the_way: [fn(&Sink<u8>); 3] = [Sink::cut, |sink| sink.order(1), Sink::nudge];
+            for put_in_the_way in in_the_way {
+                put_in_the_way(&sink);
+                feed.effect(3, 0, &[b"DEL", b"c"]);
+                assert!(sink.take_open(Vec::new()).is_none());
+                let taken = batches(sink.take(Vec::new()));
+                assert!(taken.last().is_some_and(|last| last.ends_with("DEL $1 c ")));
+                assert!(sink.take_open(Vec::new()).is_some());
+            }
+        });
+        worker.join().expect("it ends");
     }
 
     #[test]
