@@ -13,9 +13,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use basalt_engine::env::disk::{Disk, DiskError, DiskFile, DiskOp, RealDisk, publish};
+use basalt_engine::env::disk::{Disk, DiskError, DiskFile, DiskOp, RealDisk, parent};
 use basalt_engine::fail_point;
 
+use super::place::Place;
 use crate::config::text::os_reason;
 
 /// Bytes gathered before they go to the system.
@@ -37,13 +38,13 @@ pub struct Target {
 pub type Sink<'a> = dyn FnMut(&[u8]) -> io::Result<()> + 'a;
 
 impl Target {
-    /// A file of this name in the current directory. If that is gone, writing will fail.
-    pub fn here(name: &str) -> Target {
-        match std::env::current_dir() {
-            Ok(dir) => Target::on(Arc::new(RealDisk), &dir, name),
+    /// A file of this name at the place of the data. If that is gone, writing will fail.
+    pub fn at(place: &Place, name: &str) -> Target {
+        match std::path::absolute(&place.dir) {
+            Ok(dir) => Target::on(place.disk.clone(), &dir, name),
             Err(_) => Target {
                 shown: "unknown".to_owned(),
-                ..Target::on(Arc::new(RealDisk), Path::new("."), name)
+                ..Target::on(place.disk.clone(), &place.dir, name)
             },
         }
     }
@@ -93,17 +94,22 @@ impl Target {
     }
 
     fn create(&self) -> Result<Box<dyn DiskFile>, DiskError> {
-        fail_point!("rdb.save.create")?;
         // A process of the same number may have died here.
         self.disk.remove_if_there(&self.temp)?;
-        self.disk.create_new(&self.temp)
+        let file = self.disk.create_new(&self.temp)?;
+        fail_point!("rdb.save.created").inspect_err(|_| {
+            // Nothing is in it.
+            let _ = self.disk.remove_if_there(&self.temp);
+        })?;
+        Ok(file)
     }
 
     /// Gives the finished file its name.
     fn name(&self) -> io::Result<()> {
         let named = fail_point!("rdb.save.synced")
-            .and_then(|()| publish(self.disk.as_ref(), &self.temp, &self.path))
-            .and_then(|()| fail_point!("rdb.save.renamed"));
+            .and_then(|()| self.disk.rename(&self.temp, &self.path))
+            .and_then(|()| fail_point!("rdb.save.renamed"))
+            .and_then(|()| self.disk.sync_dir(parent(&self.path)));
         named.map_err(|error| {
             if error.op == DiskOp::SyncDir {
                 tracing::warn!(
@@ -156,7 +162,7 @@ fn fill_and_sync<T>(
         Ok(())
     })?;
     put(&buffer)?;
-    fail_point!("rdb.save.written")
+    fail_point!("rdb.save.filled")
         .and_then(|()| file.sync_data())
         .map_err(|error| error.source)?;
     Ok(value)
@@ -268,7 +274,7 @@ mod tests {
 
     #[test]
     fn each_step_can_fail() {
-        for point in ["rdb.save.create", "rdb.save.written", "rdb.save.synced"] {
+        for point in ["rdb.save.created", "rdb.save.filled", "rdb.save.synced"] {
             let disk = disk(3, NameOrder::Any);
             let _armed = arm(point, Action::Error, 1);
             assert!(save(&disk).is_err(), "{point}");

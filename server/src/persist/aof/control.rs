@@ -4,12 +4,11 @@
 //! nothing here takes a shard, and the writer thread never takes one. The cut of a rewrite
 //! takes all of them, in the thread of the rewrite, which holds nothing else then.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::*};
 use std::sync::mpsc;
 
-use basalt_engine::env::disk::{Disk, RealDisk};
 use basalt_engine::log::SinkId;
 use basalt_formats::aof::{Chain, Lineage};
 use parking_lot::Mutex;
@@ -99,6 +98,12 @@ impl Aof {
             .lock()
             .as_ref()
             .map(|running| running.sink.clone())
+    }
+
+    /// The folder of the log that is on.
+    fn dir(&self) -> Option<PathBuf> {
+        let running = self.running.lock();
+        running.as_ref().map(|running| running.dir.clone())
     }
 
     /// Whether the log is on, or on its way to be.
@@ -230,17 +235,12 @@ impl Server {
     /// The folder of the log, also when the process is elsewhere by now: to own it, or only to look.
     pub(super) fn log_folder(&self, own: bool) -> Result<Folder, FolderError> {
         let config = self.config.load();
-        let dir = Path::new(&config.appenddirname);
-        let here = || std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
-        let running = self
-            .persist
-            .aof
-            .running
-            .lock()
-            .as_ref()
-            .map(|running| running.dir.clone());
-        let dir = running.unwrap_or_else(here);
-        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+        let place = &self.persist.place;
+        let dir = self.persist.aof.dir().unwrap_or_else(|| {
+            let dir = place.dir.join(&config.appenddirname);
+            std::path::absolute(&dir).unwrap_or(dir)
+        });
+        let disk = place.disk.clone();
         let lineage = Lineage(self.persist.lineage.id().0);
         let open = if own { Folder::open } else { Folder::read };
         let mut folder = open(disk, dir, &config.appendfilename, lineage)?;

@@ -9,7 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::atomic::Ordering::Relaxed;
 
-use basalt_engine::env::disk::{RealDisk, parent};
+use basalt_engine::env::disk::parent;
 use parking_lot::Mutex;
 
 use super::verdict::{Good, Load};
@@ -148,7 +148,7 @@ impl Server {
     }
 
     fn store_record(&self, kept: &Kept) {
-        self.store_record_in(kept, Path::new("."));
+        self.store_record_in(kept, &self.persist.place.dir);
     }
 
     fn store_record_in(&self, kept: &Kept, dir: &Path) {
@@ -160,7 +160,7 @@ impl Server {
             rdb: kept.rdb.clone(),
             aof: kept.aof.clone(),
         };
-        if let Err(error) = record.store(&RealDisk, dir) {
+        if let Err(error) = record.store(self.persist.place.disk.as_ref(), dir) {
             // It is behind then, and claims less than there is.
             tracing::warn!("Cannot write {}: {error}", super::FILE_NAME);
         }
