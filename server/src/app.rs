@@ -240,6 +240,12 @@ pub(crate) fn build_with(
         password: Mutex::new(None),
     });
     follow_config(&server, classes);
+    let weak = Arc::downgrade(&server);
+    server.engine.snapshot_room.on_room(move || {
+        if let Some(server) = weak.upgrade() {
+            server.persist.cost.wake();
+        }
+    });
     Ok(server)
 }
 
@@ -352,6 +358,7 @@ fn publish(server: &Server, config: &Config) {
     hot.auth_required.store(password.is_some(), Relaxed);
     *server.password.lock() = password;
     logging::set_level(config.loglevel);
+    server.set_snapshot_limit(config);
     let settings = &server.engine.settings;
     settings
         .list_max_listpack_size
@@ -395,6 +402,10 @@ fn publish(server: &Server, config: &Config) {
     settings
         .notify_flags
         .store(config.notify_keyspace_events.0, Relaxed);
+    server.engine.scripts.running.busy_reply_threshold.store(
+        i64::try_from(config.busy_reply_threshold).unwrap_or(i64::MAX),
+        Relaxed,
+    );
     settings
         .lfu
         .store(config.maxmemory_policy.name().contains("lfu"), Relaxed);

@@ -17,8 +17,8 @@
 //!   cut.
 
 pub mod aof;
+pub mod cost;
 pub mod file;
-pub mod libraries;
 pub mod lineage;
 pub mod load;
 pub mod loading;
@@ -41,12 +41,12 @@ pub struct Persist {
     pub loading: loading::Loading,
     /// Snapshots to files.
     pub snapshots: snapshots::Snapshots,
+    /// What snapshots cost while they are taken.
+    pub cost: cost::Cost,
     /// The append-only file.
     pub aof: aof::Aof,
     /// What should be there at the next start.
     pub lineage: lineage::keep::Keeper,
-    /// Function libraries.
-    pub libraries: libraries::Libraries,
     /// Where the log and its record are.
     pub place: place::Place,
 }

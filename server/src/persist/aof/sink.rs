@@ -353,15 +353,15 @@ mod tests {
             sink.take_open(Vec::new()).is_none(),
             "this thread is no worker"
         );
+        assert_eq!(batches(sink.take(Vec::new())).len(), 1);
+        pass::pretend();
+        feed.effect(1, 0, &[b"DEL", b"a"]);
         let body = sink.take_open(Vec::new()).expect("only a batch");
         assert_eq!((body.newest, body.db), (1, 0));
         let body = sink.take_open(Vec::new()).expect("nothing is in the way");
         assert!(body.bytes.is_empty());
-        for put_in_the_way in [
-            |sink: &Sink<u8>| sink.cut(),
-            |sink| sink.order(1),
-            Sink::nudge,
-        ] {
+        let ways: [fn(&Sink<u8>); 3] = [Sink::cut, |sink| sink.order(1), Sink::nudge];
+        for put_in_the_way in ways {
             put_in_the_way(&sink);
             feed.effect(2, 0, &[b"DEL", b"b"]);
             assert!(sink.take_open(Vec::new()).is_none());
