@@ -60,7 +60,7 @@ pub(super) fn flags_of(conn: &Conn, command: &Command, args: Args<'_>) -> Flags 
 
 impl Host for Caller<'_> {
     fn as_any(&mut self) -> &mut dyn Any {
-        self.conn
+        &mut *self.conn
     }
 
     fn before_queued(
