@@ -242,7 +242,7 @@ def full_rewrite(program):
 
 
 def failing(program, policy, calls, number, only=None):
-    """A call of this kind fails once with EIO. `(ended, seconds to resume, lost, acknowledged)`."""
+    """A call of this kind fails once with EIO. `(ended, seconds to resume, lost, acknowledged, noticed)`."""
     with Node(program, *log_flags(policy)) as node:
         fill(node.start().connect(), 200)
         node.call("BGREWRITEAOF")
@@ -262,6 +262,7 @@ def failing(program, policy, calls, number, only=None):
             if refused.code is None or refused.code < 0:
                 raise
             ended = True
+        noticed = ended or "rror writing to the AOF file" in node.log() or "MISCONF" in "".join(load.errors)
         node.kill()
         if load:
             load.join()
@@ -270,7 +271,7 @@ def failing(program, policy, calls, number, only=None):
         conn = node.connect()
         lost = load.compare(conn)[0] if load else 0
         conn.close()
-        return ended, resumed, lost, load.acknowledged() if load else 0
+        return ended, resumed, lost, load.acknowledged() if load else 0, noticed
 
 
 def one(paths):
@@ -363,20 +364,21 @@ def main():
             plans = [("always", "fdatasync", numbers, None), ("everysec", "fdatasync", range(1, 9) if given.full else (2,), None),
                      ("always", "write", numbers, "appendonlydir/*.incr.aof")]
             for policy, calls, ks, only in plans:
-                runs, ends, stuck, lost, total, slowest = 0, 0, 0, 0, 0, 0.0
+                runs, ends, stuck, lost, total, slowest, seen = 0, 0, 0, 0, 0, 0.0, 0
                 for number in ks:
                     try:
-                        ended, resumed, gone, acknowledged = failing(program, policy, calls, number, only)
+                        ended, resumed, gone, acknowledged, noticed = failing(program, policy, calls, number, only)
                     except (Lost, Refused) as problem:
                         print(f"  {title(program)}: {calls} {number}: {problem}")
                         lost += 1
                         continue
                     runs, ends, lost, total = runs + 1, ends + ended, lost + gone, total + acknowledged
+                    seen += noticed
                     stuck += not ended and resumed is None
                     slowest = max(slowest, resumed or 0)
                 tell(program, f"EIO of {calls}, {policy}",
-                     f"{runs} runs: {ends} ended, {stuck} never took writes again, slowest after {slowest:.2f} s; {lost} of {total} lost",
-                     [f"{stuck} stuck, {lost} lost"] if stuck or lost else [])
+                     f"{runs} runs, {seen} met the error: {ends} ended, {stuck} never took writes again, slowest after {slowest:.2f} s; {lost} of {total} lost",
+                     [f"{stuck} stuck, {lost} lost, {seen} met the error"] if stuck or lost or not seen else [])
         if wanted("slow") and shutil.which("strace"):
             for policy in ("always", "everysec"):
                 tell(program, f"slow, {policy}", *slow(program, policy, 30 if given.full else 5))
