@@ -235,6 +235,8 @@ impl Folder {
         let line = header.to_line().0;
         file.append(&line).map_err(|failed| failed.error)?;
         file.sync_data()?;
+        // Its name comes before the manifest that names it.
+        self.disk.sync_dir(&self.dir)?;
         fail_point!("aof.incr.synced")?;
         Ok(file.into())
     }
