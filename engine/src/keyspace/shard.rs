@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use super::header::{Header, expire_hint};
 use crate::session::WatchFlag;
 use crate::snapshot::cut::{Cut, ShardCut};
-use crate::structs::paged::{PagedMap, Schema};
+use crate::structs::paged::{self, PagedMap, Schema, write_to_slot};
 use crate::structs::prefetch::prefetch;
 use crate::value::Value;
 
@@ -29,6 +29,7 @@ pub struct KeySchema;
 
 impl Schema for KeySchema {
     type Obj = Value;
+    const WATCHED: paged::Watched = paged::Watched::Slot;
     fn hint(payload: &[u8]) -> u64 {
         expire_hint(payload)
     }
@@ -177,16 +178,18 @@ impl Shard {
     #[inline]
     pub fn before_write(&mut self, db: usize, slot: usize) {
         if !self.cuts.is_empty() {
-            self.capture_first(db, slot % SLOTS_PER_SHARD);
+            self.capture_first(db, slot);
         }
     }
 
     #[cold]
-    fn capture_first(&mut self, db: usize, at: usize) {
+    fn capture_first(&mut self, db: usize, slot: usize) {
         self.cuts.retain(|cut| !cut.is_over());
+        write_to_slot(slot);
+        let at = slot % SLOTS_PER_SHARD;
         if let Some(Some(tables)) = self.dbs.get(db) {
             for cut in &mut self.cuts {
-                cut.before_write(db, at, &tables.slots[at]);
+                cut.before_write(db, slot, &tables.slots[at]);
             }
         }
     }

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use basalt_formats::rdb::Writer;
 
 use crate::keyspace::Header;
-use crate::keyspace::shard::SlotTable;
+use crate::keyspace::shard::{KeySchema, SlotTable};
+use crate::structs::paged::Entry;
 use crate::value::Value;
 use crate::value::serial::Content;
 use crate::value::serial::drain::is_big;
@@ -64,29 +65,39 @@ impl dyn Encode {
             if cancelled.load(Relaxed) {
                 break;
             }
-            let (header, inline) = Header::decode(entry.payload);
-            if let (Some(aside), Some(value)) = (&mut aside, entry.obj)
-                && is_big(value)
-            {
-                aside.push(BigEntry {
-                    key: entry.key.to_vec(),
-                    header,
-                    value: value.clone(),
-                });
-                continue;
-            }
-            let content = match entry.obj {
-                Some(value) => Content::Value(value),
-                None => Content::Str(inline),
-            };
-            let entry = SnapshotEntry {
-                key: entry.key,
-                header,
-                content,
-            };
-            self.entry(entry, writer);
+            self.one(*entry, writer, aside.as_deref_mut());
         }
         entries.len() as u64
+    }
+
+    /// Appends an entry of a slot, or puts it aside.
+    pub(super) fn one(
+        &self,
+        entry: Entry<'_, KeySchema>,
+        writer: &mut Writer<'_>,
+        aside: Option<&mut Vec<BigEntry>>,
+    ) {
+        let (header, inline) = Header::decode(entry.payload);
+        if let (Some(aside), Some(value)) = (aside, entry.obj)
+            && is_big(value)
+        {
+            aside.push(BigEntry {
+                key: entry.key.to_vec(),
+                header,
+                value: value.clone(),
+            });
+            return;
+        }
+        let content = match entry.obj {
+            Some(value) => Content::Value(value),
+            None => Content::Str(inline),
+        };
+        let entry = SnapshotEntry {
+            key: entry.key,
+            header,
+            content,
+        };
+        self.entry(entry, writer);
     }
 }
 

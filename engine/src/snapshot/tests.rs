@@ -47,7 +47,7 @@ pub(super) fn load(file: &[u8]) -> Client {
 }
 
 /// All keys of a database with their dumps.
-pub(super) fn contents(client: &mut Client, db: usize) -> BTreeMap<Vec<u8>, Vec<u8>> {
+fn contents(client: &mut Client, db: usize) -> BTreeMap<Vec<u8>, Vec<u8>> {
     let mut keys = Vec::new();
     let held = Held::all(&client.engine().shards);
     crate::keyspace::Keyspace::new(client.engine(), held, db, NOW)

@@ -21,7 +21,7 @@ pub use self::lasting::{Lasting, MAX_EXPIRE_MS};
 pub use basalt_formats::packed::Entry as Element;
 
 use super::set::below;
-use crate::structs::paged::{self, PagedMap, Schema};
+use crate::structs::paged::{self, PagedMap, Schema, Watched};
 
 /// Values longer than this live beside their page.
 const LONG_VALUE: usize = 512;
@@ -70,7 +70,7 @@ pub enum HashSchema {}
 
 impl Schema for HashSchema {
     type Obj = Arc<[u8]>;
-    const WATCHED: bool = true;
+    const WATCHED: Watched = Watched::Value;
 }
 
 /// Field-value pairs; see the module's head.

@@ -101,14 +101,14 @@ mod tests {
 
     use parking_lot::Mutex;
 
-    use super::super::watch::{Watcher, watch};
+    use super::super::watch::{Watched, Watcher, watch};
     use super::*;
 
     struct Told;
 
     impl Schema for Told {
         type Obj = Arc<str>;
-        const WATCHED: bool = true;
+        const WATCHED: Watched = Watched::Value;
     }
 
     #[derive(Default)]

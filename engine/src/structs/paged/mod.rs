@@ -51,7 +51,7 @@ use super::prefetch::prefetch;
 
 pub use self::drain::Drain;
 pub use self::walk::Iter;
-pub use self::watch::{Copied, Watcher, Watching, watch};
+pub use self::watch::{Copied, Watched, Watcher, Watching, watch, write_to_slot};
 
 /// A removed payload.
 pub type Payload = SmallVec<[u8; 48]>;
@@ -63,7 +63,7 @@ pub trait Schema: 'static {
     type Obj: Clone;
 
     /// Whether [`Watcher`]s are told when a shared page is copied.
-    const WATCHED: bool = false;
+    const WATCHED: Watched = Watched::No;
 
     /// A number to find entries by page, such as an expiry time; `u64::MAX` says
     /// none. Pages and subtrees know a lower bound of the hints below them.

@@ -16,7 +16,7 @@ use super::record::{
     lower_bound, set_index,
 };
 use super::side::Side;
-use super::watch::{self, Copied};
+use super::watch::{self, Watched};
 use super::{Entry, EntryMut, Old, Payload, Schema, size};
 
 /// Entries after which a page splits, unless all share one hash. With 80 instead of
@@ -132,12 +132,8 @@ impl<S: Schema> Leaf<S> {
     /// told.
     #[inline]
     fn leave(&self, h: u64) {
-        if S::WATCHED && watch::is_watched() && Arc::strong_count(&self.bytes) > 1 {
-            watch::tell(Copied {
-                hash: h,
-                addr: self.addr(),
-                bytes: self.heap_bytes() as u64,
-            });
+        if S::WATCHED != Watched::No && watch::is_watched() && Arc::strong_count(&self.bytes) > 1 {
+            watch::tell(S::WATCHED, h, self.addr(), self.heap_bytes() as u64);
         }
     }
 

@@ -7,6 +7,7 @@
 //! Watchers are those of the process, not of a map: pages have no room for them, and a page is
 //! known by its address, which is unique as long as the watcher holds it.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -21,6 +22,29 @@ pub struct Copied {
     pub(super) addr: usize,
     /// Its size.
     pub bytes: u64,
+    /// The slot it belongs to, if it is a page of keys.
+    pub slot: Option<u16>,
+}
+
+/// Of which maps pages are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Watched {
+    /// Of none.
+    No,
+    /// Of maps that are values.
+    Value,
+    /// Of tables of slots; see [`write_to_slot`].
+    Slot,
+}
+
+thread_local! {
+    static SLOT: Cell<u16> = const { Cell::new(0) };
+}
+
+/// This thread is about to change the table of a slot. If it does not say so, a page may be told
+/// of with another slot.
+pub fn write_to_slot(slot: usize) {
+    SLOT.set(u16::try_from(slot).unwrap_or(u16::MAX));
 }
 
 /// Somebody who wants to know.
@@ -61,7 +85,13 @@ pub(super) fn is_watched() -> bool {
 
 /// Tells all watchers.
 #[cold]
-pub(super) fn tell(page: Copied) {
+pub(super) fn tell(watched: Watched, hash: u64, addr: usize, bytes: u64) {
+    let page = Copied {
+        hash,
+        addr,
+        bytes,
+        slot: (watched == Watched::Slot).then(|| SLOT.get()),
+    };
     for watcher in &*WATCHERS.read() {
         watcher.copied(page);
     }
