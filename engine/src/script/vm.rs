@@ -67,6 +67,7 @@ pub(super) struct Vm {
     /// What a running script's functions ask of the host.
     pub exchange: Arc<Exchange>,
     runs: u32,
+    memory_limit: usize,
 }
 
 impl Vm {
@@ -102,6 +103,7 @@ impl Vm {
             functions: HashMap::new(),
             exchange,
             runs: 0,
+            memory_limit,
             lua,
         })
     }
@@ -162,6 +164,11 @@ impl Vm {
     /// A step of the collector now and then, as Redis does it, so that it never has much to do
     /// at once.
     fn collect(&mut self) {
+        // Lua 5.1 does not collect when memory runs out: what a script used up must not be
+        // missing for the next one.
+        if self.memory_limit > 0 && self.lua.used_memory() > self.memory_limit / 2 {
+            let _ = self.lua.gc_collect();
+        }
         self.runs += 1;
         if self.runs >= 50 {
             self.runs = 0;

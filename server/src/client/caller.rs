@@ -60,7 +60,7 @@ pub(super) fn flags_of(conn: &Conn, command: &Command, args: Args<'_>) -> Flags 
 
 impl Host for Caller<'_> {
     fn as_any(&mut self) -> &mut dyn Any {
-        self.conn
+        &mut *self.conn
     }
 
     fn before_queued(
@@ -101,10 +101,10 @@ impl Host for Caller<'_> {
     }
 
     fn script_can(&mut self, command: &'static Command, allow_oom: bool) -> Result<(), ReplyError> {
-        if command.flags.has(Flags::WRITE) {
-            if let Some(error) = self.conn.disk_refusal() {
-                return Err(error);
-            }
+        if command.flags.has(Flags::WRITE)
+            && let Some(error) = self.conn.disk_refusal()
+        {
+            return Err(error);
         }
         if !allow_oom && self.conn.short_of_memory && command.flags.has(Flags::DENYOOM) {
             return Err(ReplyError::OOM);

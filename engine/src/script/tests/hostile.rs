@@ -261,7 +261,7 @@ fn memory_has_an_end() {
         "return table.concat({('x'):rep(2e7), ('y'):rep(2e7)})",
     ] {
         let reply = eval(&mut c, bomb, &[]);
-        assert!(reply.starts_with('-'), "{bomb}: {:.100}", reply);
+        assert!(reply.starts_with('-'), "{bomb}: {reply:.100}");
         is_well(&mut c);
     }
 }

@@ -61,7 +61,8 @@ impl Stacked {
 impl Drop for Stacked {
     /// A stack is never thrown away with a script on it.
     fn drop(&mut self) {
-        while self.running.is_some() {
+        let under_way = |running: &Running| !running.done();
+        while self.running.as_ref().is_some_and(under_way) {
             self.server.engine.scripts.running.abandon();
             drop(self.resume());
         }

@@ -17,7 +17,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use basalt_engine::env::disk::{Disk, DiskError, DiskFile, publish, replace_file};
+use basalt_engine::env::disk::{Disk, DiskError, DiskFile, parent, publish, replace_file};
 use basalt_engine::fail_point;
 use basalt_formats::aof::annotation::HEADER_BYTES;
 use basalt_formats::aof::{
@@ -85,7 +85,8 @@ impl Folder {
         lineage: Lineage,
     ) -> Result<Folder, FolderError> {
         let folder = Folder::read(disk, dir, prefix, lineage)?;
-        // The process before may have died with a rename that was not synced.
+        // It may be new, or the process before may have died with a rename that was not synced.
+        folder.disk.sync_dir(parent(&folder.dir))?;
         folder.disk.sync_dir(&folder.dir)?;
         folder.remove_temporary()?;
         Ok(folder)
