@@ -199,7 +199,7 @@ def main():
         table = {k: v for k, v in expected.items() if k[0] not in files}
         table.update(seen)
         with open(EXPECTED, "w", encoding="utf-8") as out:
-            out.write("# Redis 7.2.4 Tcl tests in external mode: file, test, result, reason. Written by run.py --write.\n")
+            out.write("# Redis 7.2.4 Tcl tests, in external mode but for integration/: file, test, result, reason. Written by run.py --write.\n")
             for (name, test), (result, reason) in sorted(table.items()):
                 out.write(f"{name}\t{test}\t{result}\t{' '.join(reason.split())}\n")
         return 0
