@@ -14,7 +14,7 @@ use crate::script::reply::as_integer;
 pub(super) const STACK_SLOTS: usize = 8000;
 /// Results that a function can give back. A few of the slots are needed on the way, so this is a
 /// little less than in Redis.
-pub(super) const MAX_RESULTS: usize = STACK_SLOTS - 16;
+pub(super) const MAX_RESULTS: usize = STACK_SLOTS - 100;
 /// Bytes that one function may make: as many as a string of a database may have.
 pub(super) const MAX_OUTPUT: usize = if cfg!(test) { 1 << 24 } else { 1 << 29 };
 
