@@ -12,8 +12,11 @@ use crate::script::reply::as_integer;
 /// Slots that a C function may use of Lua's stack. Nested data ends there in Redis, whatever
 /// the configured depth.
 pub(super) const STACK_SLOTS: usize = 8000;
-/// Bytes that one function may make: what a Lua state may hold at most, by default.
-pub(super) const MAX_OUTPUT: usize = 1 << 30;
+/// Results that a function can give back. A few of the slots are needed on the way, so this is a
+/// little less than in Redis.
+pub(super) const MAX_RESULTS: usize = STACK_SLOTS - 100;
+/// Bytes that one function may make: as many as a string of a database may have.
+pub(super) const MAX_OUTPUT: usize = if cfg!(test) { 1 << 24 } else { 1 << 29 };
 
 /// The arguments of a call.
 pub(super) struct Call<'a> {

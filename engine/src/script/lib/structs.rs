@@ -7,7 +7,7 @@
 
 use mlua::{Lua, MultiValue, Table, Value};
 
-use super::call::{self, Call, STACK_SLOTS, as_number, as_unsigned, one, raise, stack_overflow};
+use super::call::{self, Call, MAX_RESULTS, as_number, as_unsigned, one, raise, stack_overflow};
 
 /// Bytes of an integer at most.
 const MAX_INTEGER: i32 = 32;
@@ -214,7 +214,7 @@ fn unpack(call: &Call<'_>) -> mlua::Result<MultiValue> {
     while let Some((option, mut size, padding)) = format.next(place)? {
         place = place.wrapping_add(padding);
         let mut bytes = field(call, &data, place, size)?;
-        if call.args.len() + values.len() + 2 > STACK_SLOTS {
+        if call.args.len() + values.len() + 2 > MAX_RESULTS {
             return Err(stack_overflow(call.lua, "too many results"));
         }
         match option {

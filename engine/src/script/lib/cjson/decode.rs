@@ -84,7 +84,7 @@ struct Decoder<'a> {
     slots: usize,
 }
 
-impl Decoder<'_> {
+impl<'a> Decoder<'a> {
     fn document(&mut self) -> mlua::Result<Value> {
         let mut levels = Levels::new(self.call.lua);
         let mut open: Option<Level> = None;
@@ -211,7 +211,7 @@ impl Decoder<'_> {
         at.and_then(|at| self.data.get(at)).copied().unwrap_or(0)
     }
 
-    fn rest(&self) -> &[u8] {
+    fn rest(&self) -> &'a [u8] {
         self.data.get(self.at..).unwrap_or_default()
     }
 
@@ -293,17 +293,21 @@ impl Decoder<'_> {
         self.at += 1;
         self.text.clear();
         loop {
+            let rest = self.rest();
+            let plain = rest
+                .iter()
+                .position(|byte| matches!(byte, b'"' | b'\\' | 0))
+                .unwrap_or(rest.len());
+            self.text
+                .extend_from_slice(rest.get(..plain).unwrap_or_default());
+            self.at += plain;
             match self.ahead(0) {
                 b'"' => {
                     self.at += 1;
                     return Ok(());
                 }
-                0 => return Err("unexpected end of string"),
                 b'\\' => self.escape()?,
-                byte => {
-                    self.text.push(byte);
-                    self.at += 1;
-                }
+                _ => return Err("unexpected end of string"),
             }
         }
     }

@@ -187,31 +187,38 @@ impl Encoder<'_> {
     }
 
     fn string(&mut self, text: &[u8]) {
-        const HEX: &[u8; 16] = b"0123456789abcdef";
         self.out.reserve(text.len() + 2);
         self.out.push(b'"');
-        for &byte in text {
-            let letter = match byte {
-                b'"' | b'\\' | b'/' => byte,
-                0x08 => b'b',
-                b'\t' => b't',
-                b'\n' => b'n',
-                0x0c => b'f',
-                b'\r' => b'r',
-                0x00..=0x1f | 0x7f => {
-                    self.out.extend_from_slice(b"\\u00");
-                    self.out.push(HEX[usize::from(byte >> 4)]);
-                    self.out.push(HEX[usize::from(byte & 15)]);
-                    continue;
-                }
-                _ => {
-                    self.out.push(byte);
-                    continue;
-                }
-            };
-            self.out.extend([b'\\', letter]);
+        let mut rest = text;
+        while let Some(at) = rest.iter().position(is_escaped) {
+            let (plain, tail) = rest.split_at(at);
+            self.out.extend_from_slice(plain);
+            if let Some((&byte, tail)) = tail.split_first() {
+                self.escape(byte);
+                rest = tail;
+            }
         }
+        self.out.extend_from_slice(rest);
         self.out.push(b'"');
+    }
+
+    fn escape(&mut self, byte: u8) {
+        const HEX: &[u8; 16] = b"0123456789abcdef";
+        let letter = match byte {
+            0x08 => b'b',
+            b'\t' => b't',
+            b'\n' => b'n',
+            0x0c => b'f',
+            b'\r' => b'r',
+            0x00..=0x1f | 0x7f => {
+                self.out.extend_from_slice(b"\\u00");
+                self.out.push(HEX[usize::from(byte >> 4)]);
+                self.out.push(HEX[usize::from(byte & 15)]);
+                return;
+            }
+            itself => itself,
+        };
+        self.out.extend([b'\\', letter]);
     }
 
     /// The last index of a table that is written as an array, else 0.
@@ -254,6 +261,10 @@ impl Encoder<'_> {
         }
         Ok(usize::try_from(max).unwrap_or(0))
     }
+}
+
+fn is_escaped(byte: &u8) -> bool {
+    matches!(byte, 0x00..=0x1f | b'"' | b'/' | b'\\' | 0x7f)
 }
 
 /// Slots of the stack that a level keeps while one inside it is written.

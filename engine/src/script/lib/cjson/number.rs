@@ -2,6 +2,10 @@
 
 use basalt_formats::num;
 
+/// A NaN without a payload, and the bits of one.
+const QUIET_NAN: u64 = 0x7ff8 << 48;
+const PAYLOAD: u64 = (1 << 51) - 1;
+
 /// `%.*g` with 1 to 14 digits.
 pub(super) fn write(number: f64, precision: usize, out: &mut Vec<u8>) {
     if number.is_sign_negative() {
@@ -10,6 +14,10 @@ pub(super) fn write(number: f64, precision: usize, out: &mut Vec<u8>) {
     if number.is_nan() || number.is_infinite() {
         let name = if number.is_nan() { b"nan" } else { b"inf" };
         return out.extend_from_slice(name);
+    }
+    let whole = number.abs() as u64;
+    if whole as f64 == number.abs() && number.abs() < 10f64.powi(precision as i32) {
+        return out.extend_from_slice(itoa::Buffer::new().format(whole).as_bytes());
     }
     // One digit, a point, the others, and the exponent: rounded as C rounds.
     let text = format!("{:.*e}", precision.saturating_sub(1), number.abs());
@@ -71,7 +79,8 @@ fn unsigned(text: &[u8]) -> Option<(f64, usize)> {
         return Some((f64::INFINITY, if is(b"infinity") { 8 } else { 3 }));
     }
     if is(b"nan") {
-        return Some((f64::NAN, 3 + nan_payload(text.get(3..).unwrap_or_default())));
+        let (payload, len) = nan_payload(text.get(3..).unwrap_or_default());
+        return Some((f64::from_bits(QUIET_NAN | payload), 3 + len));
     }
     if is(b"0x") {
         let digits = text.get(2..).unwrap_or_default();
@@ -87,18 +96,28 @@ fn unsigned(text: &[u8]) -> Option<(f64, usize)> {
     Some((number.parse().ok()?, len))
 }
 
-/// Length of what may be in parentheses behind `nan`.
-fn nan_payload(text: &[u8]) -> usize {
+/// What may be in parentheses behind `nan`: the lowest bits of the value, if it is a number of C
+/// with nothing behind it, and the length of it all.
+fn nan_payload(text: &[u8]) -> (u64, usize) {
     let word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
     let Some((b'(', rest)) = text.split_first() else {
-        return 0;
+        return (0, 0);
     };
     let len = rest.iter().take_while(|byte| word(byte)).count();
-    if rest.get(len) == Some(&b')') {
-        len + 2
-    } else {
-        0
+    if rest.get(len) != Some(&b')') {
+        return (0, 0);
     }
+    let (digits, radix) = match rest.get(..len).unwrap_or_default() {
+        [b'0', b'x' | b'X', digits @ ..] => (digits, 16),
+        [b'0', digits @ ..] => (digits, 8),
+        digits => (digits, 10),
+    };
+    let payload = digits.iter().try_fold(0u64, |number, digit| {
+        let digit = char::from(*digit).to_digit(radix)?;
+        let number = number.saturating_mul(radix.into());
+        Some(number.saturating_add(digit.into()))
+    });
+    (payload.unwrap_or(0) & PAYLOAD, len + 2)
 }
 
 /// Length of digits with a point and an exponent, if they are a number.
@@ -215,6 +234,18 @@ mod tests {
             let (value, taken) = read(text.as_bytes()).unwrap();
             assert!(value.is_nan() && value.is_sign_negative() == text.starts_with('-'));
             assert_eq!(taken, len, "{text}");
+        }
+        for (text, payload) in [
+            ("nan(1)", 1),
+            ("nan(0x1f)", 31),
+            ("nan(010)", 8),
+            ("nan(08)", 0),
+            ("nan(1x)", 0),
+            ("nan()", 0),
+            ("nan(99999999999999999999)", PAYLOAD),
+        ] {
+            let (value, _) = read(text.as_bytes()).unwrap();
+            assert_eq!(value.to_bits(), QUIET_NAN | payload, "{text}");
         }
         for text in ["", "-", "+", ".", "-.", "e1", "-e", "- 1", "in", "na"] {
             assert_eq!(read(text.as_bytes()), None, "{text}");

@@ -3,8 +3,10 @@
 
 use mlua::{Error, MultiValue, Value};
 
-use crate::script::lib::call::{Call, STACK_SLOTS, bare, raise, stack_overflow};
+use crate::script::lib::call::{Call, MAX_RESULTS, STACK_SLOTS, bare, raise, stack_overflow};
 use crate::script::lib::levels::{Level, Levels};
+
+const TOO_MANY: &str = "too many return values at once; use unpack_one or unpack_limit instead.";
 
 /// `unpack`: all values.
 pub(super) fn unpack(call: &Call<'_>) -> mlua::Result<MultiValue> {
@@ -56,13 +58,13 @@ fn read(call: &Call<'_>, limit: i64, offset: i64, slots: usize) -> mlua::Result<
     };
     let mut values = Vec::new();
     while reader.at < len && values.len() < most {
+        if slots + values.len() > MAX_RESULTS {
+            return Err(stack_overflow(call.lua, TOO_MANY));
+        }
         let value = reader.whole(slots + values.len());
         values.push(value.map_err(|fault| fault.raised(call))?);
     }
     if !all {
-        if slots + values.len() + 1 > STACK_SLOTS {
-            return Err(stack_overflow(call.lua, "in function mp_unpack_full"));
-        }
         let next = if reader.at == len {
             -1
         } else {
@@ -201,9 +203,7 @@ impl<'a> Reader<'a> {
                 return Err(Fault::Short);
             }
             if top + 1 > STACK_SLOTS {
-                return Err(Fault::Full(
-                    "too many return values at once; use unpack_one or unpack_limit instead.",
-                ));
+                return Err(Fault::Full(TOO_MANY));
             }
             let (len, map) = match self.item()? {
                 Item::Value(value) => match self.store(value, &mut open, &mut levels, &mut top)? {

@@ -41,7 +41,7 @@ pub(super) const REPLIES: &[(&str, &[u8])] = &[
     ("return cmsgpack.unpack(string.rep('\\145',5000))", b"-ERR user_script:1: stack overflow (in function mp_decode_to_lua_array) script: SHA, on @user_script:1.\r\n"),
     ("return cmsgpack.unpack(string.rep('\\129\\1',9000))", b"-ERR user_script:1: stack overflow (too many return values at once; use unpack_one or unpack_limit instead.) script: SHA, on @user_script:1.\r\n"),
     ("return type(cmsgpack.unpack(string.rep('\\145',3000)..'\\1'))", b"$5\r\ntable\r\n"),
-    ("return select('#', cmsgpack.unpack(string.rep('\\1',7990)))", b":7990\r\n"),
+    ("return select('#', cmsgpack.unpack(string.rep('\\1',7890)))", b":7890\r\n"),
     ("return cmsgpack.unpack(string.rep('\\1',8000))", b"-ERR user_script:1: stack overflow (too many return values at once; use unpack_one or unpack_limit instead.) script: SHA, on @user_script:1.\r\n"),
     ("return {cmsgpack._NAME, cmsgpack._VERSION, cmsgpack._COPYRIGHT, cmsgpack._DESCRIPTION}", b"*4\r\n$8\r\ncmsgpack\r\n$18\r\nlua-cmsgpack 0.4.0\r\n$40\r\nCopyright (C) 2012, Salvatore Sanfilippo\r\n$36\r\nMessagePack C implementation for Lua\r\n"),
 ];
