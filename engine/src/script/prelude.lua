@@ -57,7 +57,8 @@ local function check_writable(t, name, count)
     bad(1, name, "table", kind_of(count, 1, t), 2)
   end
   if behind[t] then
-    error(READONLY, 3)
+    -- As from inside C: without a line.
+    error(READONLY, 0)
   end
 end
 
@@ -71,7 +72,7 @@ end
 function base.rawset(...)
   local t = ...
   if behind[t] then
-    error(READONLY, 2)
+    error(READONLY, 0)
   end
   check_table(t, "rawset", select("#", ...))
   if select("#", ...) < 3 then
@@ -119,7 +120,7 @@ function base.setmetatable(...)
     error("bad argument #2 to 'setmetatable' (nil or table expected)", 2)
   end
   if behind[t] then
-    error(READONLY, 2)
+    error(READONLY, 0)
   end
   local old = getmetatable(t)
   if type(old) == "table" and rawget(old, "__metatable") ~= nil or old ~= nil and type(old) ~= "table" then
@@ -378,7 +379,8 @@ function co.wrap(...)
       kill()
     end
     local problem = ...
-    error(problem, 0)
+    -- The line of the caller comes in front.
+    error(problem, 3)
   end
   return function(...)
     return results(resume(thread, ...))
@@ -413,9 +415,13 @@ end
 
 function tables.remove(...)
   local t, at = ...
-  check_writable(t, "remove", select("#", ...))
+  check_table(t, "remove", select("#", ...))
   if at ~= nil and not std.tonumber(at) then
     bad(2, "remove", "number", type(at))
+  end
+  -- What is read-only has no elements by number.
+  if behind[t] then
+    return
   end
   if at == nil then
     local last = remove(t)
@@ -426,9 +432,12 @@ end
 
 function tables.sort(...)
   local t, less = ...
-  check_writable(t, "sort", select("#", ...))
+  check_table(t, "sort", select("#", ...))
   if less ~= nil and type(less) ~= "function" then
     bad(2, "sort", "function", type(less))
+  end
+  if behind[t] then
+    return
   end
   sort(t, less)
 end

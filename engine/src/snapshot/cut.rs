@@ -4,9 +4,9 @@
 //! walker captures slots as it comes by; a writer captures the slot it is about to change and
 //! puts it into the queue here, which the walker empties before it goes on in order.
 //!
-//! Memory: what is in the queue is charged with its whole size, though writers copy only the
-//! pages they change. Above the limit a writer encodes a short slot itself, and for a long one
-//! waits a moment for the walker.
+//! Memory: a page is charged when a writer copies it, a long string and a table that FLUSHALL gives
+//! up when they are handed over. Above the limit a writer encodes a short slot itself, and for a
+//! long one waits a moment for the walker.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -15,12 +15,18 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
+use super::room::Room;
 use super::sink::Encode;
 use crate::keyspace::shard::{SLOTS_PER_SHARD, ShardDb, SlotTable};
+use crate::structs::paged::{Copied, Watcher};
+use crate::value::Value;
+use crate::value::serial::drain::is_big;
 use basalt_formats::rdb::Writer;
 
 /// Entries up to which a writer encodes a slot itself: some hundred microseconds.
 const SHORT: usize = 2048;
+/// Entries that fit one page, or hardly more: a table of so few is encoded whole.
+const ONE_PAGE: usize = 96;
 /// Bytes of big values up to which it does so.
 const SHORT_BYTES: usize = 1 << 20;
 /// How long a writer waits for room.
@@ -31,6 +37,8 @@ pub(super) enum Captured {
     /// As it was.
     Table {
         db: usize,
+        /// Its number, unless all its pages are given up at once.
+        slot: Option<u16>,
         table: SlotTable,
         charge: u64,
     },
@@ -51,16 +59,27 @@ impl Captured {
     }
 }
 
+#[derive(Default)]
+struct CopiedPages {
+    /// Of tables of slots.
+    slots: Vec<Copied>,
+    /// Of big values.
+    values: Vec<Copied>,
+}
+
 /// One snapshot under way.
 #[derive(Default)]
 pub(crate) struct Cut {
+    /// What all snapshots may use together.
+    room: Arc<Room>,
     queue: Mutex<VecDeque<Captured>>,
-    room: Condvar,
+    served: Condvar,
     /// Something is queued; read without the lock.
     queued: AtomicBool,
     /// The snapshot is done or dropped: shards may forget it.
     over: AtomicBool,
-    limit: AtomicU64,
+    /// Pages that writers copied, which the walker reads first.
+    copied: Mutex<CopiedPages>,
     charged: AtomicU64,
     peak: AtomicU64,
     longest_ns: AtomicU64,
@@ -87,17 +106,11 @@ pub struct Usage {
 }
 
 impl Cut {
-    pub(super) fn new(limit: u64) -> Cut {
+    pub(super) fn new(room: Arc<Room>) -> Cut {
         Cut {
-            limit: AtomicU64::new(limit),
+            room,
             ..Cut::default()
         }
-    }
-
-    /// Changes the limit, for tests of what happens at it.
-    #[cfg(test)]
-    pub(super) fn set_limit(&self, limit: u64) {
-        self.limit.store(limit, Relaxed);
     }
 
     pub(super) fn begin_walk(&self, encoder: Arc<dyn Encode>) {
@@ -106,9 +119,14 @@ impl Cut {
 
     pub(super) fn end(&self) {
         self.over.store(true, Relaxed);
-        self.queue.lock().clear();
-        self.charged.store(0, Relaxed);
-        self.room.notify_all();
+        let left = {
+            let (mut queue, mut copied) = (self.queue.lock(), self.copied.lock());
+            queue.clear();
+            *copied = CopiedPages::default();
+            self.charged.swap(0, Relaxed)
+        };
+        self.room.sub(left);
+        self.served.notify_all();
     }
 
     pub(crate) fn is_over(&self) -> bool {
@@ -139,43 +157,85 @@ impl Cut {
     /// What was taken is encoded and its memory free.
     pub(super) fn discharge(&self, bytes: u64) {
         self.charged.fetch_sub(bytes, Relaxed);
-        self.room.notify_all();
+        self.room.sub(bytes);
+        self.served.notify_all();
     }
 
-    fn push(&self, captured: Captured) {
+    /// Takes what is known of copied pages of big values.
+    pub(super) fn take_copied(&self) -> Vec<Copied> {
+        std::mem::take(&mut self.copied.lock().values)
+    }
+
+    /// Takes what is known of copied pages of slots. What was handed over before they were copied
+    /// is in the queue, or was.
+    pub(super) fn take_copied_of_slots(&self) -> Vec<Copied> {
+        std::mem::take(&mut self.copied.lock().slots)
+    }
+
+    /// Gives back what belongs to values that are still to be read.
+    pub(super) fn put_copied(&self, pages: Vec<Copied>) {
+        self.copied.lock().values.extend(pages);
+    }
+
+    /// Nothing that was handed over is waiting: what is known of copied pages is past.
+    pub(super) fn forget_copied(&self) {
+        let bytes = self.take_copied().iter().map(|page| page.bytes).sum();
+        if bytes > 0 {
+            self.discharge(bytes);
+        }
+    }
+
+    fn charge(&self, bytes: u64) {
+        let charged = self.charged.fetch_add(bytes, Relaxed) + bytes;
+        self.peak.fetch_max(charged, Relaxed);
+        self.room.add(bytes);
+    }
+
+    fn push(&self, captured: Captured, urgent: bool) {
         let charge = captured.charge();
         let mut queue = self.queue.lock();
         if self.is_over() {
             return;
         }
-        let charged = self.charged.fetch_add(charge, Relaxed) + charge;
-        self.peak.fetch_max(charged, Relaxed);
-        queue.push_back(captured);
+        self.charge(charge);
+        if urgent {
+            queue.push_front(captured);
+        } else {
+            queue.push_back(captured);
+        }
         self.queued.store(true, Relaxed);
     }
 
     /// Takes a table over from a writer that is about to change it, or free it. Returns after a
     /// bounded time.
-    fn hand_over(&self, db: usize, table: SlotTable, may_wait: bool) {
+    fn hand_over(&self, db: usize, slot: Option<usize>, table: SlotTable, may_wait: bool) {
         let began = Instant::now();
         self.captured.fetch_add(1, Relaxed);
-        let charge = size_of_table(&table);
-        let full = self.charged.load(Relaxed) + charge > self.limit.load(Relaxed);
+        let (charge, urgent) = cost_of_table(&table, slot.is_none());
+        let slot = slot.and_then(|slot| u16::try_from(slot).ok());
+        let slot = slot.filter(|_| charge == 0 && !urgent && table.len() > ONE_PAGE);
+        let full = self.room.is_full(charge);
         match self.encoder.get() {
             Some(encoder) if full && may_wait && is_short(&table) => {
                 self.encoded.fetch_add(1, Relaxed);
                 let mut writer = Writer::new(encoder.compress());
-                let keys = encoder.slot(&table, &mut writer, &self.over);
+                let keys = encoder.slot(&table, &mut writer, &self.over, None);
                 drop(table);
                 let bytes = writer.into_bytes();
-                self.push(Captured::Bytes { db, bytes, keys });
+                self.push(Captured::Bytes { db, bytes, keys }, false);
             }
             _ => {
-                self.push(Captured::Table { db, table, charge });
+                let captured = Captured::Table {
+                    db,
+                    slot,
+                    table,
+                    charge,
+                };
+                self.push(captured, urgent);
                 if full && may_wait {
                     let mut queue = self.queue.lock();
                     if !queue.is_empty() && !self.is_over() {
-                        self.room.wait_for(&mut queue, PATIENCE);
+                        self.served.wait_for(&mut queue, PATIENCE);
                     }
                 }
             }
@@ -199,13 +259,38 @@ fn is_short(table: &SlotTable) -> bool {
             .is_some()
 }
 
-/// Bytes of a table's own pages; long ones are estimated, so that it takes no time.
-fn size_of_table(table: &SlotTable) -> u64 {
+/// Bytes of a table's long strings, and of its own pages if all of them are given up, and whether
+/// there is a big value, which costs more the longer it waits. Long tables are estimated, so that
+/// it takes no time.
+fn cost_of_table(table: &SlotTable, given_up: bool) -> (u64, bool) {
     const ESTIMATE: usize = 96;
     if table.len() > SHORT {
-        (table.len() * ESTIMATE) as u64
-    } else {
-        table.heap_bytes() as u64
+        let bytes = if given_up { table.len() * ESTIMATE } else { 0 };
+        return (bytes as u64, false);
+    }
+    let mut bytes = if given_up { table.heap_bytes() } else { 0 };
+    let mut big = false;
+    if table.has_objects() {
+        for value in table.iter().filter_map(|entry| entry.obj) {
+            match value {
+                Value::Str(string) => bytes += string.capacity(),
+                other => big |= is_big(other),
+            }
+        }
+    }
+    (bytes as u64, big)
+}
+
+impl Watcher for Cut {
+    fn copied(&self, page: Copied) {
+        let mut copied = self.copied.lock();
+        if !self.is_over() {
+            match page.slot {
+                Some(_) => copied.slots.push(page),
+                None => copied.values.push(page),
+            }
+            self.charge(page.bytes);
+        }
     }
 }
 
@@ -249,16 +334,17 @@ impl ShardCut {
         self.cut.is_over()
     }
 
-    /// A writer is about to change a slot (by its position in the shard).
-    pub(crate) fn before_write(&mut self, db: usize, at: usize, table: &SlotTable) {
+    /// A writer is about to change a slot.
+    pub(crate) fn before_write(&mut self, db: usize, slot: usize, table: &SlotTable) {
         let Some(Some(pending)) = self.dbs.get_mut(db) else {
             return;
         };
-        let bit = 1u128 << at;
+        let bit = 1u128 << (slot % SLOTS_PER_SHARD);
         if pending.bits & bit != 0 {
             pending.bits &= !bit;
             if !table.is_empty() {
-                self.cut.hand_over(pending.db, table.clone(), true);
+                self.cut
+                    .hand_over(pending.db, Some(slot), table.clone(), true);
             }
         }
     }
@@ -270,7 +356,7 @@ impl ShardCut {
         };
         for (at, table) in tables.slots.iter().enumerate() {
             if pending.bits & (1u128 << at) != 0 && !table.is_empty() {
-                self.cut.hand_over(pending.db, table.clone(), false);
+                self.cut.hand_over(pending.db, None, table.clone(), false);
             }
         }
     }

@@ -10,18 +10,23 @@
 //! A worker is at most [`AHEAD`] pieces in front of the caller, so memory is bounded whatever
 //! the sizes of values and files.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use basalt_formats::rdb::Writer;
+use parking_lot::Mutex;
 
 use super::cut::Captured;
-use super::sink::{Encode, SnapshotSink};
+use super::sink::{BigEntry, Encode, SnapshotEntry, SnapshotSink};
 use super::{Progress, Snapshot};
 use crate::engine::Engine;
-use crate::keyspace::shard::{SHARDS, SlotTable};
+use crate::keyspace::shard::{KeySchema, SHARDS, SlotTable};
+use crate::structs::paged::{Copied, Drain};
+use crate::value::serial::drain::Draining;
+use crate::value::serial::{Content, write_body};
 
 /// Bytes after which a piece is handed on.
 const PIECE: usize = 256 * 1024;
@@ -51,6 +56,15 @@ struct Walk<'w> {
     units: Vec<(usize, usize)>,
     threads: usize,
     stop: AtomicBool,
+    /// Slots that writers handed over, with what is left of them: only pages that writers copy
+    /// cost memory, and those are encoded first.
+    open: Mutex<BTreeMap<u16, Vec<Open>>>,
+}
+
+/// A table that is encoded page by page.
+struct Open {
+    db: usize,
+    drain: Drain<KeySchema>,
 }
 
 impl Snapshot {
@@ -80,6 +94,7 @@ impl Snapshot {
             threads: threads.clamp(1, units.len().max(1)),
             units,
             stop: AtomicBool::new(false),
+            open: Mutex::default(),
         };
         let keys = walk.run(sink, progress);
         self.cut.end();
@@ -164,10 +179,12 @@ impl Walk<'_> {
             lane,
             db: &db,
             writer: Writer::spilling(self.encoder.compress(), PIECE, spill),
+            keys: 0,
         };
         for &(db, shard) in self.units.iter().skip(worker).step_by(self.threads) {
             loop {
                 pen.serve_writers();
+                self.snapshot.cut.forget_copied();
                 let tables = self
                     .engine
                     .capture(&self.snapshot.cut, db, shard, CAPTURE_KEYS);
@@ -176,13 +193,22 @@ impl Walk<'_> {
                 }
                 pen.encode(db, tables);
             }
+            pen.flush();
             self.send(lane, Piece::End);
             if self.stop.load(Relaxed) {
                 return;
             }
         }
         // The last capture of all workers has been made when the last one comes here.
-        pen.serve_writers();
+        loop {
+            pen.serve_writers();
+            let next = self.open.lock().pop_first();
+            let Some((_, tables)) = next else { break };
+            for open in tables {
+                pen.finish(open);
+            }
+        }
+        pen.flush();
     }
 
     /// Hands a piece on; if nobody listens any more, the walk stops.
@@ -200,37 +226,195 @@ struct Pen<'p> {
     /// The database of what is in the writer.
     db: &'p AtomicUsize,
     writer: Writer<'p>,
+    /// Keys encoded that the caller has not been told of.
+    keys: u64,
 }
 
 impl Pen<'_> {
+    /// From here on, entries of this database are written.
+    fn select(&mut self, db: usize) {
+        if self.db.load(Relaxed) != db {
+            self.writer.flush();
+            self.db.store(db, Relaxed);
+        }
+    }
+
+    /// Hands on what is there.
+    fn flush(&mut self) {
+        self.writer.flush();
+        self.tell();
+    }
+
+    fn tell(&mut self) {
+        if self.keys > 0 {
+            let keys = std::mem::take(&mut self.keys);
+            self.walk.send(self.lane, Piece::Keys(keys));
+        }
+    }
+
     /// Encodes what writers handed over.
     fn serve_writers(&mut self) {
-        let cut = &self.walk.snapshot.cut;
+        let (walk, cut) = (self.walk, &self.walk.snapshot.cut);
+        loop {
+            // Before the queue, so that the tables of these pages are there.
+            let pages = cut.take_copied_of_slots();
+            let mut idle = pages.is_empty();
+            idle &= !self.take_over();
+            for page in pages {
+                self.page(page);
+            }
+            if idle || walk.stop.load(Relaxed) {
+                return;
+            }
+        }
+    }
+
+    /// Takes over what is in the queue; whether there was anything.
+    fn take_over(&mut self) -> bool {
+        let (walk, cut) = (self.walk, &self.walk.snapshot.cut);
+        let mut any = false;
         while let Some(captured) = cut.pop() {
+            any = true;
             match captured {
-                Captured::Table { db, table, charge } => {
+                Captured::Table {
+                    db,
+                    slot: Some(slot),
+                    table,
+                    ..
+                } => {
+                    let drain = Drain::new(table);
+                    let mut open = walk.open.lock();
+                    open.entry(slot).or_default().push(Open { db, drain });
+                }
+                Captured::Table {
+                    db, table, charge, ..
+                } => {
                     self.encode(db, vec![table]);
                     cut.discharge(charge);
                 }
                 Captured::Bytes { db, bytes, keys } => {
                     let charge = bytes.len() as u64;
-                    self.walk.send(self.lane, Piece::Bytes { db, bytes });
-                    self.walk.send(self.lane, Piece::Keys(keys));
+                    walk.send(self.lane, Piece::Bytes { db, bytes });
                     cut.discharge(charge);
+                    self.done(keys, Vec::new());
                 }
+            }
+        }
+        any
+    }
+
+    /// Encodes a page of an open slot that a writer has copied.
+    fn page(&mut self, page: Copied) {
+        let walk = self.walk;
+        let mut big = Vec::new();
+        let mut keys = 0;
+        // Taken out meanwhile: sending may wait for another worker, which may want the lock.
+        let slot = page.slot.unwrap_or_default();
+        let found = walk.open.lock().remove(&slot);
+        if let Some(mut tables) = found {
+            for Open { db, drain } in &mut tables {
+                self.select(*db);
+                let (encoder, writer) = (&walk.encoder, &mut self.writer);
+                if drain.copied(&page, &mut |entry| {
+                    keys += 1;
+                    encoder.one(entry, writer, Some(&mut big));
+                }) {
+                    break;
+                }
+            }
+            tables.retain(|open| !open.drain.is_empty());
+            if !tables.is_empty() {
+                let mut open = walk.open.lock();
+                open.entry(slot).or_default().append(&mut tables);
+            }
+        }
+        // Also if it is of no open slot: then it is, or was, encoded otherwise.
+        walk.snapshot.cut.discharge(page.bytes);
+        self.done(keys, big);
+    }
+
+    /// Encodes what is left of an open slot.
+    fn finish(&mut self, mut open: Open) {
+        self.select(open.db);
+        loop {
+            let (mut big, mut keys) = (Vec::new(), 0);
+            let (encoder, writer) = (&self.walk.encoder, &mut self.writer);
+            let more = open.drain.next_page(&mut |entry| {
+                keys += 1;
+                encoder.one(entry, writer, Some(&mut big));
+            });
+            self.done(keys, big);
+            if !more || self.walk.stop.load(Relaxed) {
+                return;
             }
         }
     }
 
+    /// So many keys are encoded but for the big ones, which follow.
+    fn done(&mut self, keys: u64, big: Vec<BigEntry>) {
+        for entry in big {
+            self.drain(entry);
+        }
+        self.keys += keys;
+        if self.keys >= CAPTURE_KEYS as u64 {
+            self.tell();
+        }
+    }
+
+    /// Encodes a big value page by page, those first that writers have copied.
+    fn drain(&mut self, big: BigEntry) {
+        let (walk, writer) = (self.walk, &mut self.writer);
+        let entry = SnapshotEntry {
+            key: &big.key,
+            header: big.header,
+            content: Content::Value(&big.value),
+        };
+        if !walk.encoder.begin(entry, writer) {
+            return walk.encoder.entry(entry, writer);
+        }
+        let Some(mut draining) = Draining::begin(&big.value, writer) else {
+            return write_body(writer, entry.content);
+        };
+        drop(big);
+        let cut = &walk.snapshot.cut;
+        let mut others = Vec::new();
+        while !walk.stop.load(Relaxed) {
+            let mut bytes = 0;
+            for page in cut.take_copied() {
+                if draining.copied(&page, writer) {
+                    bytes += page.bytes;
+                } else {
+                    others.push(page);
+                }
+            }
+            if bytes > 0 {
+                cut.discharge(bytes);
+            }
+            if !draining.next(writer) {
+                break;
+            }
+        }
+        drop(draining);
+        cut.put_copied(others);
+    }
+
     /// Encodes tables into the lane.
     fn encode(&mut self, db: usize, tables: Vec<SlotTable>) {
-        self.db.store(db, Relaxed);
+        self.select(db);
         let mut keys = 0;
         for table in tables {
             let walk = self.walk;
-            keys += walk.encoder.slot(&table, &mut self.writer, &walk.stop);
+            let mut big = Vec::new();
+            let aside = Some(&mut big);
+            keys += walk
+                .encoder
+                .slot(&table, &mut self.writer, &walk.stop, aside);
+            // From here on only the values themselves are held.
+            drop(table);
+            for entry in big {
+                self.drain(entry);
+            }
         }
-        self.writer.flush();
-        self.walk.send(self.lane, Piece::Keys(keys));
+        self.done(keys, Vec::new());
     }
 }

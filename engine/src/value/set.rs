@@ -15,7 +15,7 @@ use basalt_formats::packed::{Intset, Listpack};
 pub use basalt_formats::packed::Entry as Element;
 
 use super::hash::{CURSOR_BITS, cursor_of, position_of};
-use crate::structs::paged::{self, PagedMap, Schema};
+use crate::structs::paged::{self, PagedMap, Schema, Watched};
 
 mod algebra;
 mod draw;
@@ -63,6 +63,7 @@ pub enum SetSchema {}
 
 impl Schema for SetSchema {
     type Obj = Infallible;
+    const WATCHED: Watched = Watched::Value;
 }
 
 /// Distinct strings; see the module's head.

@@ -116,7 +116,7 @@ directives! {
     cluster_allow_replica_migration: bool = true, "cluster-allow-replica-migration", Bool, MODIFIABLE;
     replica_announced: bool = true, "replica-announced", Bool, MODIFIABLE;
     latency_tracking: bool = true, "latency-tracking", Bool, MODIFIABLE;
-    aof_disable_auto_gc: bool = false, "aof-disable-auto-gc", Bool, MODIFIABLE | HIDDEN | INERT;
+    aof_disable_auto_gc: bool = false, "aof-disable-auto-gc", Bool, MODIFIABLE | HIDDEN;
     replica_ignore_disk_write_errors: bool = false, "replica-ignore-disk-write-errors", Bool, MODIFIABLE;
     tls_cluster: bool = false, "tls-cluster", Bool, MODIFIABLE;
     tls_replication: bool = false, "tls-replication", Bool, MODIFIABLE;
@@ -245,6 +245,7 @@ directives! {
     stream_node_max_entries: u64 = 100, "stream-node-max-entries", Int(0, I64), MODIFIABLE;
     repl_backlog_size: u64 = 1_048_576, "repl-backlog-size", Memory(1, I64), MODIFIABLE;
     maxmemory: u64 = 0, "maxmemory", Memory(0, U64), MODIFIABLE;
+    snapshot_max_extra_memory: u64 = 0, "snapshot-max-extra-memory", Memory(0, I64), MODIFIABLE;
     cluster_link_sendbuf_limit: u64 = 0, "cluster-link-sendbuf-limit", Memory(0, U64), MODIFIABLE;
     hash_max_listpack_entries: u64 = 512, "hash-max-listpack-entries" | "hash-max-ziplist-entries", Int(0, I64), MODIFIABLE;
     set_max_intset_entries: u64 = 512, "set-max-intset-entries", Int(0, I64), MODIFIABLE;

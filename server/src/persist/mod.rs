@@ -17,11 +17,13 @@
 //!   cut.
 
 pub mod aof;
+pub mod cost;
 pub mod file;
 pub mod lineage;
 pub mod load;
 pub mod loading;
 pub mod mapped;
+pub mod place;
 pub mod points;
 pub mod snapshots;
 
@@ -39,10 +41,14 @@ pub struct Persist {
     pub loading: loading::Loading,
     /// Snapshots to files.
     pub snapshots: snapshots::Snapshots,
+    /// What snapshots cost while they are taken.
+    pub cost: cost::Cost,
     /// The append-only file.
     pub aof: aof::Aof,
     /// What should be there at the next start.
     pub lineage: lineage::keep::Keeper,
+    /// Where the log and its record are.
+    pub place: place::Place,
 }
 
 /// The server a command runs on: that of a connection, or of a log that is being replayed.

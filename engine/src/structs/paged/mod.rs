@@ -26,6 +26,7 @@
 //! Keys and payloads longer than 512 bytes are boxed beside the page; an entry
 //! may also carry one object of [`Schema::Obj`], kept beside it as well.
 
+mod drain;
 mod node;
 mod page;
 mod record;
@@ -34,6 +35,7 @@ mod size;
 #[cfg(test)]
 mod tests;
 mod walk;
+mod watch;
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -47,7 +49,9 @@ use self::walk::{Due, Scan};
 use super::hash;
 use super::prefetch::prefetch;
 
+pub use self::drain::Drain;
 pub use self::walk::Iter;
+pub use self::watch::{Copied, Watched, Watcher, Watching, watch, write_to_slot};
 
 /// A removed payload.
 pub type Payload = SmallVec<[u8; 48]>;
@@ -57,6 +61,9 @@ pub trait Schema: 'static {
     /// The out-of-line object an entry may carry; cloned when a shared page is
     /// about to be changed, so its `clone` should be cheap.
     type Obj: Clone;
+
+    /// Whether [`Watcher`]s are told when a shared page is copied.
+    const WATCHED: Watched = Watched::No;
 
     /// A number to find entries by page, such as an expiry time; `u64::MAX` says
     /// none. Pages and subtrees know a lower bound of the hints below them.
@@ -154,6 +161,11 @@ impl<S: Schema> PagedMap<S> {
         self.root.as_ref().map_or(0, |root| measure(root).0)
     }
 
+    /// Whether an entry has an object, or a key or payload beside its page. O(pages).
+    pub fn has_objects(&self) -> bool {
+        self.root.as_ref().is_some_and(Node::has_objects)
+    }
+
     /// The number of pages. O(pages).
     pub fn page_count(&self) -> usize {
         self.root.as_ref().map_or(0, |root| measure(root).1)
@@ -180,6 +192,14 @@ impl<S: Schema> PagedMap<S> {
             Some(Node::Leaf(leaf)) => leaf.prefetch(),
             Some(Node::Inner(inner)) => prefetch(Arc::as_ptr(inner)),
             None => {}
+        }
+    }
+
+    /// Asks the processor for what a put writes, of a map that was asked for with [`Self::prefetch`] some time before.
+    #[inline]
+    pub fn prefetch_end(&self) {
+        if let Some(Node::Leaf(leaf)) = &self.root {
+            leaf.prefetch_end();
         }
     }
 
@@ -217,6 +237,19 @@ impl<S: Schema> PagedMap<S> {
         payload_parts: &[&[u8]],
         obj: Option<S::Obj>,
     ) -> Option<Old<S::Obj>> {
+        self.put_expecting(h, key, payload_parts, obj, (0, 0))
+    }
+
+    /// Like [`Self::put_hashed`]; an empty map gets room for the entries that are expected: so many, with so many bytes of keys
+    /// and payloads. They need not come, but room that is not used is lost until the map is written to again and again.
+    pub(crate) fn put_expecting(
+        &mut self,
+        h: u64,
+        key: &[u8],
+        payload_parts: &[&[u8]],
+        obj: Option<S::Obj>,
+        (entries, bytes): (usize, usize),
+    ) -> Option<Old<S::Obj>> {
         debug_assert_eq!(h, S::hash(key));
         let mut put = Put {
             hash: h,
@@ -227,7 +260,12 @@ impl<S: Schema> PagedMap<S> {
             hint: u64::MAX,
             hint_raised: false,
         };
-        let root = self.root.get_or_insert_with(|| Node::Leaf(Leaf::empty()));
+        let root = self.root.get_or_insert_with(|| {
+            Node::Leaf(match entries {
+                0 => Leaf::empty(),
+                _ => Leaf::with_room(entries, bytes.saturating_add(entries.saturating_mul(2))),
+            })
+        });
         loop {
             match root.put(Span::FULL, &mut put) {
                 Done::Full => root.grow_root(),

@@ -3,7 +3,7 @@
 //! The payload of a member is the big-endian bits of its score without the
 //! zero bytes at the end: half of a double for most whole numbers.
 
-use crate::structs::paged::{PagedMap, Schema};
+use crate::structs::paged::{PagedMap, Schema, Watched};
 
 /// Bits of a hash that a cursor carries. Below 2^53, so that clients which
 /// keep numbers as doubles hand it back unharmed.
@@ -14,12 +14,13 @@ pub(super) struct Scores;
 
 impl Schema for Scores {
     type Obj = ();
+    const WATCHED: Watched = Watched::Value;
 }
 
 #[derive(Clone, Default)]
-pub(super) struct ScoreIndex(PagedMap<Scores>);
+pub(super) struct ScoreIndex(pub(super) PagedMap<Scores>);
 
-fn decode(payload: &[u8]) -> f64 {
+pub(super) fn decode(payload: &[u8]) -> f64 {
     let mut be = [0; 8];
     let len = payload.len().min(8);
     be[..len].copy_from_slice(&payload[..len]);
