@@ -18,6 +18,7 @@ use tokio::task::LocalSet;
 use crate::client::{registry::Clients, tracking::TrackingTable};
 use crate::config::{Config, ConfigStore};
 use crate::net::{Listeners, accept, listen, worker::Workers};
+use crate::persist::Persist;
 use crate::pubsub::{KeyspaceEvents, PubSub};
 use crate::server::{Hot, Server, unix_ms};
 use crate::{command, cron, logging, memory, persist};
@@ -163,16 +164,17 @@ pub(crate) fn random_id() -> anyhow::Result<String> {
 /// # Errors
 /// When the system gives no random numbers.
 pub fn build(config: Config) -> anyhow::Result<Arc<Server>> {
-    build_with(config, &[])
+    build_with(config, &[], Persist::default())
 }
 
-/// As `build`, with more commands.
+/// As `build`, with more commands, and with the data in some place.
 ///
 /// # Errors
 /// When the system gives no random numbers.
 pub(crate) fn build_with(
     config: Config,
     more: &[&'static [CommandSpec]],
+    persist: Persist,
 ) -> anyhow::Result<Arc<Server>> {
     let mut seeds = [0u8; 24];
     getrandom::fill(&mut seeds).map_err(|error| anyhow::anyhow!("no random numbers: {error}"))?;
@@ -227,7 +229,7 @@ pub(crate) fn build_with(
         pause: Default::default(),
         hot: Hot::default(),
         listeners: Listeners::default(),
-        persist: Default::default(),
+        persist,
         run_id: random_id()?,
         replication_id: Mutex::new(random_id()?),
         started: Instant::now(),
@@ -400,6 +402,10 @@ fn publish(server: &Server, config: &Config) {
     settings
         .notify_flags
         .store(config.notify_keyspace_events.0, Relaxed);
+    server.engine.scripts.running.busy_reply_threshold.store(
+        i64::try_from(config.busy_reply_threshold).unwrap_or(i64::MAX),
+        Relaxed,
+    );
     settings
         .lfu
         .store(config.maxmemory_policy.name().contains("lfu"), Relaxed);

@@ -4,7 +4,8 @@ An item is a list of words. Most are commands for the current connection; words 
 `@` steer: `@c N` selects a connection, `@sub N cmd..` sends without awaiting a reply and `@drain N`
 compares what has arrived, `@block N cmd..`, `@unblock N [how]` and `@collect N` are for blocking
 commands, `@reset` reopens connections 1 to 3, `@SCAN cmd..` iterates to the end, `@DUMP key`
-carries a value from each server to the other, `@raw bytes` uses a connection of its own,
+carries a value from each server to the other, `@FDUMP policy` the function libraries,
+`@raw bytes` uses a connection of its own,
 `@sleep ms` waits and `@state` compares the whole keyspace. Because everything is in the list, a
 failing list can be stored, shrunk and run again.
 """
@@ -268,10 +269,29 @@ class Executor:
         if len(before) == len(list_b):
             return None if sorted(list_a) == sorted(list_b) else Difference(index, item, a, b)
         give, take = [m for m in list_b if m not in list_a], [m for m in list_a if m not in list_b]
-        if give:
-            basalt.call("SADD", item[1], *give)
-            basalt.call("SREM", item[1], *take)
+        kept = len(before) - len(list_b)
+        for out, back in zip(take, give):
+            # One at a time, so that the set passes no limit on the way; never an empty set, which would go.
+            steps = [("SREM", out), ("SADD", back)]
+            for name, member in steps if kept > 1 else reversed(steps):
+                basalt.call(name, item[1], member)
+        if give and kept * 5 <= len(list_b):
+            self.same_encoding(peer, basalt, item[1])
         return None
+
+    @staticmethod
+    def same_encoding(peer, basalt, key):
+        """What few stay of many go to a new set: its encoding depends on who they are, so on chance."""
+        theirs, ours = (conn.call("OBJECT", "ENCODING", key) for conn in (peer, basalt))
+        if theirs == ours:
+            return
+        if theirs == b"hashtable":
+            long = b"x" * 1000
+            basalt.call("SADD", key, long)
+            basalt.call("SREM", key, long)
+        else:
+            ttl = max(0, peer.call("PEXPIRETIME", key))
+            basalt.call("RESTORE", key, ttl, peer.call("DUMP", key), "REPLACE", "ABSTTL")
 
     # --- steering ----------------------------------------------------------------------------
 
@@ -456,36 +476,55 @@ class Executor:
                 return Difference(index, [b"RESTORE", target, b"0", plain(parse(raw)[0]), b"REPLACE"], x, y)
         return None
 
-    def do_raw(self, index, args):
-        """Raw bytes on a new connection: replies, and whether the server hangs up."""
+    def do_fdump(self, index, args):
+        """The libraries of each server, as a payload, are restored by both."""
         self.count += 1
-        results = []
-        for server in self.servers:
-            conn = server.connect()
-            try:
-                conn.send(args[0])
-                # A settled connection answers this; one inside a request swallows it.
-                conn.send(b"\r\nPING settled\r\n")
-            except Closed:
-                pass
-            results.append((conn, server))
-        out = []
-        for conn, _ in results:
-            got, closed = conn.drain_until_closed(0.03 if b"settled\r\n" not in conn.buf else 0.005)
-            out.append(got + (b"(closed)" if closed else b"(open)"))
-            conn.close()
-        a, b = out
+        a, b = self.ask(b"FUNCTION", b"DUMP")
+        if a[:1] == b"-" or b[:1] == b"-":
+            return None if a == b else self.differs(index, [b"FUNCTION", b"DUMP"], a, b)
+        for raw in (a, b):
+            command = [b"FUNCTION", b"RESTORE", plain(parse(raw)[0]), args[0]]
+            x, y = self.ask(*command)
+            # Which of several libraries is there already is a matter of their order.
+            if x != y and not (x[:1] == y[:1] == b"-" and b"already exists" in x and b"already exists" in y):
+                return Difference(index, command, x, y)
+        return None
+
+    def do_raw(self, index, args):
+        """Raw bytes on a new connection: replies, and whether the server hangs up. What differs is done
+        again with more patience, as a busy machine answers late."""
+        self.count += 1
+        for patience in (0.03, 1.0):
+            a, b = self.raw(args[0], patience)
+            if a == b or b"HELLO" in args[0]:
+                return None
         # A reset may swallow a reply that was on its way.
         if a.endswith(b"(closed)") and b.endswith(b"(closed)") and len(args[0]) > 60000:
-            return None
-        hello = b"HELLO" in args[0]
-        if a == b or hello:
             return None
         reason = compare.explained([b"@raw", args[0]], a, b, self.version)
         if reason:
             self.explained[reason] = self.explained.get(reason, 0) + 1
             return None
         return Difference(index, [b"@raw", args[0]], a, b)
+
+    def raw(self, data, patience):
+        """What both servers send back on connections of their own, waiting so long after the last byte."""
+        opened = []
+        for server in self.servers:
+            conn = server.connect()
+            try:
+                conn.send(data)
+                # A settled connection answers this; one inside a request swallows it.
+                conn.send(b"\r\nPING settled\r\n")
+            except Closed:
+                pass
+            opened.append(conn)
+        out = []
+        for conn in opened:
+            got, closed = conn.drain_until_closed(patience)
+            out.append(got + (b"(closed)" if closed else b"(open)"))
+            conn.close()
+        return out
 
     def do_state(self, index, args):
         """Compares all keys of databases 0 to 2: type, encoding, expiry, value."""

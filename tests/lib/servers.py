@@ -26,6 +26,8 @@ def free_port():
     """A port nobody listens on at the moment."""
     while True:
         with socket.socket() as sock:
+            # Connections of a server that was killed do not keep its port; servers ask for the same.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 sock.bind(("127.0.0.1", next(_PORTS)))
                 return sock.getsockname()[1]

@@ -111,7 +111,14 @@ impl Engine {
             ks.due_ms = i64::MIN;
         }
         let expected = session.expected.take();
-        self.lock(&mut ks, command, (session, expected), args);
+        if self
+            .lock(&mut ks, command, (session, expected), args)
+            .is_none()
+        {
+            let error = self.scripts.running.refusal();
+            out.error(&error);
+            return Flow::Failed(error);
+        }
         let mut ctx = Ctx::new(ks, session, out, host, command);
         let result = ctx.run(command, args);
         let block = ctx.block.take();
@@ -134,7 +141,7 @@ impl Engine {
         if let Err(error) = result {
             flow = Flow::Failed(error);
         }
-        ctx.append_effects();
+        ctx.append_effects(args);
         ctx.ks.forget_place();
         if !ctx.ks.ready.is_empty() {
             if !ctx.covers_ready() {
@@ -144,7 +151,7 @@ impl Engine {
                 ctx.ks.held = Held::all(&self.shards);
             }
             ctx.serve_ready();
-            ctx.append_effects();
+            ctx.append_effects(args);
         }
         ctx.ks.settle_dirty();
         flow
@@ -163,31 +170,32 @@ impl Engine {
         let (mut session, mut out, mut host) = (Session::new(0), Reply::new(2), NoHost);
         let mut ctx = Ctx::new(ks, &mut session, &mut out, &mut host, command);
         ctx.serve_ready();
-        ctx.append_effects();
+        ctx.append_effects(&[]);
         ctx.ks.settle_dirty();
     }
 
-    /// Takes the locks of a command, in ascending shard order.
+    /// Takes the locks of a command, in ascending shard order. `None` when a script holds them
+    /// that has become slow.
     fn lock<'e>(
         &'e self,
         ks: &mut Keyspace<'e>,
         command: &'static Command,
         (session, expected): (&Session, Option<Expected>),
         args: Args<'_>,
-    ) {
-        let shards = &self.shards;
+    ) -> Option<()> {
+        let (shards, running) = (&self.shards, &*self.scripts.running);
         if command.single_key
             && let Some(key) = args.get(1)
         {
             let place = expected
                 .and_then(|expected| expected.place_of(key))
                 .unwrap_or_else(|| Place::of(key));
-            ks.held = Held::one(shards, place.shard());
+            ks.held = Held::one(shards, place.shard(), running)?;
             ks.remember_place(key, place);
         } else {
             ks.held = match command.spec.locking {
                 Locking::None => Held::Nothing,
-                Locking::All => Held::all(shards),
+                Locking::All => Held::every(shards, running)?,
                 Locking::Keys if !command.has_keys() => Held::Nothing,
                 Locking::Keys => match command.keys(args) {
                     Some(keys) => Held::these(
@@ -197,10 +205,11 @@ impl Engine {
                             .filter_map(|(at, _)| args.get(*at))
                             .map(|key| Place::of(key).shard())
                             .collect(),
-                    ),
-                    None => Held::all(shards),
+                        running,
+                    )?,
+                    None => Held::every(shards, running)?,
                 },
-                Locking::Queued => self.lock_transaction(session),
+                Locking::Queued => self.lock_transaction(session)?,
             };
         }
         // Only now can nobody begin to wait on the keys any more.
@@ -212,8 +221,9 @@ impl Engine {
             }
         {
             ks.held = Held::Nothing;
-            ks.held = Held::all(shards);
+            ks.held = Held::every(shards, running)?;
         }
+        Some(())
     }
 
     /// Whether the command may wake a waiter that needs shards not held.
@@ -228,10 +238,11 @@ impl Engine {
         }
     }
 
-    fn lock_transaction(&self, session: &Session) -> Held<'_> {
+    fn lock_transaction(&self, session: &Session) -> Option<Held<'_>> {
+        let running = &*self.scripts.running;
         let queue = session.txn.as_ref().map_or(&[][..], |txn| &txn.queue);
         if self.blocked.any() && writes_queued(session) {
-            return Held::all(&self.shards);
+            return Held::every(&self.shards, running);
         }
         let mut indexes: Vec<usize> = session
             .watched
@@ -241,7 +252,7 @@ impl Engine {
         for queued in queue {
             match queued.command.spec.locking {
                 Locking::None => {}
-                Locking::All | Locking::Queued => return Held::all(&self.shards),
+                Locking::All | Locking::Queued => return Held::every(&self.shards, running),
                 Locking::Keys if !queued.command.has_keys() => {}
                 Locking::Keys => {
                     let args = queued.args.slices();
@@ -251,12 +262,12 @@ impl Engine {
                                 .filter_map(|(at, _)| args.get(*at))
                                 .map(|key| Place::of(key).shard()),
                         ),
-                        None => return Held::all(&self.shards),
+                        None => return Held::every(&self.shards, running),
                     }
                 }
             }
         }
-        Held::these(&self.shards, &mut indexes)
+        Held::these(&self.shards, &mut indexes, running)
     }
 }
 
@@ -264,6 +275,7 @@ impl Ctx<'_> {
     /// Runs a handler and works out what goes to the log; an error is written as the reply.
     pub(crate) fn run(&mut self, command: &'static Command, args: Args<'_>) -> CmdResult {
         let dirty_before = self.ks.dirty;
+        self.depth += 1;
         let outer = std::mem::replace(&mut self.command, command);
         let result = (command.spec.handler)(self, args);
         if let Err(error) = &result {
@@ -276,14 +288,26 @@ impl Ctx<'_> {
             self.host.after_read(command, args);
         }
         self.settle(args, dirty_before);
+        self.depth -= 1;
         self.command = outer;
         result
     }
 
-    /// Sends the effects of what ran to the log, as one transaction if there are several.
-    fn append_effects(&mut self) {
-        self.collect_expired();
+    /// Sends the effects of what ran, a command with these words, to the log; as one transaction
+    /// if there are several.
+    fn append_effects(&mut self, args: Args<'_>) {
         let log = &self.ks.engine.log;
+        if let Some(db) = self.as_sent.take() {
+            if self.ks.expired.as_ref().is_none_or(Vec::is_empty) {
+                if !self.session.replaying {
+                    let newest = log.append_one(db, args);
+                    self.session.log_index = self.session.log_index.max(newest);
+                }
+                return;
+            }
+            self.effects.push((db, OwnedArgs::new(args)));
+        }
+        self.collect_expired();
         // What SCAN and its kin happen to expire does not belong together, as in Redis.
         let scattered = self.command.flags.has(Flags::TOUCHES_ARBITRARY_KEYS);
         let wrapped = self.effects.len() > 1 && !scattered;
@@ -349,8 +373,9 @@ impl Ctx<'_> {
         let ours = std::mem::replace(self.session, theirs);
         let our_out = std::mem::replace(self.out, Reply::new(waiter.resp));
         self.ks.no_touch = waiter.no_touch;
-        let _written = self.run(waiter.command, &waiter.args.slices());
-        self.append_effects();
+        let args = waiter.args.slices();
+        let _written = self.run(waiter.command, &args);
+        self.append_effects(&args);
         let theirs = std::mem::replace(self.session, ours);
         waiter.log_index.store(theirs.log_index, Relaxed);
         let reply = std::mem::replace(self.out, our_out);

@@ -9,12 +9,14 @@ pub mod spec;
 
 mod bitmap;
 mod collection;
+mod counted;
 mod generic;
 mod geo;
 mod hash;
 mod hyperloglog;
 mod list;
 mod partial_sort;
+mod scripting;
 mod server;
 mod set;
 mod sorted_set;
@@ -40,4 +42,5 @@ pub const DATA_GROUPS: &[&[CommandSpec]] = &[
     generic::SPECS,
     server::SPECS,
     transactions::SPECS,
+    scripting::SPECS,
 ];

@@ -1,8 +1,11 @@
 //! What survives the process: snapshots, loading them, and logs.
 
 mod aof;
+mod fields;
 mod harness;
 mod loading;
 mod log;
+mod promise;
+mod rewriting;
 mod saving;
 mod shutdown;

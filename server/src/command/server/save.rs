@@ -78,6 +78,9 @@ pub(super) const SPECS: &[CommandSpec] = &[
     },
 ];
 
+/// The reply of BGSAVE beside a rewrite of the log.
+const REWRITING: &str = "Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in order to schedule a BGSAVE whenever possible.";
+
 /// The reply when a file could not be written; the reason is in the log.
 fn failed(error: SaveError) -> ReplyError {
     match error {
@@ -101,19 +104,16 @@ fn bgsave(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {
         [word] if args::is(word, "cancel") => return cancel(ctx),
         _ => return Err(ReplyError::SYNTAX),
     };
-    if snapshots.background().is_none() {
-        // Inside EXEC shards are locked, and what the cut would hold is half a transaction.
-        let inside = ctx.session.deny_blocking;
-        if inside || schedule && server.persist.aof.is_rewriting() {
-            snapshots.scheduled.store(true, Relaxed);
-            ctx.out.simple("Background saving scheduled");
-            return Ok(());
+    // Inside EXEC shards are locked, and what the cut would hold is half a transaction.
+    let inside = ctx.session.deny_blocking;
+    let rewriting = server.persist.aof.is_rewriting();
+    if (inside || rewriting) && snapshots.background().is_none() {
+        if !inside && !schedule {
+            return Err(ReplyError::err(REWRITING));
         }
-        if server.persist.aof.is_rewriting() {
-            return Err(ReplyError::err(
-                "Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in order to schedule a BGSAVE whenever possible.",
-            ));
-        }
+        snapshots.scheduled.store(true, Relaxed);
+        ctx.out.simple("Background saving scheduled");
+        return Ok(());
     }
     server.save_in_background().map_err(failed)?;
     ctx.out.simple("Background saving started");

@@ -4,12 +4,11 @@
 //! nothing here takes a shard, and the writer thread never takes one. The cut of a rewrite
 //! takes all of them, in the thread of the rewrite, which holds nothing else then.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::*};
 use std::sync::mpsc;
 
-use basalt_engine::env::disk::{Disk, RealDisk};
 use basalt_engine::log::SinkId;
 use basalt_formats::aof::{Chain, Lineage};
 use parking_lot::Mutex;
@@ -20,7 +19,7 @@ use super::folder::{Folder, FolderError, Incr};
 use super::load::LoadedAof;
 use super::rewrite::Rewrites;
 use super::sink::{Feed, Sink};
-use super::thread::{LogBuffer, Order, Start, Writer, first_chain};
+use super::thread::{self, LogBuffer, Order, Start, Writer, first_chain};
 use super::writer::Policy;
 use crate::config::{AppendFsync, Config};
 use crate::server::Server;
@@ -31,6 +30,9 @@ const MAX_BACKLOG: usize = 64 << 20;
 /// A log that is being written.
 struct Running {
     sink: Arc<LogBuffer>,
+    writer: Arc<Mutex<Writer>>,
+    /// Its folder, which `CONFIG SET dir` does not move.
+    dir: PathBuf,
     /// Attached to the engine's log; not yet when it waits for its first cut.
     attached: Option<SinkId>,
 }
@@ -98,6 +100,12 @@ impl Aof {
             .map(|running| running.sink.clone())
     }
 
+    /// The folder of the log that is on.
+    fn dir(&self) -> Option<PathBuf> {
+        let running = self.running.lock();
+        running.as_ref().map(|running| running.dir.clone())
+    }
+
     /// Whether the log is on, or on its way to be.
     pub fn is_on(&self) -> bool {
         self.running.lock().is_some()
@@ -124,6 +132,24 @@ impl Aof {
         self.rewrites.current().is_some()
     }
 
+    /// The pass of a worker ends: writes what was logged, or has it written.
+    pub(super) fn end_pass(&self) {
+        let running = self.running.lock();
+        let Some((sink, writer)) = running
+            .as_ref()
+            .map(|running| (running.sink.clone(), running.writer.clone()))
+        else {
+            return;
+        };
+        drop(running);
+        let done = writer
+            .try_lock()
+            .is_some_and(|mut writer| writer.write_here());
+        if !done {
+            sink.nudge();
+        }
+    }
+
     /// Waits until all that was logged before is written and synced.
     ///
     /// # Errors
@@ -137,6 +163,17 @@ impl Aof {
         answer
             .recv()
             .unwrap_or_else(|_| Err("the log's writer is gone".into()))
+    }
+
+    /// Has most of the last file synced, while everything goes on: the cut that comes next then
+    /// waits for little. What cannot be synced now will be the cut's to find out.
+    pub(super) fn sync_ahead(&self) {
+        if let Some(sink) = self.sink() {
+            let (done, answer) = mpsc::channel();
+            sink.order(Order::SyncAhead(done));
+            // It is gone when the log is switched off.
+            let _ = answer.recv();
+        }
     }
 
     /// The moment of a cut, under all shard locks: the log goes on in the next file, or begins.
@@ -156,7 +193,10 @@ impl Aof {
     pub fn follow(&self, config: &Config) {
         if let Some(sink) = self.sink() {
             sink.stamps.store(config.aof_timestamp_enabled, Relaxed);
-            sink.order(Order::Policy(policy(config)));
+            sink.order(Order::Follow {
+                policy: policy(config),
+                keep_history: config.aof_disable_auto_gc,
+            });
         }
     }
 }
@@ -192,15 +232,23 @@ impl From<basalt_engine::env::disk::DiskError> for OpenError {
 }
 
 impl Server {
-    /// The folder of the log, wherever the process goes: to own it, or only to look.
+    /// The folder of the log, also when the process is elsewhere by now: to own it, or only to look.
     pub(super) fn log_folder(&self, own: bool) -> Result<Folder, FolderError> {
         let config = self.config.load();
-        let dir = Path::new(&config.appenddirname);
-        let dir = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
-        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+        let place = &self.persist.place;
+        let dir = self.persist.aof.dir().unwrap_or_else(|| {
+            let dir = place.dir.join(&config.appenddirname);
+            std::path::absolute(&dir).unwrap_or(dir)
+        });
+        let disk = place.disk.clone();
         let lineage = Lineage(self.persist.lineage.id().0);
         let open = if own { Folder::open } else { Folder::read };
-        open(disk, dir, &config.appendfilename, lineage)
+        let mut folder = open(disk, dir, &config.appendfilename, lineage)?;
+        folder.keep_history = config.aof_disable_auto_gc;
+        if own {
+            folder.remove_history();
+        }
+        Ok(folder)
     }
 
     /// Begins to write the log when the data has been loaded and nobody may change it yet. Goes
@@ -246,10 +294,13 @@ impl Server {
             }
         };
         self.persist.aof.promised.store(true, Relaxed);
-        let sink = self.spawn_writer(folder, incr)?;
+        let dir = folder.dir().to_owned();
+        let (sink, writer) = self.spawn_writer(folder, incr)?;
         let attached = self.engine.log.attach(Box::new(Feed(sink.clone())));
         *self.persist.aof.running.lock() = Some(Running {
             sink,
+            writer,
+            dir,
             attached: Some(attached),
         });
         Ok(())
@@ -259,7 +310,7 @@ impl Server {
         self: &Arc<Server>,
         folder: Folder,
         incr: Incr,
-    ) -> Result<Arc<LogBuffer>, OpenError> {
+    ) -> Result<(Arc<LogBuffer>, Arc<Mutex<Writer>>), OpenError> {
         let config = self.config.load();
         let sink = Arc::new(Sink::new(config.aof_timestamp_enabled));
         let start = Start {
@@ -271,11 +322,13 @@ impl Server {
         };
         let writer = Writer::new(self.clone(), start)?;
         writer.record();
+        let writer = Arc::new(Mutex::new(writer));
+        let (ours, buffer) = (writer.clone(), sink.clone());
         std::thread::Builder::new()
             .name("aof-writer".into())
-            .spawn(move || writer.run())
+            .spawn(move || thread::run(&ours, &buffer))
             .map_err(OpenError::Thread)?;
-        Ok(sink)
+        Ok((sink, writer))
     }
 
     /// `CONFIG SET appendonly yes`: the log begins with the cut of its first base.
@@ -295,9 +348,12 @@ impl Server {
         let mut folder = self.log_folder(true)?;
         let incr = folder.create_incr(first_chain(self.persist.lineage.next_index()))?;
         folder.unpublished = true;
-        let sink = self.spawn_writer(folder, incr)?;
+        let dir = folder.dir().to_owned();
+        let (sink, writer) = self.spawn_writer(folder, incr)?;
         *aof.running.lock() = Some(Running {
             sink,
+            writer,
+            dir,
             attached: None,
         });
         self.rewrite_soon();

@@ -9,12 +9,15 @@
 //! Whatever is cut short, one manifest is whole and every file it names is there. Each step has
 //! a failpoint.
 
+#[cfg(test)]
+mod tests;
+
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use basalt_engine::env::disk::{Disk, DiskError, DiskFile, publish, replace_file};
+use basalt_engine::env::disk::{Disk, DiskError, DiskFile, parent, publish, replace_file};
 use basalt_engine::fail_point;
 use basalt_formats::aof::annotation::HEADER_BYTES;
 use basalt_formats::aof::{
@@ -55,6 +58,10 @@ pub struct Folder {
     pub unpublished: bool,
     /// There is a manifest on the disk.
     exists: bool,
+    /// Files that a base has replaced stay (`aof-disable-auto-gc`).
+    pub keep_history: bool,
+    /// Files that only a manifest names of which it is not known whether it is on the disk.
+    doubtful: Vec<PathBuf>,
 }
 
 /// A new increment, open for appending and durable as it is.
@@ -66,8 +73,8 @@ pub struct Incr {
 }
 
 impl Folder {
-    /// Opens the folder, which is made if need be. What half-done work left is removed: nobody
-    /// else may have it open.
+    /// Opens the folder, which is made if need be. What half-done work left is removed, but for
+    /// history ([`Folder::remove_history`]): nobody else may have it open.
     ///
     /// # Errors
     /// [`FolderError`].
@@ -77,9 +84,11 @@ impl Folder {
         prefix: &str,
         lineage: Lineage,
     ) -> Result<Folder, FolderError> {
-        let mut folder = Folder::read(disk, dir, prefix, lineage)?;
+        let folder = Folder::read(disk, dir, prefix, lineage)?;
+        // It may be new, or the process before may have died with a rename that was not synced.
+        folder.disk.sync_dir(parent(&folder.dir))?;
+        folder.disk.sync_dir(&folder.dir)?;
         folder.remove_temporary()?;
-        folder.remove_history();
         Ok(folder)
     }
 
@@ -109,6 +118,8 @@ impl Folder {
             manifest,
             unpublished: false,
             exists,
+            keep_history: false,
+            doubtful: Vec::new(),
         })
     }
 
@@ -224,6 +235,8 @@ impl Folder {
         let line = header.to_line().0;
         file.append(&line).map_err(|failed| failed.error)?;
         file.sync_data()?;
+        // Its name comes before the manifest that names it.
+        self.disk.sync_dir(&self.dir)?;
         fail_point!("aof.incr.synced")?;
         Ok(file.into())
     }
@@ -246,11 +259,33 @@ impl Folder {
         self.disk.rename(path, Path::new(&aside))
     }
 
-    /// Takes the newest increment back, which was not published.
+    /// Has the manifest on the disk not name the newest increment, which stays in memory: it may
+    /// name it although storing it failed.
+    ///
+    /// # Errors
+    /// What the disk reports; whether it is named is not known then. It is out of the manifest,
+    /// and removed once that is certain.
+    pub fn forget_incr(&mut self) -> Result<(), DiskError> {
+        let Some(info) = self.manifest.incr.pop() else {
+            return Ok(());
+        };
+        match self.store() {
+            Ok(()) => {
+                self.manifest.incr.push(info);
+                Ok(())
+            }
+            Err(error) => {
+                self.doubtful.push(self.path(&info.name));
+                Err(error)
+            }
+        }
+    }
+
+    /// Takes the newest increment back, which no manifest on the disk names.
     pub fn drop_incr(&mut self) {
         if let Some(info) = self.manifest.incr.pop() {
             // Nobody knows it.
-            let _ = self.disk.remove(&self.path(&info.name));
+            let _ = self.disk.remove_if_there(&self.path(&info.name));
         }
     }
 
@@ -290,24 +325,32 @@ impl Folder {
         self.manifest.retire_incr(keep);
         if let Err(error) = named.and_then(|()| self.store()) {
             tracing::warn!("The new AOF base cannot be put in its place: {error}");
-            // The number stays used up.
+            // The manifest on the disk may name it all the same, so no other file may ever have
+            // its name.
             let mut old = before;
-            std::mem::swap(&mut old, &mut self.manifest);
+            old.use_up(&self.manifest);
+            self.manifest = old;
             if !self.unpublished && self.store().is_ok() {
                 // Nothing names it any more.
                 let _ = self.disk.remove(&path);
+            } else {
+                self.doubtful.push(path);
             }
             return Err(error.into());
         }
         self.unpublished = false;
+        for path in std::mem::take(&mut self.doubtful) {
+            // Now it is certain that no manifest names it.
+            let _ = self.disk.remove_if_there(&path);
+        }
         self.remove_history();
         Ok(())
     }
 
     /// Removes the files that a base has replaced. What cannot be removed now is removed at the
     /// next start.
-    fn remove_history(&mut self) {
-        if self.manifest.history.is_empty() {
+    pub fn remove_history(&mut self) {
+        if self.manifest.history.is_empty() || self.keep_history {
             return;
         }
         for info in &self.manifest.history {

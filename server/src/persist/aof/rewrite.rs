@@ -382,6 +382,7 @@ impl Turn {
             .log_folder(!aof.is_on())
             .map_err(|error| error.to_string())?;
         server.set_snapshot_limit(&server.config.load());
+        aof.sync_ahead();
         let (snapshot, logged) = server
             .engine
             .snapshot_with(unix_ms(), || aof.cut(&server.engine.log));

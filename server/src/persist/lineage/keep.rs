@@ -9,7 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::atomic::Ordering::Relaxed;
 
-use basalt_engine::env::disk::RealDisk;
+use basalt_engine::env::disk::parent;
 use parking_lot::Mutex;
 
 use super::verdict::{Good, Load};
@@ -118,7 +118,8 @@ impl Server {
         kept.index = kept.index.max(facts.last_index.load(Relaxed));
         kept.durable = facts.durable_index.load(Relaxed);
         kept.aof = Some(expected(folder, len));
-        self.store_record(&kept);
+        // Beside the log, wherever `CONFIG SET dir` has brought the process.
+        self.store_record_in(&kept, parent(folder.dir()));
     }
 
     /// The log is off from now on.
@@ -147,6 +148,10 @@ impl Server {
     }
 
     fn store_record(&self, kept: &Kept) {
+        self.store_record_in(kept, &self.persist.place.dir);
+    }
+
+    fn store_record_in(&self, kept: &Kept, dir: &Path) {
         let Some(id) = kept.id else { return };
         let record = Lineage {
             id,
@@ -155,7 +160,7 @@ impl Server {
             rdb: kept.rdb.clone(),
             aof: kept.aof.clone(),
         };
-        if let Err(error) = record.store(&RealDisk, Path::new(".")) {
+        if let Err(error) = record.store(self.persist.place.disk.as_ref(), dir) {
             // It is behind then, and claims less than there is.
             tracing::warn!("Cannot write {}: {error}", super::FILE_NAME);
         }

@@ -149,6 +149,13 @@ impl FileData {
                 4 => self.tear(&pending, dice, Tail::Zeros),
                 _ => self.tear(&pending, dice, Tail::Garbage),
             },
+            Crash::Ordered => match dice.below(4) {
+                0 => {}
+                1 => pending
+                    .iter()
+                    .for_each(|change| apply(&mut self.durable, change)),
+                _ => self.tear(&pending, dice, Tail::Cut),
+            },
         }
         self.live = self.durable.clone();
     }
@@ -349,8 +356,8 @@ impl Image {
             let keep = match (crash, order) {
                 (Crash::DropAll, _) => false,
                 (Crash::KeepAll, _) => !change.lost,
-                (Crash::Seeded, NameOrder::Journal) => i < prefix,
-                (Crash::Seeded, NameOrder::Any) => match all {
+                (Crash::Seeded | Crash::Ordered, NameOrder::Journal) => i < prefix,
+                (Crash::Seeded | Crash::Ordered, NameOrder::Any) => match all {
                     0 => false,
                     1 => true,
                     _ => dice.one_in(2),

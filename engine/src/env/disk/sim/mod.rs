@@ -40,6 +40,9 @@ const TRACE_LEN: usize = 2000;
 pub enum Crash {
     /// Whatever the dice say.
     Seeded,
+    /// Of each file a part of what was not synced, cut at any byte, in the order it was written:
+    /// what a file that only grows looks like on file systems that write its data first.
+    Ordered,
     /// Nothing.
     DropAll,
     /// All but what failed syncs lost.

@@ -13,8 +13,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use basalt_engine::ReplyError;
+use basalt_engine::command::Ctx;
 use basalt_engine::command::spec::{Args, CmdResult, CommandSpec, Flags, Group, Locking};
-use basalt_engine::command::{Ctx, args};
 use basalt_formats::num;
 
 use crate::client::Conn;
@@ -57,6 +57,8 @@ const HELP: &[&str] = &[
     "    Write <message> to the server log.",
     "HTSTATS <dbid> [full]",
     "    Return hash table statistics of the specified Redis database.",
+    "AOF-FLUSH-SLEEP <microsec>",
+    "    Server will sleep before flushing the AOF, this is used for testing.",
     "HTSTATS-KEY <key> [full]",
     "    Like HTSTATS but for the hash table stored at <key>'s value.",
     "OBJECT <key>",
@@ -129,6 +131,14 @@ fn debug(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {
             ctx.engine().settings.active_expire.store(on, Relaxed);
             done(ctx)
         }
+        (b"aof-flush-sleep", [us]) => {
+            let us = num::parse_i64(us).ok_or(ReplyError::NOT_INTEGER)?;
+            let facts = &Conn::of(ctx).server.persist.aof.facts;
+            facts
+                .flush_sleep_us
+                .store(u64::try_from(us).unwrap_or(0), Relaxed);
+            done(ctx)
+        }
         (b"pause-cron", [on]) => {
             let on = is_on(on);
             Conn::of(ctx).server.hot.cron_paused.store(on, Relaxed);
@@ -185,7 +195,7 @@ fn done(ctx: &mut Ctx<'_>) -> CmdResult {
 
 /// A switch as C's `atoi` reads it.
 fn is_on(word: &[u8]) -> bool {
-    args::int(word).is_ok_and(|n| n != 0)
+    basalt_formats::num::atoi(word) != 0
 }
 
 /// The largest size for which a node of its own still has a listpack's limits.
