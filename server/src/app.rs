@@ -228,6 +228,7 @@ pub(crate) fn build_with(
         hot: Hot::default(),
         listeners: Listeners::default(),
         persist: Default::default(),
+        backups: Default::default(),
         run_id: random_id()?,
         replication_id: Mutex::new(random_id()?),
         started: Instant::now(),

@@ -38,6 +38,9 @@ pub async fn run(server: Arc<Server>) {
         }
         server.check_save_points();
         server.check_log();
+        if ticks.is_multiple_of(hz) {
+            server.check_backups(now_ms);
+        }
         server.tracking.broadcast();
         server.end_pause_if_due(now_ms);
         server

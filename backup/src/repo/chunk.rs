@@ -14,8 +14,8 @@ use std::str::FromStr;
 
 use lz4_flex::frame::{BlockMode, BlockSize, FrameDecoder, FrameEncoder, FrameInfo};
 
-/// The most plain bytes a chunk may have.
-pub const MAX_CHUNK_BYTES: u64 = 1 << 30;
+/// The most plain bytes a chunk may have. Chunks are ended long before, but one value can be that large.
+pub const MAX_CHUNK_BYTES: u64 = 1 << 40;
 /// zstd's levels above 19 need more memory to read than is allowed here.
 pub const ZSTD_LEVELS: std::ops::RangeInclusive<u8> = 1..=19;
 /// The level of `zstd` without a number, zstd's own choice.

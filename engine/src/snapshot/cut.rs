@@ -17,6 +17,7 @@ use parking_lot::{Condvar, Mutex};
 
 use super::sink::Encode;
 use crate::keyspace::shard::{SLOTS_PER_SHARD, ShardDb, SlotTable};
+use basalt_formats::crc16::key_slot;
 use basalt_formats::rdb::Writer;
 
 /// Entries up to which a writer encodes a slot itself: some hundred microseconds.
@@ -37,6 +38,7 @@ pub(super) enum Captured {
     /// Encoded already.
     Bytes {
         db: usize,
+        shard: usize,
         bytes: Vec<u8>,
         keys: u64,
     },
@@ -165,10 +167,16 @@ impl Cut {
             Some(encoder) if full && may_wait && is_short(&table) => {
                 self.encoded.fetch_add(1, Relaxed);
                 let mut writer = Writer::new(encoder.compress());
-                let keys = encoder.slot(&table, &mut writer, &self.over);
+                let keys = encoder.slot(db, &table, &mut writer, &self.over);
+                let shard = shard_of(&table);
                 drop(table);
                 let bytes = writer.into_bytes();
-                self.push(Captured::Bytes { db, bytes, keys });
+                self.push(Captured::Bytes {
+                    db,
+                    shard,
+                    bytes,
+                    keys,
+                });
             }
             _ => {
                 self.push(Captured::Table { db, table, charge });
@@ -183,6 +191,14 @@ impl Cut {
         let nanos = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.longest_ns.fetch_max(nanos, Relaxed);
     }
+}
+
+/// The shard a slot's table is from; the first for one without keys.
+pub(super) fn shard_of(table: &SlotTable) -> usize {
+    let first = table.iter().next();
+    first.map_or(0, |entry| {
+        usize::from(key_slot(entry.key)) / SLOTS_PER_SHARD
+    })
 }
 
 /// Whether encoding a slot takes less than a millisecond.

@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 pub use cut::Usage;
-pub use rdb::{Access, SaveOptions, Saved};
+pub use rdb::{Access, RdbEntries, SaveOptions, Saved};
 pub use sink::{Encode, SnapshotEntry, SnapshotSink};
 
 use self::cut::Cut;

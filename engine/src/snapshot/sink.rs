@@ -12,6 +12,8 @@ use crate::value::serial::Content;
 /// An entry of a snapshot.
 #[derive(Clone, Copy, Debug)]
 pub struct SnapshotEntry<'a> {
+    /// Its database, by its number at the cut.
+    pub db: usize,
     /// The key.
     pub key: &'a [u8],
     /// Type, expiry and access field.
@@ -36,6 +38,7 @@ impl dyn Encode {
     /// once cancelled.
     pub(super) fn slot(
         &self,
+        db: usize,
         table: &SlotTable,
         writer: &mut Writer<'_>,
         cancelled: &AtomicBool,
@@ -52,6 +55,7 @@ impl dyn Encode {
                 None => Content::Str(inline),
             };
             let entry = SnapshotEntry {
+                db,
                 key: entry.key,
                 header,
                 content,
@@ -71,4 +75,29 @@ pub trait SnapshotSink {
     /// # Errors
     /// They end the walk.
     fn bytes(&mut self, db: usize, bytes: &[u8]) -> io::Result<()>;
+
+    /// The walk comes to a shard of a database. What of it was not handed over early by writers
+    /// comes from now on until the next shard, possibly with what is early of others.
+    ///
+    /// # Errors
+    /// They end the walk.
+    fn visit(&mut self, _db: usize, _shard: usize) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// What [`SnapshotSink::bytes`] takes, for sinks that need to know the shard it is from.
+    ///
+    /// # Errors
+    /// They end the walk.
+    fn shard_bytes(&mut self, db: usize, _shard: usize, bytes: &[u8]) -> io::Result<()> {
+        self.bytes(db, bytes)
+    }
+
+    /// What has come so far ends with a whole entry, so many keys after the last time.
+    ///
+    /// # Errors
+    /// They end the walk.
+    fn boundary(&mut self, _keys: u64) -> io::Result<()> {
+        Ok(())
+    }
 }

@@ -17,7 +17,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use basalt_formats::rdb::Writer;
 
-use super::cut::Captured;
+use super::cut::{Captured, shard_of};
 use super::sink::{Encode, SnapshotSink};
 use super::{Progress, Snapshot};
 use crate::engine::Engine;
@@ -34,6 +34,7 @@ const CAPTURE_KEYS: usize = 1024;
 enum Piece {
     Bytes {
         db: usize,
+        shard: usize,
         bytes: Vec<u8>,
     },
     /// So many keys are encoded whole.
@@ -118,17 +119,18 @@ impl Walk<'_> {
         progress: &Progress,
         keys: &mut u64,
     ) -> io::Result<()> {
-        let mut take = |piece| -> io::Result<bool> {
+        let mut take = |sink: &mut dyn SnapshotSink, piece| -> io::Result<bool> {
             if progress.cancel.load(Relaxed) {
                 return Err(io::ErrorKind::Interrupted.into());
             }
             match piece {
-                Piece::Bytes { db, bytes } => {
-                    sink.bytes(db, &bytes)?;
+                Piece::Bytes { db, shard, bytes } => {
+                    sink.shard_bytes(db, shard, &bytes)?;
                     progress.bytes.fetch_add(bytes.len() as u64, Relaxed);
                 }
                 Piece::Keys(more) => {
                     *keys += more;
+                    sink.boundary(more)?;
                     progress.keys.store(*keys, Relaxed);
                 }
                 Piece::End => return Ok(true),
@@ -136,33 +138,35 @@ impl Walk<'_> {
             Ok(false)
         };
         for unit in 0..self.units.len() {
+            let (db, shard) = self.units[unit];
+            sink.visit(db, shard)?;
             let lane = &lanes[unit % self.threads];
             loop {
                 let piece = lane
                     .recv()
                     .map_err(|_| io::Error::other("a thread of the snapshot ended early"))?;
-                if take(piece)? {
+                if take(sink, piece)? {
                     break;
                 }
             }
         }
         for piece in lanes.iter().flat_map(Receiver::iter) {
-            take(piece)?;
+            take(sink, piece)?;
         }
         Ok(())
     }
 
     fn work(&self, worker: usize, lane: &SyncSender<Piece>) {
-        let db = AtomicUsize::new(0);
+        let place = (AtomicUsize::new(0), AtomicUsize::new(0));
         let spill = Box::new(|bytes: Vec<u8>| {
-            let db = db.load(Relaxed);
-            self.send(lane, Piece::Bytes { db, bytes });
+            let (db, shard) = (place.0.load(Relaxed), place.1.load(Relaxed));
+            self.send(lane, Piece::Bytes { db, shard, bytes });
             Vec::with_capacity(PIECE + PIECE / 8)
         });
         let mut pen = Pen {
             walk: self,
             lane,
-            db: &db,
+            place: &place,
             writer: Writer::spilling(self.encoder.compress(), PIECE, spill),
         };
         for &(db, shard) in self.units.iter().skip(worker).step_by(self.threads) {
@@ -174,7 +178,7 @@ impl Walk<'_> {
                 if tables.is_empty() || self.stop.load(Relaxed) {
                     break;
                 }
-                pen.encode(db, tables);
+                pen.encode(db, shard, tables);
             }
             self.send(lane, Piece::End);
             if self.stop.load(Relaxed) {
@@ -197,8 +201,8 @@ impl Walk<'_> {
 struct Pen<'p> {
     walk: &'p Walk<'p>,
     lane: &'p SyncSender<Piece>,
-    /// The database of what is in the writer.
-    db: &'p AtomicUsize,
+    /// The database and shard of what is in the writer.
+    place: &'p (AtomicUsize, AtomicUsize),
     writer: Writer<'p>,
 }
 
@@ -209,12 +213,17 @@ impl Pen<'_> {
         while let Some(captured) = cut.pop() {
             match captured {
                 Captured::Table { db, table, charge } => {
-                    self.encode(db, vec![table]);
+                    self.encode(db, shard_of(&table), vec![table]);
                     cut.discharge(charge);
                 }
-                Captured::Bytes { db, bytes, keys } => {
+                Captured::Bytes {
+                    db,
+                    shard,
+                    bytes,
+                    keys,
+                } => {
                     let charge = bytes.len() as u64;
-                    self.walk.send(self.lane, Piece::Bytes { db, bytes });
+                    self.walk.send(self.lane, Piece::Bytes { db, shard, bytes });
                     self.walk.send(self.lane, Piece::Keys(keys));
                     cut.discharge(charge);
                 }
@@ -222,13 +231,14 @@ impl Pen<'_> {
         }
     }
 
-    /// Encodes tables into the lane.
-    fn encode(&mut self, db: usize, tables: Vec<SlotTable>) {
-        self.db.store(db, Relaxed);
+    /// Encodes tables of one shard into the lane.
+    fn encode(&mut self, db: usize, shard: usize, tables: Vec<SlotTable>) {
+        self.place.0.store(db, Relaxed);
+        self.place.1.store(shard, Relaxed);
         let mut keys = 0;
         for table in tables {
             let walk = self.walk;
-            keys += walk.encoder.slot(&table, &mut self.writer, &walk.stop);
+            keys += walk.encoder.slot(db, &table, &mut self.writer, &walk.stop);
         }
         self.writer.flush();
         self.walk.send(self.lane, Piece::Keys(keys));
