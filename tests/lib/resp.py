@@ -90,6 +90,7 @@ class Connection:
         self.sock = socket.create_connection(("127.0.0.1", port), timeout=timeout)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.timeout = timeout
+        self.port = port
         self.buf = bytearray()
 
     def send(self, data):
@@ -124,11 +125,11 @@ class Connection:
         try:
             data = self.sock.recv(1 << 18)
         except TimeoutError as error:
-            raise Closed("no reply in time") from error
+            raise Closed(f"no reply in time from port {self.port}") from error
         except OSError as error:
             raise Closed(str(error)) from error
         if not data:
-            raise Closed("connection closed")
+            raise Closed(f"the server on port {self.port} closed the connection")
         self.buf += data
 
     def replies(self, count, pushes=False):

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Runs Redis's own Tcl tests against a Basalt started here, in external mode.
+"""Runs Redis's own Tcl tests against a Basalt started here, in external mode; those of persistence
+start and kill servers by themselves, with Basalt in the place of src/redis-server.
 
     REDIS_TCL_DIR=/path/to/redis-7.2.4 tests/tcl/run.py [--write] [--only unit/type/hash]
 
@@ -28,6 +29,8 @@ FILES = ["unit/type/string", "unit/type/incr", "unit/type/list", "unit/type/list
          "unit/multi", "unit/pubsub", "unit/pubsubshard", "unit/querybuf", "unit/protocol", "unit/info",
          "unit/other", "unit/introspection", "unit/sort", "unit/dump", "unit/obuf-limits", "unit/limits",
          "unit/maxmemory", "unit/slowlog", "unit/latency-monitor"]
+# The harness starts the servers of these.
+STARTING = ["integration/rdb", "integration/aof", "integration/aof-race", "integration/aof-multi-part"]
 EXPECTED = os.path.join(HERE, "expected.tsv")
 LINE = re.compile(r"\x1b\[[0-9;]*m")
 RESULT = re.compile(r"^\[(ok|err|ignore|skip|exception)\]: (.*?)(?: \(\d+ ms\))?$")
@@ -35,12 +38,34 @@ RESULT = re.compile(r"^\[(ok|err|ignore|skip|exception)\]: (.*?)(?: \(\d+ ms\))?
 
 # Commands the harness calls before every file that this server does not have: made optional in
 # the copy, so that the tests themselves run.
-OPTIONAL = [(re.compile(r"^(\s*)((?:r|\$\w+) function flush)\s*$", re.M | re.I), r"\1catch {\2}")]
+OPTIONAL = [(re.compile(r"^(\s*)((?:r|\$\w+) function flush)\s*$", re.M | re.I), r"\1catch {\2}"),
+            # Readers of the log and its manifest pass over our checksum lines, as servers do.
+            (re.compile(r"(?<=\n)    if \{\[gets \$fp count\] == -1\} return \"\"\n"),
+             '    while 1 {\n        if {[gets $fp count] == -1} {return ""}\n'
+             '        if {![string match "#BSLT1*" $count]} break\n    }\n'),
+            (re.compile(r"^( *)lappend lines \$line$", re.M), r'\1if {[string match "#BSLT1*" $line]} continue\n\1lappend lines $line'),
+            # Tests replace the files in a server's directory, which Basalt takes for lost data.
+            (re.compile(r"^    set config \[concat \$defaults \$overrides\]$", re.M),
+             r'\g<0>\n    if {[dict exists $overrides dir]} {file delete [file join [dict get $overrides dir] basalt.lineage]}')]
+HELPERS = ("tests/support/server.tcl", "tests/support/util.tcl", "tests/support/aofmanifest.tcl", "tests/test_helper.tcl")
 
 
 def base_port(index):
     """The harness listens below this port: apart for runs beside each other."""
+    first = os.environ.get("TEST_PORTS", "").partition("-")[0]
+    if first:
+        return int(first) + 33
     return 21000 + 100 * index + (os.getpid() % 50) * 200
+
+
+def link_sources(source, tree):
+    """The programs of the tree, with Basalt as its server."""
+    os.mkdir(os.path.join(tree, "src"))
+    for entry in os.listdir(os.path.join(source, "src")):
+        os.symlink(os.path.join(source, "src", entry), os.path.join(tree, "src", entry))
+    server = os.path.join(tree, "src", "redis-server")
+    os.remove(server)
+    os.symlink(os.path.abspath(basalt_path()), server)
 
 
 def run_file(index, name, source, seconds):
@@ -49,13 +74,16 @@ def run_file(index, name, source, seconds):
     # The harness writes below its own directory: each run gets a shallow copy.
     tree = os.path.join(work, "redis")
     os.mkdir(tree)
-    for entry in ("runtest", "src", "utils", "deps"):
+    starting = name in STARTING
+    if starting:
+        link_sources(source, tree)
+    for entry in ("runtest", "utils", "deps") if starting else ("runtest", "src", "utils", "deps"):
         if os.path.exists(os.path.join(source, entry)):
             os.symlink(os.path.join(source, entry), os.path.join(tree, entry))
     shutil.copytree(os.path.join(source, "tests"), os.path.join(tree, "tests"),
                     ignore=shutil.ignore_patterns("tmp", "*.so", "*.o", "*.xo"))
     os.makedirs(os.path.join(tree, "tests", "tmp"), exist_ok=True)
-    for helper in ("tests/support/server.tcl", "tests/support/util.tcl", "tests/test_helper.tcl"):
+    for helper in HELPERS:
         path = os.path.join(tree, helper)
         with open(path, encoding="utf-8") as text:
             changed = text.read()
@@ -63,19 +91,23 @@ def run_file(index, name, source, seconds):
             changed = pattern.sub(optional, changed)
         with open(path, "w", encoding="utf-8") as text:
             text.write(changed)
-    server = Server(basalt_path(), "--enable-debug-command", "yes", "--enable-protected-configs", "yes",
-                    "--enable-module-command", "yes")
+    server = None
+    where = ["--portcount", "16", "--tags", "-needs:repl"]
+    if not starting:
+        server = Server(basalt_path(), "--enable-debug-command", "yes", "--enable-protected-configs", "yes",
+                        "--enable-module-command", "yes")
+        where = ["--host", "127.0.0.1", "--port", str(server.port), "--tags", "-slow -needs:repl -needs:save"]
     try:
-        done = subprocess.run(["tclsh", "tests/test_helper.tcl", "--host", "127.0.0.1", "--port", str(server.port),
-                               "--tags", "-slow -needs:repl -needs:save", "--single", name, "--clients", "1", "--durable", "--baseport", str(base_port(index)),
-                               "--timeout", str(seconds)],
+        done = subprocess.run(["tclsh", "tests/test_helper.tcl", *where, "--single", name, "--clients", "1", "--durable",
+                               "--baseport", str(base_port(index)), "--timeout", str(seconds)],
                               cwd=tree, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=seconds + 30, check=False)
         output, ended = done.stdout, True
     except subprocess.TimeoutExpired as error:
         output, ended = error.stdout or b"", False
-    alive = server.alive()
-    log = server.log_text()
-    server.stop()
+    alive = server is None or server.alive()
+    log = server.log_text() if server else ""
+    if server:
+        server.stop()
     shutil.rmtree(work, ignore_errors=True)
     results = {}
     lines = output.decode("utf-8", "replace").splitlines()
@@ -133,7 +165,7 @@ def main():
     if not shutil.which("tclsh"):
         print("skipped: no tclsh")
         return 0
-    files = options.only.split(",") if options.only else FILES
+    files = options.only.split(",") if options.only else FILES + STARTING
     files = [f for f in files if os.path.exists(os.path.join(source, "tests", f + ".tcl"))]
     expected, seen, wrong = load_expected(), {}, []
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:

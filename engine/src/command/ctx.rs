@@ -34,6 +34,10 @@ pub struct Ctx<'a> {
     pub(crate) block: Option<BlockRequest>,
     pub(crate) effect: Effect,
     pub(crate) effects: Vec<(usize, OwnedArgs)>,
+    /// The only effect so far is the command itself as sent, on this database.
+    pub(crate) as_sent: Option<usize>,
+    /// Commands under way: one, or two while EXEC runs what was queued.
+    pub(crate) depth: usize,
     /// The command of a blocked client is being run again for it.
     pub(crate) retrying: bool,
 }
@@ -59,6 +63,8 @@ impl<'a> Ctx<'a> {
             block: None,
             effect: Effect::Verbatim,
             effects: Vec::new(),
+            as_sent: None,
+            depth: 0,
             retrying: false,
         }
     }
@@ -189,6 +195,10 @@ impl<'a> Ctx<'a> {
             return;
         }
         match effect {
+            // By far the most common: nothing is copied before it goes to the log.
+            Effect::Verbatim if self.depth == 1 && self.effects.is_empty() => {
+                self.as_sent = Some(self.ks.db);
+            }
             Effect::Verbatim => self.effects.push((self.ks.db, OwnedArgs::new(args))),
             Effect::Instead(list) => self
                 .effects

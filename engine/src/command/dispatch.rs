@@ -134,7 +134,7 @@ impl Engine {
         if let Err(error) = result {
             flow = Flow::Failed(error);
         }
-        ctx.append_effects();
+        ctx.append_effects(args);
         ctx.ks.forget_place();
         if !ctx.ks.ready.is_empty() {
             if !ctx.covers_ready() {
@@ -144,7 +144,7 @@ impl Engine {
                 ctx.ks.held = Held::all(&self.shards);
             }
             ctx.serve_ready();
-            ctx.append_effects();
+            ctx.append_effects(args);
         }
         ctx.ks.settle_dirty();
         flow
@@ -163,7 +163,7 @@ impl Engine {
         let (mut session, mut out, mut host) = (Session::new(0), Reply::new(2), NoHost);
         let mut ctx = Ctx::new(ks, &mut session, &mut out, &mut host, command);
         ctx.serve_ready();
-        ctx.append_effects();
+        ctx.append_effects(&[]);
         ctx.ks.settle_dirty();
     }
 
@@ -264,6 +264,7 @@ impl Ctx<'_> {
     /// Runs a handler and works out what goes to the log; an error is written as the reply.
     pub(crate) fn run(&mut self, command: &'static Command, args: Args<'_>) -> CmdResult {
         let dirty_before = self.ks.dirty;
+        self.depth += 1;
         let outer = std::mem::replace(&mut self.command, command);
         let result = (command.spec.handler)(self, args);
         if let Err(error) = &result {
@@ -276,14 +277,26 @@ impl Ctx<'_> {
             self.host.after_read(command, args);
         }
         self.settle(args, dirty_before);
+        self.depth -= 1;
         self.command = outer;
         result
     }
 
-    /// Sends the effects of what ran to the log, as one transaction if there are several.
-    fn append_effects(&mut self) {
-        self.collect_expired();
+    /// Sends the effects of what ran, a command with these words, to the log; as one transaction
+    /// if there are several.
+    fn append_effects(&mut self, args: Args<'_>) {
         let log = &self.ks.engine.log;
+        if let Some(db) = self.as_sent.take() {
+            if self.ks.expired.as_ref().is_none_or(Vec::is_empty) {
+                if !self.session.replaying {
+                    let newest = log.append_one(db, args);
+                    self.session.log_index = self.session.log_index.max(newest);
+                }
+                return;
+            }
+            self.effects.push((db, OwnedArgs::new(args)));
+        }
+        self.collect_expired();
         // What SCAN and its kin happen to expire does not belong together, as in Redis.
         let scattered = self.command.flags.has(Flags::TOUCHES_ARBITRARY_KEYS);
         let wrapped = self.effects.len() > 1 && !scattered;
@@ -349,8 +362,9 @@ impl Ctx<'_> {
         let ours = std::mem::replace(self.session, theirs);
         let our_out = std::mem::replace(self.out, Reply::new(waiter.resp));
         self.ks.no_touch = waiter.no_touch;
-        let _written = self.run(waiter.command, &waiter.args.slices());
-        self.append_effects();
+        let args = waiter.args.slices();
+        let _written = self.run(waiter.command, &args);
+        self.append_effects(&args);
         let theirs = std::mem::replace(self.session, ours);
         waiter.log_index.store(theirs.log_index, Relaxed);
         let reply = std::mem::replace(self.out, our_out);

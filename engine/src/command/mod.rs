@@ -9,6 +9,7 @@ pub mod spec;
 
 mod bitmap;
 mod collection;
+mod counted;
 mod generic;
 mod geo;
 mod hash;

@@ -11,6 +11,7 @@ use super::spec::{
     Acl, Args, BeginSearch, CommandSpec, FindKeys, Flags, KeyFlags, KeyRef, Locking,
 };
 use crate::error::ReplyError;
+use basalt_formats::num;
 
 /// A command or subcommand with what its row implies.
 pub struct Command {
@@ -82,7 +83,8 @@ impl Command {
                 }
                 FindKeys::Keynum(count_at, first_key, step) => {
                     let count_at = first.checked_add(usize::try_from(count_at).ok()?)?;
-                    let count = basalt_formats::num::parse_i64(args.get(count_at)?)?;
+                    // Redis falls back on a reader by atoi where the number is not clean.
+                    let count = num::atoi(args.get(count_at)?);
                     let count = usize::try_from(count).ok()?;
                     let start = first.checked_add(usize::try_from(first_key).ok()?)?;
                     let step = usize::try_from(step).ok()?.max(1);

@@ -18,7 +18,8 @@ pub trait LogSink: Send + Sync {
     /// One command that has the effect of what ran, on database `db`, with its commit index.
     fn effect(&self, index: u64, db: usize, args: &[&[u8]]);
 
-    /// All that one command did; whoever reads the sink must see it whole or not at all.
+    /// All that one command did, if that is more than one effect; whoever reads the sink must see
+    /// it whole or not at all.
     fn group(&self, group: &Group<'_>) {
         group.for_each(|index, db, args| self.effect(index, db, args));
     }
@@ -128,11 +129,26 @@ impl Log {
         group.newest()
     }
 
+    /// Appends one effect. Gives its index, 0 if nobody listens.
+    pub(crate) fn append_one(&self, db: usize, args: &[&[u8]]) -> u64 {
+        if !self.is_active() {
+            return 0;
+        }
+        let sinks = self.sinks.lock();
+        if sinks.attached.is_empty() {
+            return 0;
+        }
+        let index = self.newest.load(Ordering::Relaxed) + 1;
+        for (_, sink) in &sinks.attached {
+            sink.effect(index, db, args);
+        }
+        self.newest.store(index, Ordering::Release);
+        index
+    }
+
     /// Appends one effect.
     pub fn append(&self, db: usize, args: &[&[u8]]) {
-        if self.is_active() {
-            self.append_group(&[(db, OwnedArgs::new(args))], false);
-        }
+        self.append_one(db, args);
     }
 
     /// Appends the removal of a key whose time has come.

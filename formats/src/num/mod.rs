@@ -10,7 +10,7 @@ mod round;
 
 pub use dtoa::{MAX_F64_CHARS, format_f64, format_f64_fixed, format_f64_g17, format_f64_shortest};
 pub use float::parse_f64;
-pub use integer::{parse_i64, parse_u64};
+pub use integer::{atoi, parse_i64, parse_u64};
 pub use long_double::{
     LongDouble, MAX_LONG_DOUBLE_CHARS, format_long_double_human, parse_long_double,
 };

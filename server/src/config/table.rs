@@ -116,7 +116,7 @@ directives! {
     cluster_allow_replica_migration: bool = true, "cluster-allow-replica-migration", Bool, MODIFIABLE;
     replica_announced: bool = true, "replica-announced", Bool, MODIFIABLE;
     latency_tracking: bool = true, "latency-tracking", Bool, MODIFIABLE;
-    aof_disable_auto_gc: bool = false, "aof-disable-auto-gc", Bool, MODIFIABLE | HIDDEN | INERT;
+    aof_disable_auto_gc: bool = false, "aof-disable-auto-gc", Bool, MODIFIABLE | HIDDEN;
     replica_ignore_disk_write_errors: bool = false, "replica-ignore-disk-write-errors", Bool, MODIFIABLE;
     tls_cluster: bool = false, "tls-cluster", Bool, MODIFIABLE;
     tls_replication: bool = false, "tls-replication", Bool, MODIFIABLE;

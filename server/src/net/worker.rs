@@ -11,6 +11,7 @@ use tokio::task::LocalSet;
 use super::stream::Stream;
 use crate::client::handle::Handle;
 use crate::client::task::Client;
+use crate::persist::aof::pass;
 use crate::server::Server;
 use crate::stats::WorkerStats;
 
@@ -74,6 +75,7 @@ async fn work(
     stats: Arc<WorkerStats>,
     mut inbox: UnboundedReceiver<Delivery>,
 ) {
+    tokio::task::spawn_local(pass::run(server.clone()));
     while let Some((accepted, handle)) = inbox.recv().await {
         let stream = match accepted {
             Accepted::Tcp(stream) => TcpStream::from_std(stream).map(Stream::Tcp),

@@ -14,7 +14,8 @@ impl Server {
     /// the cron.
     pub fn check_save_points(self: &Arc<Server>) {
         let snapshots = &self.persist.snapshots;
-        if self.hot.loading.load(Relaxed) || snapshots.is_busy() {
+        let busy = snapshots.is_busy() || self.persist.aof.is_rewriting();
+        if self.hot.loading.load(Relaxed) || busy {
             return;
         }
         let now_s = unix_ms() / 1000;

@@ -3,10 +3,9 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use basalt_formats::num::parse_i64;
-
 use crate::command::args;
 use crate::command::collection::bulk_element;
+use crate::command::counted::counted;
 use crate::command::ctx::Ctx;
 use crate::command::spec::{
     Acl, ArgSpec, ArgType, Args, CmdResult, CommandSpec, FindKeys, Flags, Group, KeyFlags, KeyRef,
@@ -296,10 +295,7 @@ fn sintercard(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
 
 /// The keys of SINTERCARD: as many as the first word says.
 fn sintercard_get_keys(args: Args<'_>) -> Option<Vec<KeyRef>> {
-    let numkeys = usize::try_from(parse_i64(args.get(1)?)?).ok()?;
-    let access = KeyFlags::RO.or(KeyFlags::ACCESS);
-    let keys = args.get(2..)?.get(..numkeys)?;
-    (numkeys > 0).then(|| (2..2 + keys.len()).map(|at| (at, access)).collect())
+    counted(args, 1, KeyFlags::RO.or(KeyFlags::ACCESS))
 }
 
 fn sinterstore(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {

@@ -8,7 +8,6 @@ mod aggregate;
 mod bounds;
 #[cfg(test)]
 mod effects_tests;
-mod keys;
 mod zadd;
 mod zdiff;
 mod zinter;

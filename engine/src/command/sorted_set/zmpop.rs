@@ -5,9 +5,9 @@
 //! the start when one of them may hold a sorted set. Logged is what happened to the
 //! one key: ZPOPMIN or ZPOPMAX.
 
-use super::keys::{blmpop_get_keys, zmpop_get_keys};
 use super::zpop::{End, Shape, pop};
 use crate::command::args::{self, Cursor};
+use crate::command::counted::{blmpop_get_keys, zmpop_get_keys};
 use crate::command::ctx::Ctx;
 use crate::command::spec::{
     Acl, ArgSpec, ArgType, Args, CmdResult, CommandSpec, FindKeys, Flags, Group, KeyFlags, KeySpec,

@@ -1,7 +1,7 @@
 //! ZUNION and ZUNIONSTORE.
 
 use super::aggregate::{Op, reply_result, store_result};
-use super::keys::{zunion_inter_diff_get_keys, zunion_inter_diff_store_get_keys};
+use crate::command::counted::{zunion_inter_diff_get_keys, zunion_inter_diff_store_get_keys};
 use crate::command::ctx::Ctx;
 use crate::command::spec::{
     Acl, ArgSpec, ArgType, Args, CmdResult, CommandSpec, FindKeys, Flags, Group, KeyFlags, KeySpec,

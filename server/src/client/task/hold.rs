@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::Client;
 use crate::client::Waiting;
 use crate::persist::aof::durable::Until;
+use crate::persist::aof::pass;
 
 impl Client {
     /// Begins to hold what there is to say, if need be.
@@ -23,7 +24,8 @@ impl Client {
         if self.pending() == 0 && !aof.is_overrun() {
             return;
         }
-        if aof.durable.wait(index, Until::Promised, &self.conn.handle) {
+        let handle = &self.conn.handle;
+        if pass::hold(index, handle) || aof.durable.wait(index, Until::Promised, handle) {
             self.held = Some(index);
             aof.held.fetch_add(1, Relaxed);
         }

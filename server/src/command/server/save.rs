@@ -78,6 +78,9 @@ pub(super) const SPECS: &[CommandSpec] = &[
     },
 ];
 
+/// The reply of BGSAVE beside a rewrite of the log.
+const REWRITING: &str = "Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in order to schedule a BGSAVE whenever possible.";
+
 /// The reply when a file could not be written; the reason is in the log.
 fn failed(error: SaveError) -> ReplyError {
     match error {
@@ -95,15 +98,19 @@ fn save(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
 fn bgsave(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {
     let server = Conn::of(ctx).server.clone();
     let snapshots = &server.persist.snapshots;
-    match &words[1..] {
-        [] => {}
-        // That is for waiting until another kind of child ends, and there is no other kind.
-        [word] if args::is(word, "schedule") => {}
+    let schedule = match &words[1..] {
+        [] => false,
+        [word] if args::is(word, "schedule") => true,
         [word] if args::is(word, "cancel") => return cancel(ctx),
         _ => return Err(ReplyError::SYNTAX),
-    }
+    };
     // Inside EXEC shards are locked, and what the cut would hold is half a transaction.
-    if ctx.session.deny_blocking && snapshots.background().is_none() {
+    let inside = ctx.session.deny_blocking;
+    let rewriting = server.persist.aof.is_rewriting();
+    if (inside || rewriting) && snapshots.background().is_none() {
+        if !inside && !schedule {
+            return Err(ReplyError::err(REWRITING));
+        }
         snapshots.scheduled.store(true, Relaxed);
         ctx.out.simple("Background saving scheduled");
         return Ok(());

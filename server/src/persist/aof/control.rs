@@ -20,7 +20,7 @@ use super::folder::{Folder, FolderError, Incr};
 use super::load::LoadedAof;
 use super::rewrite::Rewrites;
 use super::sink::{Feed, Sink};
-use super::thread::{LogBuffer, Order, Start, Writer, first_chain};
+use super::thread::{self, LogBuffer, Order, Start, Writer, first_chain};
 use super::writer::Policy;
 use crate::config::{AppendFsync, Config};
 use crate::server::Server;
@@ -31,6 +31,7 @@ const MAX_BACKLOG: usize = 64 << 20;
 /// A log that is being written.
 struct Running {
     sink: Arc<LogBuffer>,
+    writer: Arc<Mutex<Writer>>,
     /// Attached to the engine's log; not yet when it waits for its first cut.
     attached: Option<SinkId>,
 }
@@ -124,6 +125,24 @@ impl Aof {
         self.rewrites.current().is_some()
     }
 
+    /// The pass of a worker ends: writes what was logged, or has it written.
+    pub(super) fn end_pass(&self) {
+        let running = self.running.lock();
+        let Some((sink, writer)) = running
+            .as_ref()
+            .map(|running| (running.sink.clone(), running.writer.clone()))
+        else {
+            return;
+        };
+        drop(running);
+        let done = writer
+            .try_lock()
+            .is_some_and(|mut writer| writer.write_here());
+        if !done {
+            sink.nudge();
+        }
+    }
+
     /// Waits until all that was logged before is written and synced.
     ///
     /// # Errors
@@ -137,6 +156,17 @@ impl Aof {
         answer
             .recv()
             .unwrap_or_else(|_| Err("the log's writer is gone".into()))
+    }
+
+    /// Has most of the last file synced, while everything goes on: the cut that comes next then
+    /// waits for little. What cannot be synced now will be the cut's to find out.
+    pub(super) fn sync_ahead(&self) {
+        if let Some(sink) = self.sink() {
+            let (done, answer) = mpsc::channel();
+            sink.order(Order::SyncAhead(done));
+            // It is gone when the log is switched off.
+            let _ = answer.recv();
+        }
     }
 
     /// The moment of a cut, under all shard locks: the log goes on in the next file, or begins.
@@ -156,7 +186,10 @@ impl Aof {
     pub fn follow(&self, config: &Config) {
         if let Some(sink) = self.sink() {
             sink.stamps.store(config.aof_timestamp_enabled, Relaxed);
-            sink.order(Order::Policy(policy(config)));
+            sink.order(Order::Follow {
+                policy: policy(config),
+                keep_history: config.aof_disable_auto_gc,
+            });
         }
     }
 }
@@ -200,7 +233,12 @@ impl Server {
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         let lineage = Lineage(self.persist.lineage.id().0);
         let open = if own { Folder::open } else { Folder::read };
-        open(disk, dir, &config.appendfilename, lineage)
+        let mut folder = open(disk, dir, &config.appendfilename, lineage)?;
+        folder.keep_history = config.aof_disable_auto_gc;
+        if own {
+            folder.remove_history();
+        }
+        Ok(folder)
     }
 
     /// Begins to write the log when the data has been loaded and nobody may change it yet. Goes
@@ -246,10 +284,11 @@ impl Server {
             }
         };
         self.persist.aof.promised.store(true, Relaxed);
-        let sink = self.spawn_writer(folder, incr)?;
+        let (sink, writer) = self.spawn_writer(folder, incr)?;
         let attached = self.engine.log.attach(Box::new(Feed(sink.clone())));
         *self.persist.aof.running.lock() = Some(Running {
             sink,
+            writer,
             attached: Some(attached),
         });
         Ok(())
@@ -259,7 +298,7 @@ impl Server {
         self: &Arc<Server>,
         folder: Folder,
         incr: Incr,
-    ) -> Result<Arc<LogBuffer>, OpenError> {
+    ) -> Result<(Arc<LogBuffer>, Arc<Mutex<Writer>>), OpenError> {
         let config = self.config.load();
         let sink = Arc::new(Sink::new(config.aof_timestamp_enabled));
         let start = Start {
@@ -271,11 +310,13 @@ impl Server {
         };
         let writer = Writer::new(self.clone(), start)?;
         writer.record();
+        let writer = Arc::new(Mutex::new(writer));
+        let (ours, buffer) = (writer.clone(), sink.clone());
         std::thread::Builder::new()
             .name("aof-writer".into())
-            .spawn(move || writer.run())
+            .spawn(move || thread::run(&ours, &buffer))
             .map_err(OpenError::Thread)?;
-        Ok(sink)
+        Ok((sink, writer))
     }
 
     /// `CONFIG SET appendonly yes`: the log begins with the cut of its first base.
@@ -295,9 +336,10 @@ impl Server {
         let mut folder = self.log_folder(true)?;
         let incr = folder.create_incr(first_chain(self.persist.lineage.next_index()))?;
         folder.unpublished = true;
-        let sink = self.spawn_writer(folder, incr)?;
+        let (sink, writer) = self.spawn_writer(folder, incr)?;
         *aof.running.lock() = Some(Running {
             sink,
+            writer,
             attached: None,
         });
         self.rewrite_soon();

@@ -55,6 +55,8 @@ pub struct Folder {
     pub unpublished: bool,
     /// There is a manifest on the disk.
     exists: bool,
+    /// Files that a base has replaced stay (`aof-disable-auto-gc`).
+    pub keep_history: bool,
 }
 
 /// A new increment, open for appending and durable as it is.
@@ -66,8 +68,8 @@ pub struct Incr {
 }
 
 impl Folder {
-    /// Opens the folder, which is made if need be. What half-done work left is removed: nobody
-    /// else may have it open.
+    /// Opens the folder, which is made if need be. What half-done work left is removed, but for
+    /// history ([`Folder::remove_history`]): nobody else may have it open.
     ///
     /// # Errors
     /// [`FolderError`].
@@ -77,9 +79,8 @@ impl Folder {
         prefix: &str,
         lineage: Lineage,
     ) -> Result<Folder, FolderError> {
-        let mut folder = Folder::read(disk, dir, prefix, lineage)?;
+        let folder = Folder::read(disk, dir, prefix, lineage)?;
         folder.remove_temporary()?;
-        folder.remove_history();
         Ok(folder)
     }
 
@@ -109,6 +110,7 @@ impl Folder {
             manifest,
             unpublished: false,
             exists,
+            keep_history: false,
         })
     }
 
@@ -306,8 +308,8 @@ impl Folder {
 
     /// Removes the files that a base has replaced. What cannot be removed now is removed at the
     /// next start.
-    fn remove_history(&mut self) {
-        if self.manifest.history.is_empty() {
+    pub fn remove_history(&mut self) {
+        if self.manifest.history.is_empty() || self.keep_history {
             return;
         }
         for info in &self.manifest.history {

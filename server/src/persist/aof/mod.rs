@@ -3,7 +3,7 @@
 //! ```text
 //! files (manifest, upgrade of older layouts) -> load (check, then RDB or commands) -> replay
 //!
-//! engine's log -> sink (buffer) -> thread -> writer (state machine) -> folder (files, manifest)
+//! engine's log -> sink (buffer) -> thread, pass -> writer (state machine) -> folder (files, manifest)
 //!                   ^ cut            |
 //!                rewrite (base)      +-> durable (clients that wait), facts (INFO), refusal
 //! control: switching it on and off, when to rewrite
@@ -17,6 +17,7 @@ pub mod files;
 pub mod folder;
 pub mod load;
 mod marks;
+pub mod pass;
 mod replay;
 pub mod rewrite;
 pub mod sink;

@@ -380,6 +380,7 @@ impl Turn {
         let mut folder = server
             .log_folder(!aof.is_on())
             .map_err(|error| error.to_string())?;
+        aof.sync_ahead();
         let (snapshot, logged) = server
             .engine
             .snapshot_with(unix_ms(), || aof.cut(&server.engine.log));

@@ -1,13 +1,19 @@
 //! The buffer between commands and the writer thread.
 //!
 //! ```text
-//! effects, under shard locks --append--> open batch --take--> writer thread
+//! effects, under shard locks --append--> open batch --take_open--> the worker, at the end of its pass
+//!                                            |
+//!                                            +--------take-------> writer thread
 //!                 cut, under all of them --> mark            orders (sync done, policy, base ...) --^
 //! ```
+//!
+//! A thread that serves clients looks after the log itself when its pass ends (see `pass`), so what
+//! it appends wakes nobody; what any other thread appends wakes the writer thread.
 //!
 //! Invariants:
 //! - An effect is only copied here: no system call beyond waking the writer, no waiting but for
 //!   the lock, which is never held for more than a copy or an exchange of buffers.
+//! - Whoever takes holds the lock of the `Writer`, so what is taken is written in order.
 //! - A batch holds whole groups: what one command did is never split.
 //! - A batch lies on one side of a cut, and each file begins with `SELECT`.
 
@@ -21,6 +27,7 @@ use basalt_formats::aof::annotation::timestamp_line;
 use basalt_formats::resp::encode::{array, bulk};
 use parking_lot::{Condvar, Mutex};
 
+use super::pass;
 use crate::server::unix_ms;
 
 /// A buffer that grew beyond this is not used again.
@@ -56,6 +63,8 @@ struct Inner<O> {
     orders: VecDeque<O>,
     /// The writer sleeps.
     asleep: bool,
+    /// The writer thread has something to look after, here or elsewhere.
+    nudged: bool,
 }
 
 /// The buffer. `O` are the orders that reach the writer with it.
@@ -87,6 +96,7 @@ impl<O> Sink<O> {
                 sealed: VecDeque::new(),
                 orders: VecDeque::new(),
                 asleep: false,
+                nudged: false,
             }),
             woken: Condvar::new(),
             stamps: AtomicBool::new(stamps),
@@ -109,6 +119,16 @@ impl<O> Sink<O> {
         fill(&mut inner);
         inner.open.newest = newest;
         self.bytes.store(inner.open.bytes.len(), Relaxed);
+        if !pass::ask() {
+            inner.nudged = true;
+            self.wake(&mut inner);
+        }
+    }
+
+    /// Has the writer thread look at everything again.
+    pub fn nudge(&self) {
+        let mut inner = self.inner.lock();
+        inner.nudged = true;
         self.wake(&mut inner);
     }
 
@@ -136,8 +156,8 @@ impl<O> Sink<O> {
         self.wake(&mut inner);
     }
 
-    /// Takes what is there; waits for it, as long as `patience` says.
-    pub fn take(&self, patience: Option<Duration>, spare: Vec<u8>) -> Taken<O> {
+    /// Waits until something is there, as long as `patience` says.
+    pub fn wait(&self, patience: Option<Duration>) {
         let until = patience.map(|patience| Instant::now() + patience);
         let mut inner = self.inner.lock();
         while inner.is_idle() {
@@ -152,10 +172,26 @@ impl<O> Sink<O> {
             }
         }
         inner.asleep = false;
-        inner.seal();
-        if spare.capacity() <= KEEP_BUFFER {
-            inner.open.bytes = spare;
+    }
+
+    /// Takes the open batch; none if there is anything else, which is for the writer thread.
+    pub fn take_open(&self, spare: Vec<u8>) -> Option<Body> {
+        let mut inner = self.inner.lock();
+        if !inner.sealed.is_empty() || !inner.orders.is_empty() || inner.nudged {
+            return None;
         }
+        let body = std::mem::take(&mut inner.open);
+        inner.reuse(spare);
+        self.bytes.store(0, Relaxed);
+        Some(body)
+    }
+
+    /// Takes what is there.
+    pub fn take(&self, spare: Vec<u8>) -> Taken<O> {
+        let mut inner = self.inner.lock();
+        inner.nudged = false;
+        inner.seal();
+        inner.reuse(spare);
         self.bytes.store(0, Relaxed);
         Taken {
             items: std::mem::take(&mut inner.sealed),
@@ -171,7 +207,14 @@ impl<O> Sink<O> {
 
 impl<O> Inner<O> {
     fn is_idle(&self) -> bool {
-        self.open.bytes.is_empty() && self.sealed.is_empty() && self.orders.is_empty()
+        // An open batch alone is for the worker that began it.
+        self.sealed.is_empty() && self.orders.is_empty() && !self.nudged
+    }
+
+    fn reuse(&mut self, spare: Vec<u8>) {
+        if spare.capacity() <= KEEP_BUFFER {
+            self.open.bytes = spare;
+        }
     }
 
     fn seal(&mut self) {
@@ -230,8 +273,6 @@ mod tests {
         taken.items.into_iter().map(shown).collect()
     }
 
-    const NOW: Option<Duration> = Some(Duration::ZERO);
-
     #[test]
     fn each_file_begins_with_select_and_a_cut_parts_batches() {
         let sink = Arc::new(Sink::new(false));
@@ -239,7 +280,7 @@ mod tests {
         feed.effect(1, 0, &[b"DEL", b"a"]);
         feed.effect(2, 0, &[b"DEL", b"b"]);
         assert_eq!(
-            batches(sink.take(NOW, Vec::new())),
+            batches(sink.take(Vec::new())),
             ["2 0 *2 $6 SELECT $1 0 *2 $3 DEL $1 a *2 $3 DEL $1 b "]
         );
         feed.effect(3, 0, &[b"DEL", b"c"]);
@@ -247,14 +288,14 @@ mod tests {
         sink.cut();
         feed.effect(5, 12, &[b"DEL", b"e"]);
         assert_eq!(
-            batches(sink.take(NOW, Vec::new())),
+            batches(sink.take(Vec::new())),
             [
                 "4 12 *2 $3 DEL $1 c *2 $6 SELECT $2 12 *2 $3 DEL $1 d ",
                 "cut",
                 "5 12 *2 $6 SELECT $2 12 *2 $3 DEL $1 e "
             ]
         );
-        assert_eq!(batches(sink.take(NOW, Vec::new())), Vec::<String>::new());
+        assert_eq!(batches(sink.take(Vec::new())), Vec::<String>::new());
     }
 
     #[test]
@@ -262,7 +303,7 @@ mod tests {
         let sink: Arc<Sink<u8>> = Arc::new(Sink::new(true));
         let feed = Feed(sink.clone());
         feed.effect(1, 0, &[b"DEL", b"a"]);
-        let first = batches(sink.take(NOW, Vec::new()));
+        let first = batches(sink.take(Vec::new()));
         assert!(first[0].starts_with("1 0 #TS:"), "{first:?}");
         assert!(first[0].contains(" *2 $6 SELECT"), "{first:?}");
     }
@@ -271,8 +312,50 @@ mod tests {
     fn an_order_wakes_the_writer() {
         let sink = Arc::new(Sink::new(false));
         let other = sink.clone();
-        let writer = std::thread::spawn(move || other.take(None, Vec::new()).orders);
+        let writer = std::thread::spawn(move || {
+            other.wait(None);
+            other.take(Vec::new()).orders
+        });
         sink.order(7u8);
         assert_eq!(writer.join().expect("it ends"), [7]);
+    }
+
+    #[test]
+    fn a_worker_takes_the_open_batch_and_nothing_else() {
+        let sink: Arc<Sink<u8>> = Arc::new(Sink::new(false));
+        let feed = Feed(sink.clone());
+        feed.effect(1, 0, &[b"DEL", b"a"]);
+        assert!(
+            sink.take_open(Vec::new()).is_none(),
+            "this thread is no worker"
+        );
+        let body = sink.take_open(Vec::new()).expect("only a batch");
+        assert_eq!((body.newest, body.db), (1, 0));
+        let body = sink.take_open(Vec::new()).expect("nothing is in the way");
+        assert!(body.bytes.is_empty());
+        for put_in_the_way in [
+            |sink: &Sink<u8>| sink.cut(),
+            |sink| sink.order(1),
+            Sink::nudge,
+        ] {
+            put_in_the_way(&sink);
+            feed.effect(2, 0, &[b"DEL", b"b"]);
+            assert!(sink.take_open(Vec::new()).is_none());
+            assert_eq!(
+                batches(sink.take(Vec::new()))
+                    .last()
+                    .map(|last| last.ends_with("DEL $1 b ")),
+                Some(true)
+            );
+            assert!(sink.take_open(Vec::new()).is_some());
+        }
+    }
+
+    #[test]
+    fn a_nudge_is_noticed_by_who_waits_later() {
+        let sink: Sink<u8> = Sink::new(false);
+        sink.nudge();
+        sink.wait(None);
+        assert!(sink.take(Vec::new()).items.is_empty());
     }
 }

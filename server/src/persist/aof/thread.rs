@@ -1,4 +1,4 @@
-//! The writer thread: it alone owns the log's file and folder.
+//! Writing the log: the state around its file and folder, and the thread that looks after it.
 //!
 //! ```text
 //! sink --take--> queue --close (checksum line)--> LogWriter --append--> file
@@ -6,6 +6,10 @@
 //! sync: here under `always`, on the thread aof-sync otherwise
 //! after each round: how far the log is -> Durable (clients go on), facts for INFO, the refusal
 //! ```
+//!
+//! The thread does all that may take long. When nothing of that kind is under way, a worker writes
+//! at the end of its pass ([`Writer::write_here`]); it only tries the lock, and leaves the matter to
+//! the thread if that is at work.
 //!
 //! What follows a cut stays in the queue until its file is there, so that a file that cannot be
 //! made costs nothing but the rewrite it was for.
@@ -19,6 +23,7 @@ use std::time::{Duration, Instant};
 
 use basalt_engine::env::disk::DiskError;
 use basalt_formats::aof::{BaseFormat, BatchWriter, Chain};
+use parking_lot::Mutex;
 
 use super::Aof;
 use super::folder::{Folder, FolderError, Incr};
@@ -34,8 +39,16 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 pub enum Order {
     /// A sync made on the other thread is done.
     Synced(SyncDone),
-    /// `appendfsync`.
-    Policy(Policy),
+    /// Directives.
+    Follow {
+        /// `appendfsync`.
+        policy: Policy,
+        /// `aof-disable-auto-gc`.
+        keep_history: bool,
+    },
+    /// What is taken in so far is to be synced soon, and nobody held up by it; answered when that
+    /// is done, or cannot be.
+    SyncAhead(mpsc::Sender<()>),
     /// Everything taken in so far is to be written and synced; the answer is why it is not.
     Flush(mpsc::Sender<Result<(), String>>),
     /// The base of a cut is complete and synced.
@@ -95,12 +108,29 @@ pub(super) struct Writer {
     marks: Marks,
     base: Option<Base>,
     flushes: Vec<mpsc::Sender<Result<(), String>>>,
+    /// Who waits for a sync ahead of a cut, up to which offset.
+    ahead: Vec<(u64, mpsc::Sender<()>)>,
     syncs: mpsc::Sender<SyncJob>,
     syncing: bool,
     began: Instant,
     /// Bytes of all files but the last.
     other_bytes: u64,
     spare: Vec<u8>,
+    /// The log is off: nothing here counts any more.
+    stopped: bool,
+}
+
+/// Runs the thread until told to stop.
+pub(super) fn run(writer: &Mutex<Writer>, sink: &LogBuffer) {
+    let mut patience = Some(Duration::ZERO);
+    loop {
+        sink.wait(patience);
+        let mut writer = writer.lock();
+        if !writer.round() {
+            return;
+        }
+        patience = writer.patience();
+    }
 }
 
 impl Writer {
@@ -138,11 +168,13 @@ impl Writer {
             marks: Marks::new(start.newest, start.incr.chain.next_index),
             base: None,
             flushes: Vec::new(),
+            ahead: Vec::new(),
             syncs,
             syncing: false,
             began: Instant::now(),
             other_bytes: 0,
             spare: Vec::new(),
+            stopped: false,
         };
         writer.other_bytes = writer.measure();
         let all = writer.other_bytes.saturating_add(writer.log.file_len());
@@ -159,25 +191,63 @@ impl Writer {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Runs until told to stop.
-    pub(super) fn run(mut self) {
-        loop {
-            let taken = self
-                .sink
-                .take(self.patience(), std::mem::take(&mut self.spare));
-            self.queue.extend(taken.items);
-            for order in taken.orders {
-                if let Order::Stop(done) = order {
-                    self.aof().durable.reached(None, self.marks.newest());
-                    // Whoever asked waits for it.
-                    let _ = done.send(());
-                    return;
-                }
-                self.obey(order);
+    /// Takes what is there and works it off; false at the end.
+    fn round(&mut self) -> bool {
+        let taken = self.sink.take(std::mem::take(&mut self.spare));
+        self.queue.extend(taken.items);
+        for order in taken.orders {
+            if let Order::Stop(done) = order {
+                self.stopped = true;
+                self.aof().durable.reached(None, self.marks.newest());
+                // Whoever asked waits for it.
+                let _ = done.send(());
+                return false;
             }
-            self.work();
-            self.publish();
-            self.answer_flushes();
+            self.obey(order);
+        }
+        self.work();
+        self.publish();
+        self.answer_flushes();
+        true
+    }
+
+    /// Writes what is there, on a thread that serves clients, if that is but one write; false:
+    /// the writer thread has to look after it.
+    pub(super) fn write_here(&mut self) -> bool {
+        let at_rest = self.queue.is_empty()
+            && matches!(self.cutting, Cutting::No)
+            && self.flushes.is_empty()
+            && self.base.is_none();
+        let policy = self.policy_now();
+        // Beside a sync a write may have to wait for it.
+        if !at_rest || policy == Policy::Always || self.syncing || self.log.refusal().is_some() {
+            return self.stopped;
+        }
+        let Some(body) = self.sink.take_open(std::mem::take(&mut self.spare)) else {
+            return self.stopped;
+        };
+        if self.stopped {
+            return true;
+        }
+        let alarm = self.log.wake_ms();
+        self.close(body);
+        self.log.set_policy(policy);
+        self.step_beside();
+        self.publish();
+        // It sleeps until the alarm that it knows of.
+        match (alarm, self.log.wake_ms()) {
+            (None, Some(_)) => false,
+            (Some(old), Some(new)) => new >= old,
+            (_, None) => true,
+        }
+    }
+
+    /// Writes, and has what is due synced on the other thread.
+    fn step_beside(&mut self) {
+        if let Some(job) = self.log.step(self.now_ms()) {
+            self.syncing = true;
+            // The thread ends when this one does.
+            let _ = self.syncs.send(job);
         }
     }
 
@@ -201,7 +271,19 @@ impl Writer {
                 self.syncing = false;
                 self.log.finish(done);
             }
-            Order::Policy(policy) => self.policy = policy,
+            Order::Follow {
+                policy,
+                keep_history,
+            } => {
+                self.policy = policy;
+                self.folder.keep_history = keep_history;
+                self.folder.remove_history();
+            }
+            Order::SyncAhead(done) => {
+                self.feed();
+                self.log.sync_ahead();
+                self.ahead.push((self.log.accepted(), done));
+            }
             Order::Flush(done) => self.flushes.push(done),
             Order::Publish(base) => self.base = Some(base),
             Order::Abandon => self.base_failed(),
@@ -225,16 +307,14 @@ impl Writer {
         loop {
             self.feed();
             self.log.set_policy(self.policy_now());
-            while let Some(job) = self.log.step(self.now_ms()) {
-                if self.policy_now() != Policy::Always {
-                    self.syncing = true;
-                    // The thread ends when this one does.
-                    let _ = self.syncs.send(job);
-                    break;
+            if self.policy_now() == Policy::Always {
+                while let Some(job) = self.log.step(self.now_ms()) {
+                    self.publish();
+                    self.log.finish(job.run());
+                    self.publish();
                 }
-                self.publish();
-                self.log.finish(job.run());
-                self.publish();
+            } else {
+                self.step_beside();
             }
             if !self.rotate() {
                 break;
@@ -259,6 +339,10 @@ impl Writer {
     }
 
     fn close(&mut self, body: Body) {
+        if body.bytes.is_empty() {
+            self.spare = body.bytes;
+            return;
+        }
         self.batches.append_encoded(&body.bytes, body.db);
         let time_ms = u64::try_from(unix_ms()).unwrap_or(0);
         let Some(closed) = self.batches.close(time_ms) else {
@@ -406,6 +490,10 @@ impl Writer {
 
     /// Answers those who wait for a flush, if it is made or cannot be.
     fn answer_flushes(&mut self) {
+        let (durable, refused) = (self.log.durable(), self.log.refusal().is_some());
+        // Dropped, it is answered too.
+        self.ahead
+            .retain(|(offset, _)| durable < *offset && !refused);
         if self.flushes.is_empty() {
             return;
         }

@@ -13,8 +13,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use basalt_engine::ReplyError;
+use basalt_engine::command::Ctx;
 use basalt_engine::command::spec::{Args, CmdResult, CommandSpec, Flags, Group, Locking};
-use basalt_engine::command::{Ctx, args};
 use basalt_formats::num;
 
 use crate::client::Conn;
@@ -185,7 +185,7 @@ fn done(ctx: &mut Ctx<'_>) -> CmdResult {
 
 /// A switch as C's `atoi` reads it.
 fn is_on(word: &[u8]) -> bool {
-    args::int(word).is_ok_and(|n| n != 0)
+    basalt_formats::num::atoi(word) != 0
 }
 
 /// The largest size for which a node of its own still has a listpack's limits.

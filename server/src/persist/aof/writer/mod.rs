@@ -106,6 +106,8 @@ pub struct LogWriter {
     base_at: Option<u64>,
     /// Where the next file begins, once there is to be one.
     cut_at: Option<u64>,
+    /// Synced up to here soon, whatever the policy.
+    ahead: u64,
     syncing: bool,
     last_sync_ms: u64,
     delayed_at_ms: u64,
@@ -176,6 +178,7 @@ impl LogWriter {
             held_at: None,
             base_at: None,
             cut_at: None,
+            ahead: at,
             syncing: false,
             last_sync_ms: now_ms,
             delayed_at_ms: now_ms,
@@ -345,6 +348,7 @@ impl LogWriter {
         let due = match self.policy {
             // The last sync of a file is made under any policy.
             _ if self.cut_at == Some(self.written) => true,
+            _ if self.synced < self.ahead => true,
             Policy::Always => true,
             Policy::EverySec => second,
             Policy::No => false,
@@ -415,6 +419,12 @@ impl LogWriter {
     /// Takes a cut back that has not got its file: batches go on in the current one.
     pub fn cancel_cut(&mut self) {
         self.cut_at = None;
+    }
+
+    /// What was taken in so far is synced as soon as it can be, so that a cut that is to come
+    /// finds little to sync. Nobody waits for that.
+    pub fn sync_ahead(&mut self) {
+        self.ahead = self.accepted;
     }
 
     /// Whether a cut now waits for its file, and how.

@@ -593,3 +593,27 @@ fn a_second_cut_waits_for_the_first_and_later_batches_for_their_file() {
     log.step();
     assert_eq!(disk.peek(incr(seq)).unwrap().len(), 2 * RECORD);
 }
+
+#[test]
+fn a_sync_ahead_of_a_cut_leaves_it_little_to_sync() {
+    for policy in [Policy::EverySec, Policy::No] {
+        let disk = disk(5);
+        let mut log = Log::create(&disk, policy);
+        let writer = &mut log.writer;
+        writer.push(&record(1));
+        assert!(writer.step(10).is_none(), "no second has passed");
+        writer.sync_ahead();
+        let job = writer.step(11).expect("it is made at once");
+        // Others go on meanwhile, and are not held up.
+        writer.push(&record(2));
+        assert!(writer.step(12).is_none());
+        assert_eq!(writer.written(), 2 * RECORD as u64);
+        writer.finish(job.run());
+        assert_eq!(writer.durable(), RECORD as u64);
+        assert!(writer.step(13).is_none(), "and once only");
+        writer.cut();
+        let job = writer.step(14).expect("the rest");
+        writer.finish(job.run());
+        assert_eq!(writer.rotation(), Some(Rotation::Append));
+    }
+}

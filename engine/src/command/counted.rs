@@ -1,12 +1,17 @@
-//! Key positions of commands that say how many keys they name.
+//! Key positions of commands that say how many keys they name. The count is read as Redis
+//! reads it here, with `atoi`: whether it is a clean number is for the command to say.
 
 use crate::command::spec::{Args, KeyFlags, KeyRef};
-use basalt_formats::num::parse_i64;
+use basalt_formats::num::atoi;
 
 /// The keys behind the count at `count_at`; `None` if there are fewer words
-/// than that, or the count is no positive number.
-fn counted(args: Args<'_>, count_at: usize, flags: KeyFlags) -> Option<Vec<KeyRef>> {
-    let count = usize::try_from(parse_i64(args.get(count_at)?)?).ok()?;
+/// than that, or the count is not positive. O(keys).
+pub(in crate::command) fn counted(
+    args: Args<'_>,
+    count_at: usize,
+    flags: KeyFlags,
+) -> Option<Vec<KeyRef>> {
+    let count = usize::try_from(atoi(args.get(count_at)?)).ok()?;
     let first = count_at + 1;
     if count == 0 || count > args.len().saturating_sub(first) {
         return None;
@@ -15,12 +20,12 @@ fn counted(args: Args<'_>, count_at: usize, flags: KeyFlags) -> Option<Vec<KeyRe
 }
 
 /// Keys of `ZUNION numkeys key ...` and kin.
-pub(super) fn zunion_inter_diff_get_keys(args: Args<'_>) -> Option<Vec<KeyRef>> {
+pub(in crate::command) fn zunion_inter_diff_get_keys(args: Args<'_>) -> Option<Vec<KeyRef>> {
     counted(args, 1, KeyFlags::RO.or(KeyFlags::ACCESS))
 }
 
 /// Keys of `ZUNIONSTORE destination numkeys key ...` and kin.
-pub(super) fn zunion_inter_diff_store_get_keys(args: Args<'_>) -> Option<Vec<KeyRef>> {
+pub(in crate::command) fn zunion_inter_diff_store_get_keys(args: Args<'_>) -> Option<Vec<KeyRef>> {
     let mut keys = counted(args, 2, KeyFlags::RO.or(KeyFlags::ACCESS))?;
     keys.insert(0, (1, KeyFlags::OW.or(KeyFlags::UPDATE)));
     Some(keys)
@@ -29,12 +34,12 @@ pub(super) fn zunion_inter_diff_store_get_keys(args: Args<'_>) -> Option<Vec<Key
 const POPPED: KeyFlags = KeyFlags::RW.or(KeyFlags::ACCESS).or(KeyFlags::DELETE);
 
 /// Keys of `ZMPOP numkeys key ...`.
-pub(super) fn zmpop_get_keys(args: Args<'_>) -> Option<Vec<KeyRef>> {
+pub(in crate::command) fn zmpop_get_keys(args: Args<'_>) -> Option<Vec<KeyRef>> {
     counted(args, 1, POPPED)
 }
 
 /// Keys of `BZMPOP timeout numkeys key ...`.
-pub(super) fn blmpop_get_keys(args: Args<'_>) -> Option<Vec<KeyRef>> {
+pub(in crate::command) fn blmpop_get_keys(args: Args<'_>) -> Option<Vec<KeyRef>> {
     counted(args, 2, POPPED)
 }
 
@@ -61,5 +66,29 @@ mod tests {
         assert_eq!(at(zmpop_get_keys(&words("zmpop 1 a min"))), Some(vec![2]));
         let blocking = at(blmpop_get_keys(&words("bzmpop 0 1 a min")));
         assert_eq!(blocking, Some(vec![3]));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn positions(words: &[&str]) -> Option<Vec<usize>> {
+        let words: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
+        let keys = counted(&words, 1, KeyFlags::RO)?;
+        Some(keys.into_iter().map(|(at, _)| at).collect())
+    }
+
+    #[test]
+    fn counts_are_read_leniently() {
+        assert_eq!(positions(&["ZUNION", "2", "a", "b"]), Some(vec![2, 3]));
+        assert_eq!(positions(&["ZUNION", "1.5 ", "a", "b"]), Some(vec![2]));
+        assert_eq!(
+            positions(&["ZUNION", "4294967297", "a", "b"]),
+            Some(vec![2])
+        );
+        for none in ["0", "-1", "3", "x", "2147483648"] {
+            assert_eq!(positions(&["ZUNION", none, "a", "b"]), None, "{none}");
+        }
     }
 }

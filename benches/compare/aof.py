@@ -1,0 +1,204 @@
+#!/usr/bin/env python3
+"""What the append-only file costs: Basalt beside its peers, in turn on the same machine.
+
+    benches/compare/aof.py [--part policy|always] [--seconds 4] [--rounds 3] [peer ...]
+
+Peers are paths of redis-server or valkey-server; the default is redis-server on the PATH.
+
+policy   SET with 50 connections and pipelines of 1 and 16, without the log, with `appendfsync
+         everysec` and with `no`. The ratio is to the same server without the log: what
+         durability costs who has it already. CPU is user and system time of the server per request.
+always   50 writers under `appendfsync always`, then the same with 50 readers beside them, each
+         asking for a key every 10 ms. Ratios are to the first peer: writes per second, and how
+         long the slowest percent of the reads took.
+
+The server is bound to core 0 and the load to core 1, except that under `always` nothing is bound:
+there the disk is what one waits for. Rounds take the servers in turn, and the best round counts.
+"""
+
+import argparse
+import os
+import re
+import selectors
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "tests"))
+
+from lib.resp import encode
+from lib.servers import Server, basalt_path, redis_path
+
+TICK = os.sysconf("SC_CLK_TCK")
+MODES = {"off": ["--appendonly", "no"],
+         "everysec": ["--appendonly", "yes", "--appendfsync", "everysec"],
+         "no": ["--appendonly", "yes", "--appendfsync", "no"]}
+# No rewrite in between: it would be measured too, and at another time in each server.
+COMMON = ["--auto-aof-rewrite-percentage", "0"]
+READERS = 50
+READ_EVERY_S = 0.01
+
+
+def cpu_seconds(pid):
+    """User and system time of a process, all threads."""
+    with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
+        fields = stat.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICK
+
+
+def bound(core, command):
+    """The command, bound to a core if that can be done."""
+    return ["taskset", "-c", str(core)] + command if shutil.which("taskset") else command
+
+
+def benchmark(port, requests, pipeline):
+    """The command line of a load of SETs."""
+    return ["redis-benchmark", "-p", str(port), "-t", "set", "-n", str(requests), "-c", "50", "-P", str(pipeline),
+            "-r", "100000", "-d", "32", "--csv"]
+
+
+def rate(text):
+    """Requests per second in its output."""
+    return float(re.search(r'"SET","([0-9.]+)"', text.decode()).group(1))
+
+
+def start(path, mode, pin):
+    """A server; bound to core 0 if wanted."""
+    server = Server(path, *mode, *COMMON)
+    if pin and shutil.which("taskset"):
+        subprocess.run(["taskset", "-acp", "0", str(server.process.pid)], stdout=subprocess.DEVNULL, check=True)
+    return server
+
+
+def load(server, pipeline, requests):
+    """`(requests per second, CPU microseconds per request)` of one run."""
+    before = cpu_seconds(server.process.pid)
+    command = bound(1, benchmark(server.port, requests, pipeline))
+    text = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True).stdout
+    return rate(text), (cpu_seconds(server.process.pid) - before) * 1e6 / requests
+
+
+def policy(names, paths, options):
+    """The table of policies."""
+    print(f"{'pipeline':<10}{'server':<18}{'log':<10}{'requests/s':>12}{'ratio':>8}{'CPU us/req':>12}{'ratio':>8}")
+    for pipeline, requests in ((1, options.requests // 4), (16, options.requests)):
+        for name, path in zip(names, paths):
+            best = {}
+            for _ in range(options.rounds):
+                for mode, args in MODES.items():
+                    server = start(path, args, True)
+                    try:
+                        load(server, pipeline, requests // 10)
+                        got = load(server, pipeline, requests)
+                    finally:
+                        server.stop()
+                    old = best.get(mode, (0.0, 1e9))
+                    best[mode] = (max(old[0], got[0]), min(old[1], got[1]))
+            off = best["off"]
+            for mode, (speed, cpu) in best.items():
+                print(f"{pipeline:<10}{name:<18}{mode:<10}{speed:>12.0f}{speed / off[0]:>8.2f}{cpu:>12.3f}"
+                      f"{cpu / off[1]:>8.2f}", flush=True)
+
+
+def read_for(port, seconds, took):
+    """Lets the readers ask for that long; notes how long each answer took."""
+    ask = encode([b"GET", b"key:000000000001"])
+    events = selectors.DefaultSelector()
+    due = []
+    for number in range(READERS):
+        sock = socket.create_connection(("127.0.0.1", port))
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        events.register(sock, selectors.EVENT_READ)
+        due.append((time.monotonic() + READ_EVERY_S * number / READERS, sock))
+    asked = {}
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        while due and due[0][0] <= time.monotonic():
+            at, sock = due.pop(0)
+            asked[sock] = (at, time.monotonic())
+            sock.sendall(ask)
+        wait = max(0.0, due[0][0] - time.monotonic()) if due else 0.1
+        for key, _ in events.select(wait):
+            sock = key.fileobj
+            if sock.recv(4096):
+                now = time.monotonic()
+                at, sent = asked.pop(sock)
+                took.append(now - sent)
+                due.append((max(at + READ_EVERY_S, now), sock))
+        due.sort(key=lambda one: one[0])
+    for key in list(events.get_map().values()):
+        key.fileobj.close()
+
+
+def always_once(path, options):
+    """`(writes alone, writes beside readers, median and 99th percentile of reads in ms)`."""
+    server = start(path, ["--appendonly", "yes", "--appendfsync", "always"], False)
+    try:
+        got = []
+        took = []
+        for readers in (False, True):
+            writers = subprocess.Popen(["timeout", "-s", "INT", str(options.seconds)] +
+                                       ["redis-benchmark", "-p", str(server.port), "-t", "set", "-n", "100000000", "-c", "50",
+                                        "-r", "100000", "-d", "32", "-q"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            conn = server.connect()
+            time.sleep(0.5)
+            writes = lambda: int(re.search(rb"cmdstat_set:calls=(\d+)", conn.call("INFO", "commandstats")).group(1))
+            reading = threading.Thread(target=read_for, args=(server.port, options.seconds - 1.0, took)) if readers else None
+            before, began = writes(), time.monotonic()
+            if reading:
+                reading.start()
+            time.sleep(options.seconds - 1.0)
+            got.append((writes() - before) / (time.monotonic() - began))
+            if reading:
+                reading.join()
+            writers.wait()
+            conn.close()
+    finally:
+        server.stop()
+    took.sort()
+    at = lambda share: took[int(len(took) * share)] * 1000
+    return got[0], got[1], at(0.5), at(0.99)
+
+
+def always(names, paths, options):
+    """The table of writers and readers."""
+    results = [[] for _ in paths]
+    for _ in range(options.rounds):
+        for result, path in zip(results, paths):
+            result.append(always_once(path, options))
+    print(f"{'server':<18}{'writes/s':>10}{'ratio':>7}{'beside readers':>16}{'ratio':>7}"
+          f"{'read p50 ms':>13}{'p99 ms':>9}{'ratio':>7}")
+    best = [(max(r[0] for r in result), max(r[1] for r in result), min(r[2] for r in result), min(r[3] for r in result))
+            for result in results]
+    for name, (alone, beside, p50, p99) in zip(names, best):
+        print(f"{name:<18}{alone:>10.0f}{alone / best[0][0]:>7.2f}{beside:>16.0f}{beside / best[0][1]:>7.2f}"
+              f"{p50:>13.2f}{p99:>9.2f}{p99 / best[0][3]:>7.2f}")
+
+
+def main():
+    """Runs and prints the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("peers", nargs="*", help="servers to compare with")
+    parser.add_argument("--part", choices=("policy", "always"))
+    parser.add_argument("--requests", type=int, default=1000000, help="for a pipeline of 16; a quarter without")
+    parser.add_argument("--seconds", type=float, default=4.0, help="of each run under always")
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    paths = (options.peers or [path for path in [redis_path()] if path]) + [basalt_path()]
+    names = [f"{os.path.basename(path)}{'' if i == 0 or i == len(paths) - 1 else f' {i + 1}'}" for i, path in enumerate(paths)]
+    for name, path in zip(names, paths):
+        version = subprocess.run([path, "--version"], stdout=subprocess.PIPE, check=True).stdout.decode().strip()
+        print(f"{name}: {version}")
+    print(f"{os.cpu_count()} cores, best of {options.rounds} rounds\n")
+    if options.part != "always":
+        policy(names, paths, options)
+        print()
+    if options.part != "policy":
+        always(names, paths, options)
+
+
+if __name__ == "__main__":
+    main()
