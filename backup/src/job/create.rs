@@ -267,7 +267,11 @@ impl Creation {
             }
             return Ok(());
         }
-        if self.range.as_ref().is_some_and(|range| range.chunk.is_none()) {
+        if self
+            .range
+            .as_ref()
+            .is_some_and(|range| range.chunk.is_none())
+        {
             let chunk = self.open_chunk()?;
             if let Some(range) = &mut self.range {
                 range.chunk = Some(chunk);

@@ -45,7 +45,11 @@ pub fn prune(store: &dyn BackupStore, wish: &Wish) -> Result<Pruned, JobError> {
     let listed = catalog::all(store)?;
     let mut pruned = Pruned::default();
     let mut lineages: Vec<&str> = Vec::new();
-    let readable = || listed.iter().filter_map(|listed| listed.manifest.as_ref().ok());
+    let readable = || {
+        listed
+            .iter()
+            .filter_map(|listed| listed.manifest.as_ref().ok())
+    };
     for manifest in readable() {
         if !lineages.contains(&manifest.lineage.as_str()) {
             lineages.push(&manifest.lineage);
@@ -119,7 +123,9 @@ pub fn prune(store: &dyn BackupStore, wish: &Wish) -> Result<Pruned, JobError> {
                 .strip_prefix(layout::LEASES)
                 .and_then(|rest| rest.strip_prefix('/')?.strip_suffix(".json"))
                 .and_then(|id| id.parse::<BackupId>().ok());
-            let began = lease.map(|lease| lease.began_ms).or(id.map(|id| id.time_ms()));
+            let began = lease
+                .map(|lease| lease.began_ms)
+                .or(id.map(|id| id.time_ms()));
             if began.is_some_and(|began| !valid(began)) {
                 store.delete(&name)?;
             }

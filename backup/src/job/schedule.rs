@@ -127,8 +127,14 @@ mod tests {
             // A system without time zones.
             return;
         };
-        assert_eq!(next(&berlin, "2026-11-21T00:00:00Z"), "2026-11-21T02:00:00Z");
-        assert_eq!(next(&berlin, "2026-07-01T00:00:00Z"), "2026-07-01T01:00:00Z");
+        assert_eq!(
+            next(&berlin, "2026-11-21T00:00:00Z"),
+            "2026-11-21T02:00:00Z"
+        );
+        assert_eq!(
+            next(&berlin, "2026-07-01T00:00:00Z"),
+            "2026-07-01T01:00:00Z"
+        );
     }
 
     #[test]
@@ -141,7 +147,15 @@ mod tests {
 
     #[test]
     fn wrong_texts() {
-        for text in ["", "0 3 * *", "61 3 * * *", "every", "every 0h", "every 6x", "* * * * * *"] {
+        for text in [
+            "",
+            "0 3 * *",
+            "61 3 * * *",
+            "every",
+            "every 0h",
+            "every 6x",
+            "* * * * * *",
+        ] {
             assert!(Schedule::parse(text, "").is_err(), "{text}");
         }
         assert!(Schedule::parse("0 3 * * *", "Mars/Olympus").is_err());

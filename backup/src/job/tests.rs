@@ -73,7 +73,10 @@ impl World {
             writer.raw(&[0]);
             writer.string(key.as_bytes());
             writer.string(value.as_bytes());
-            slots.entry(slot).or_default().push((key, writer.into_bytes()));
+            slots
+                .entry(slot)
+                .or_default()
+                .push((key, writer.into_bytes()));
         }
         if !data.is_empty() {
             counted.databases.push(Database {
@@ -192,7 +195,10 @@ fn unchanged_ranges_are_not_uploaded_again() {
     let full = world.backup(NOON, &data, &[]).unwrap();
     let again = world.backup(NOON + 1, &data, &[]).unwrap();
     assert_eq!(again.digest, full.digest);
-    assert!(again.uploaded_bytes * 100 < full.uploaded_bytes, "{again:?}");
+    assert!(
+        again.uploaded_bytes * 100 < full.uploaded_bytes,
+        "{again:?}"
+    );
     data.insert("key:9".into(), "changed".into());
     data.remove("key:10");
     let changed = world.backup(NOON + 2, &data, &[]).unwrap();
@@ -200,7 +206,9 @@ fn unchanged_ranges_are_not_uploaded_again() {
     assert!(changed.uploaded_bytes * 5 < full.uploaded_bytes);
     assert_eq!(world.restore(&changed.id).unwrap(), data);
     // What came early is neither taken from the parent nor lost.
-    let early = world.backup(NOON + 3, &data, &["key:11", "key:12"]).unwrap();
+    let early = world
+        .backup(NOON + 3, &data, &["key:11", "key:12"])
+        .unwrap();
     assert_eq!(early.digest, changed.digest);
     assert_eq!(world.restore(&early.id).unwrap(), data);
     let after = world.backup(NOON + 4, &data, &[]).unwrap();
@@ -294,7 +302,11 @@ fn a_fault_at_every_step() {
             let made = world.backup(NOON + 1, &after, &["key:3"]);
             let steps = faulty.calls().len() - calls;
             faulty.heal();
-            assert_eq!(world.restore(&first.id).unwrap(), before, "{fault:?} at {step}");
+            assert_eq!(
+                world.restore(&first.id).unwrap(),
+                before,
+                "{fault:?} at {step}"
+            );
             for id in catalog::ids(&*world.store).unwrap() {
                 if id == first.id {
                     continue;
@@ -345,7 +357,9 @@ fn cancelling_leaves_no_backup() {
     drop(creation);
     assert!(catalog::ids(&*world.store).unwrap().is_empty());
     let left = world.store.list(None, None, usize::MAX).unwrap();
-    let keys_only = left.iter().all(|object| object.name.as_str().starts_with("keys/"));
+    let keys_only = left
+        .iter()
+        .all(|object| object.name.as_str().starts_with("keys/"));
     assert!(keys_only, "{left:?}");
 }
 

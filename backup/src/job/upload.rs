@@ -71,7 +71,10 @@ impl Uploader {
 
     /// Waits until there is room, then takes a chunk.
     pub(super) fn send(&self, name: ObjectName, chunk: Finished) -> Result<(), JobError> {
-        let sent = self.jobs.as_ref().map(|jobs| jobs.send(Job { name, chunk }));
+        let sent = self
+            .jobs
+            .as_ref()
+            .map(|jobs| jobs.send(Job { name, chunk }));
         match sent {
             Some(Ok(())) => Ok(()),
             _ => Err(self.take_failure()),
@@ -127,7 +130,9 @@ fn run(
     };
     for job in queue {
         let size = job.chunk.bytes;
-        let sent = job.chunk.upload(store, &job.name, &|bytes| pace.wait(bytes));
+        let sent = job
+            .chunk
+            .upload(store, &job.name, &|bytes| pace.wait(bytes));
         match sent {
             _ if state.cancel.load(Relaxed) => return Err(JobError::Cancelled),
             Ok(()) => {}

@@ -102,7 +102,10 @@ impl Recipients {
         if self.is_empty() {
             return Ok(Sealing::Plain(sink));
         }
-        let recipients = self.0.iter().map(|recipient| recipient as &dyn age::Recipient);
+        let recipients = self
+            .0
+            .iter()
+            .map(|recipient| recipient as &dyn age::Recipient);
         let encryptor = age::Encryptor::with_recipients(recipients)?;
         Ok(Sealing::Age(encryptor.wrap_output(sink)?))
     }
@@ -231,7 +234,9 @@ impl Identities {
     pub fn open_short(&self, file: &[u8], max_bytes: u64) -> Result<Vec<u8>, CryptError> {
         let mut plain = Vec::new();
         let reader = self.open(BufReader::new(file))?;
-        reader.take(max_bytes.saturating_add(1)).read_to_end(&mut plain)?;
+        reader
+            .take(max_bytes.saturating_add(1))
+            .read_to_end(&mut plain)?;
         Ok(plain)
     }
 }
@@ -292,7 +297,10 @@ mod tests {
         assert_eq!(both.fingerprints().len(), 2);
         let file = both.seal(b"secret data").unwrap();
         for new in [&a, &b] {
-            assert_eq!(identities(new).open_short(&file, 99).unwrap(), b"secret data");
+            assert_eq!(
+                identities(new).open_short(&file, 99).unwrap(),
+                b"secret data"
+            );
         }
         assert!(identities(&c).open_short(&file, 99).is_err());
         let window = |needle: &[u8]| file.windows(needle.len()).any(|part| part == needle);
@@ -311,7 +319,10 @@ mod tests {
             let mut bad = file.clone();
             bad[at] ^= 1;
             assert!(identities.open_short(&bad, 99).is_err(), "byte {at}");
-            assert!(identities.open_short(&file[..at], 99).is_err(), "cut at {at}");
+            assert!(
+                identities.open_short(&file[..at], 99).is_err(),
+                "cut at {at}"
+            );
         }
         let mut longer = file;
         longer.push(0);

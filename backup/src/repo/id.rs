@@ -83,10 +83,8 @@ impl FromStr for BackupId {
             })
         };
         let written_so = |time: &str| parse_time(time).is_some_and(|ms| time_text(ms) == time);
-        let good = parts.next().is_none()
-            && time.is_some_and(written_so)
-            && hex(lineage)
-            && hex(random);
+        let good =
+            parts.next().is_none() && time.is_some_and(written_so) && hex(lineage) && hex(random);
         good.then(|| BackupId(text.to_owned())).ok_or_else(invalid)
     }
 }

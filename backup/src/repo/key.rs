@@ -107,7 +107,8 @@ impl RepositoryKey {
             Ok(bytes) => RepositoryKey::of_bytes(&bytes, || path.display().to_string()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let mut bytes = [0; KEY_BYTES];
-                getrandom::fill(&mut bytes).map_err(|error| failed(io::Error::other(error)))?;
+                getrandom::fill(&mut bytes)
+                    .map_err(|error| failed(io::Error::other(error.to_string())))?;
                 write_secret(path, &bytes).map_err(failed)?;
                 Ok(RepositoryKey(bytes))
             }

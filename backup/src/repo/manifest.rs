@@ -271,16 +271,27 @@ impl Manifest {
     fn check(&self) -> Result<(), ManifestError> {
         let wrong = |what: String| Err(ManifestError::Contradiction(what));
         let add = |sum: Option<u64>, keys: u64| sum?.checked_add(keys);
-        let in_chunks = self.chunks.iter().fold(Some(0), |sum, chunk| add(sum, chunk.keys));
-        let in_ranges = self.ranges.iter().fold(Some(0), |sum, range| add(sum, range.keys));
-        let in_dbs = self.databases.iter().fold(Some(0), |sum, db| add(sum, db.keys));
+        let in_chunks = self
+            .chunks
+            .iter()
+            .fold(Some(0), |sum, chunk| add(sum, chunk.keys));
+        let in_ranges = self
+            .ranges
+            .iter()
+            .fold(Some(0), |sum, range| add(sum, range.keys));
+        let in_dbs = self
+            .databases
+            .iter()
+            .fold(Some(0), |sum, db| add(sum, db.keys));
         if in_chunks.is_none() || in_chunks != in_dbs || in_ranges != in_dbs {
             return wrong(format!(
                 "keys are {in_dbs:?} in databases, {in_ranges:?} in ranges, {in_chunks:?} in chunks"
             ));
         }
         let mut digest = Digest::default();
-        self.ranges.iter().for_each(|range| digest.add(range.digest));
+        self.ranges
+            .iter()
+            .for_each(|range| digest.add(range.digest));
         if digest != self.digest {
             return wrong("the digests of ranges do not add up".to_owned());
         }
@@ -359,10 +370,7 @@ impl<'m> Sealed<'m> {
 }
 
 /// Takes a hash and what stands before it off the end.
-fn hash_behind<'m>(
-    bytes: &'m [u8],
-    before: &str,
-) -> Result<(&'m [u8], &'m [u8]), ManifestError> {
+fn hash_behind<'m>(bytes: &'m [u8], before: &str) -> Result<(&'m [u8], &'m [u8]), ManifestError> {
     let at = bytes
         .len()
         .checked_sub(HASH_DIGITS)

@@ -398,8 +398,7 @@ mod tests {
         recipients: &Recipients,
         plain: &[u8],
     ) -> Chunk {
-        let mut writer =
-            ChunkWriter::new(codec, recipients, std::env::temp_dir().into()).unwrap();
+        let mut writer = ChunkWriter::new(codec, recipients, std::env::temp_dir().into()).unwrap();
         for part in plain.chunks(100_000) {
             writer.write_all(part).unwrap();
         }

@@ -107,14 +107,7 @@ fn bodies(store: &dyn BackupStore) -> Check {
 fn parts(store: &dyn BackupStore) -> Check {
     let object = name("parts/one");
     let body = pattern(2 * PART_BYTES as u32 + 5);
-    for length in [
-        0,
-        1,
-        PART_BYTES,
-        PART_BYTES + 1,
-        2 * PART_BYTES,
-        body.len(),
-    ] {
+    for length in [0, 1, PART_BYTES, PART_BYTES + 1, 2 * PART_BYTES, body.len()] {
         let body = body.slice(..length);
         let mut at = 0;
         store

@@ -27,8 +27,8 @@ pub use error::{Operation, StoreError};
 pub use faulty::{Fault, FaultyStore};
 pub use local::open_local;
 pub use memory::MemoryStore;
-pub use retry::{Backoff, RetryingStore};
 pub use name::{InvalidName, MAX_NAME_BYTES, MAX_SEGMENT_BYTES, ObjectName};
+pub use retry::{Backoff, RetryingStore};
 
 /// What a store tells of an object without its body.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -37,7 +37,9 @@ impl Default for Backoff {
 impl Backoff {
     /// The pause after so many failures: between half of the full time and all of it.
     fn pause(&self, failures: u32) -> Duration {
-        let factor = 1u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX);
+        let factor = 1u32
+            .checked_shl(failures.saturating_sub(1))
+            .unwrap_or(u32::MAX);
         let full = self.first.saturating_mul(factor).min(self.longest);
         let random = getrandom::u32().unwrap_or(u32::MAX / 2);
         full.mul_f64(0.5 + f64::from(random) / f64::from(u32::MAX) / 2.0)

@@ -289,15 +289,19 @@ impl Credentials {
             return Err(format!("{shown}: this is no credentials file").into());
         }
         let text = std::fs::read_to_string(path).map_err(|error| format!("{shown}: {error}"))?;
-        Credentials::parse(&text)
-            .ok_or_else(|| format!("{shown}: no aws_access_key_id and aws_secret_access_key").into())
+        Credentials::parse(&text).ok_or_else(|| {
+            format!("{shown}: no aws_access_key_id and aws_secret_access_key").into()
+        })
     }
 
     fn parse(text: &str) -> Option<Credentials> {
         let lines = || text.lines().map(str::trim);
         let begin = lines().position(|line| line == "[default]");
         let section = lines()
-            .skip(begin.map_or_else(|| usize::from(text.trim_start().starts_with('[')), |at| at + 1))
+            .skip(begin.map_or_else(
+                || usize::from(text.trim_start().starts_with('[')),
+                |at| at + 1,
+            ))
             .take_while(|line| !line.starts_with('['));
         let pairs: Vec<(&str, &str)> = section
             .filter_map(|line| line.split_once('='))

@@ -136,7 +136,10 @@ fn group(hasher: &mut Hasher, group: &Group) {
         string(hasher, pending.name(nack.consumer));
     }
     number(hasher, pending.consumer_count() as u64);
-    let mut names: Vec<&[u8]> = pending.consumers().map(|consumer| consumer.name()).collect();
+    let mut names: Vec<&[u8]> = pending
+        .consumers()
+        .map(|consumer| consumer.name())
+        .collect();
     names.sort_unstable();
     names.iter().for_each(|name| string(hasher, name));
 }

@@ -32,12 +32,10 @@ impl Drill {
     pub fn new(manifest: &Manifest, key: &RepositoryKey) -> Drill {
         let highest = manifest.databases.iter().map(|db| db.db).max();
         let databases = usize::try_from(highest.unwrap_or(0)).unwrap_or(0) + 1;
-        let width = manifest.ranges.iter().map(|range| {
-            range
-                .last
-                .saturating_sub(range.first)
-                .saturating_add(1)
-        });
+        let width = manifest
+            .ranges
+            .iter()
+            .map(|range| range.last.saturating_sub(range.first).saturating_add(1));
         let key = DigestKey::new(key.digest_key());
         Drill {
             engine: Engine::new(databases),
@@ -73,10 +71,10 @@ impl Drill {
         snapshot.walk(&self.engine, encoder, 1, &mut Nowhere, &progress)?;
         drop(snapshot);
         let mut session = Session::new(1);
-        let mut reply = Reply::new(2);
-        self.engine
-            .execute(&mut session, &[b"FLUSHALL", b"SYNC"], &mut reply, 0);
-        if self.engine.key_count(0) != 0 {
+        let mut reply = Reply::new(session.resp);
+        let words: [&[u8]; 2] = [b"FLUSHALL", b"SYNC"];
+        self.engine.execute(&mut session, &words, &mut reply, 0);
+        if (0..self.engine.databases()).any(|db| self.engine.key_count(db) != 0) {
             return Err(failed("the engine of the drill cannot be emptied".into()));
         }
         Ok(())

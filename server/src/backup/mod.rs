@@ -216,7 +216,11 @@ impl Server {
     ///
     /// # Errors
     /// [`BeginError`].
-    pub fn begin_backup_job(self: &Arc<Server>, task: Task, of: Option<String>) -> Result<(), BeginError> {
+    pub fn begin_backup_job(
+        self: &Arc<Server>,
+        task: Task,
+        of: Option<String>,
+    ) -> Result<(), BeginError> {
         let settings = Settings::of(&self.config.load())?;
         let run = self.backups.begin(task)?;
         let turn = Turn(self.clone());
@@ -285,7 +289,9 @@ impl Server {
             last.max((tried > 0).then_some(tried))
         };
         if *schedule != wanted {
-            let next = wanted.as_ref().and_then(|wanted| wanted.next(now_ms, last_ms));
+            let next = wanted
+                .as_ref()
+                .and_then(|wanted| wanted.next(now_ms, last_ms));
             backups.next_ms.store(next.unwrap_or(0), Relaxed);
             *schedule = wanted;
         }

@@ -116,7 +116,11 @@ impl Server {
         }
     }
 
-    fn make_backup(self: &Arc<Server>, settings: &Settings, run: &Run) -> Result<Manifest, JobError> {
+    fn make_backup(
+        self: &Arc<Server>,
+        settings: &Settings,
+        run: &Run,
+    ) -> Result<Manifest, JobError> {
         let began_ms = unix_ms();
         // All that can fail before the cut does so before it.
         let store = settings.store()?;
@@ -127,7 +131,7 @@ impl Server {
             Some(dir) => dir.clone(),
             None => std::env::current_dir()?,
         };
-        let random = getrandom::u32().map_err(std::io::Error::other)?;
+        let random = getrandom::u32().map_err(|error| std::io::Error::other(error.to_string()))?;
         run.upload.limit.store(settings.limit, Relaxed);
         if run.progress.cancel.load(Relaxed) {
             return Err(JobError::Cancelled);
@@ -168,7 +172,10 @@ impl Server {
         let config = self.config.load();
         let encoder = Arc::new(CountingEncoder {
             // Compressing twice costs time and gains nothing.
-            entries: Some(snapshot.rdb_entries(false, crate::persist::snapshots::access(config.maxmemory_policy))),
+            entries: Some(snapshot.rdb_entries(
+                false,
+                crate::persist::snapshots::access(config.maxmemory_policy),
+            )),
             tally: tally.clone(),
         });
         let mut delayed = 0;

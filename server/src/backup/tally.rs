@@ -108,7 +108,9 @@ pub struct CountingEncoder {
 
 impl Encode for CountingEncoder {
     fn compress(&self) -> bool {
-        self.entries.as_ref().is_some_and(Encode::compress)
+        self.entries
+            .as_ref()
+            .is_some_and(|entries| entries.compress())
     }
 
     fn entry(&self, entry: SnapshotEntry<'_>, writer: &mut Writer<'_>) {

@@ -122,7 +122,8 @@ fn back_up(client: &mut Client) -> String {
     let before = client.info("backup_count");
     assert_eq!(client.ask("BACKUP NOW"), "Backup started");
     eventually("the backup ends", || {
-        client.info("backup_in_progress") == "0" && client.info("backup_last_try_time") != "0"
+        client.info("backup_in_progress") == "0"
+            && client.info("backup_last_try_time") != "0"
             && (client.info("backup_count") != before || client.info("backup_last_status") == "err")
     });
     assert_eq!(client.info("backup_last_status"), "ok");
@@ -149,7 +150,9 @@ fn an_encrypted_backup_is_restored() {
 
     for path in place.objects() {
         let body = fs::read(&path).expect("readable");
-        let found = body.windows(12).any(|part| part == b"planted-key-" || part == b"planted-valu");
+        let found = body
+            .windows(12)
+            .any(|part| part == b"planted-key-" || part == b"planted-valu");
         assert!(!found, "{} holds what is planted", path.display());
     }
     let (repository, identity) = (place.text("repository"), place.text("identity.txt"));
@@ -161,7 +164,15 @@ fn an_encrypted_backup_is_restored() {
     let error = bad(&["restore", &repository, "--to", &restored]);
     assert!(error.contains("an identity is needed"), "{error}");
     assert!(!place.path("restored").exists());
-    good(&["restore", &repository, "--to", &restored, "-i", &identity, "--dry-run"]);
+    good(&[
+        "restore",
+        &repository,
+        "--to",
+        &restored,
+        "-i",
+        &identity,
+        "--dry-run",
+    ]);
     assert!(!place.path("restored").exists());
     good(&["restore", &repository, "--to", &restored, "-i", &identity]);
     let again = bad(&["restore", &repository, "--to", &restored, "-i", &identity]);
@@ -183,7 +194,10 @@ fn what_has_not_changed_is_not_uploaded_again() {
     fill(&mut client, 1);
     client.ask("DEBUG POPULATE 40000 more 20");
     back_up(&mut client);
-    let full: u64 = client.info("backup_last_success_uploaded_bytes").parse().expect("a number");
+    let full: u64 = client
+        .info("backup_last_success_uploaded_bytes")
+        .parse()
+        .expect("a number");
     client.ask("SAVE");
     server.kill();
     // Also after a restart.
@@ -194,7 +208,10 @@ fn what_has_not_changed_is_not_uploaded_again() {
     client.ask("SET more:7 changed");
     let digest = client.ask("DEBUG DIGEST");
     back_up(&mut client);
-    let some: u64 = client.info("backup_last_success_uploaded_bytes").parse().expect("a number");
+    let some: u64 = client
+        .info("backup_last_success_uploaded_bytes")
+        .parse()
+        .expect("a number");
     assert!(some > 0 && some < full / 3, "{some} of {full}");
     drop(server);
 
@@ -202,7 +219,14 @@ fn what_has_not_changed_is_not_uploaded_again() {
     // The first backup goes, its chunks that are still needed stay.
     good(&["prune", &repository, "--retention", "1"]);
     good(&["verify", &repository, "-i", &identity, "--drill"]);
-    good(&["restore", &repository, "--to", &place.text("restored"), "-i", &identity]);
+    good(&[
+        "restore",
+        &repository,
+        "--to",
+        &place.text("restored"),
+        "-i",
+        &identity,
+    ]);
     let server = Server::start(&place.path("restored"), &[]);
     assert_eq!(server.client().ask("DEBUG DIGEST"), digest);
 }
@@ -256,7 +280,9 @@ fn writers_are_not_in_the_way() {
     fill(&mut client, 3);
     let digest = client.ask("DEBUG DIGEST");
     assert_eq!(client.ask("BACKUP NOW"), "Backup started");
-    eventually("the cut is made", || client.info("backup_current_keys_total") != "0");
+    eventually("the cut is made", || {
+        client.info("backup_current_keys_total") != "0"
+    });
     // From here on nothing belongs to the backup.
     let mut changes = 0;
     while client.info("backup_in_progress") == "1" && changes < 1500 {
@@ -265,11 +291,20 @@ fn writers_are_not_in_the_way() {
         changes += 1;
     }
     assert!(changes > 20, "the backup was over after {changes} changes");
-    eventually("the backup ends", || client.info("backup_in_progress") == "0");
+    eventually("the backup ends", || {
+        client.info("backup_in_progress") == "0"
+    });
     assert_eq!(client.info("backup_last_status"), "ok");
     drop(server);
     let (repository, identity) = (place.text("repository"), place.text("identity.txt"));
-    good(&["export", &repository, "-i", &identity, "-o", &place.text("dump.rdb")]);
+    good(&[
+        "export",
+        &repository,
+        "-i",
+        &identity,
+        "-o",
+        &place.text("dump.rdb"),
+    ]);
     fs::create_dir(place.path("restored")).expect("a directory");
     fs::rename(place.path("dump.rdb"), place.path("restored/dump.rdb")).expect("moved");
     let server = Server::start(&place.path("restored"), &[]);
@@ -282,23 +317,43 @@ fn cancelled_and_impossible_backups_leave_no_trace() {
     let server = place.start(&["--rdb-key-save-delay", "2000"]);
     let mut client = server.client();
     fill(&mut client, 4);
-    assert!(client.ask("BACKUP CANCEL").starts_with("-ERR there is no backup job"));
+    assert!(
+        client
+            .ask("BACKUP CANCEL")
+            .starts_with("-ERR there is no backup job")
+    );
     client.ask("BACKUP NOW");
     assert!(client.ask("BACKUP NOW").contains("already in progress"));
-    eventually("it runs", || client.info("backup_current_keys_processed") != "0");
+    eventually("it runs", || {
+        client.info("backup_current_keys_processed") != "0"
+    });
     assert_eq!(client.ask("BACKUP CANCEL"), "Backup job cancelled");
     eventually("it ends", || client.info("backup_in_progress") == "0");
     assert!(client.ask("BACKUP STATUS").contains("cancelled"));
     assert_eq!(client.info("backup_rpo_sec"), "-1");
     let left = place.objects();
-    assert!(left.iter().all(|path| path.to_string_lossy().contains("/keys/")), "{left:?}");
+    assert!(
+        left.iter()
+            .all(|path| path.to_string_lossy().contains("/keys/")),
+        "{left:?}"
+    );
     // A place that is gone is an error that is told.
     fs::remove_dir_all(place.path("repository")).expect("removed");
     client.ask("BACKUP NOW");
-    eventually("it fails", || client.info("backup_last_status") == "err");
-    assert!(client.ask("BACKUP STATUS").contains("cannot open"));
-    assert!(client.ask("BACKUP NONSENSE").starts_with("-ERR unknown subcommand"));
-    assert!(client.ask("CONFIG SET backup-recipients AGE-SECRET-KEY-1QQQQ").starts_with('-'));
+    eventually("it fails", || {
+        client.ask("BACKUP STATUS").contains("cannot open")
+    });
+    assert_eq!(client.info("backup_last_status"), "err");
+    assert!(
+        client
+            .ask("BACKUP NONSENSE")
+            .starts_with("-ERR unknown subcommand")
+    );
+    assert!(
+        client
+            .ask("CONFIG SET backup-recipients AGE-SECRET-KEY-1QQQQ")
+            .starts_with('-')
+    );
     drop(server);
     let bare = Server::start(&place.path("data"), &[]);
     let mut client = bare.client();
@@ -313,10 +368,16 @@ fn a_schedule_and_a_retention_need_nobody() {
     let mut client = server.client();
     client.ask("SET a 1");
     eventually("four backups", || {
-        client.info("backup_count").parse::<u32>().expect("a number") >= 4
+        client
+            .info("backup_count")
+            .parse::<u32>()
+            .expect("a number")
+            >= 4
     });
     let manifests = place.objects();
-    let manifests = manifests.iter().filter(|path| path.to_string_lossy().contains("/backups/"));
+    let manifests = manifests
+        .iter()
+        .filter(|path| path.to_string_lossy().contains("/backups/"));
     assert!(manifests.count() <= 3);
     assert_eq!(client.info("backup_failures"), "0");
 }

@@ -139,9 +139,7 @@ fn list(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
     let listed = server.backups.listed.lock().clone();
     let Some(listed) = listed else {
         let error = match server.begin_listing() {
-            Ok(()) => {
-                "the backups have not been looked at yet, ask again in a moment".to_owned()
-            }
+            Ok(()) => "the backups have not been looked at yet, ask again in a moment".to_owned(),
             Err(error) => error.to_string(),
         };
         return Err(ReplyError::err(error));
@@ -182,8 +180,16 @@ fn status(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
     count(ctx, "keys-processed", done.min(keys));
     count(ctx, "keys-total", keys);
     count(ctx, "uploaded-bytes", uploaded);
-    text(ctx, "last-id", last.as_ref().map_or("", |last| &last.id));
-    number(ctx, "last-time-ms", last.as_ref().map_or(0, |last| last.cut_ms));
+    text(
+        ctx,
+        "last-id",
+        last.as_ref().map_or("", |last| last.id.as_str()),
+    );
+    number(
+        ctx,
+        "last-time-ms",
+        last.as_ref().map_or(0, |last| last.cut_ms),
+    );
     count(ctx, "last-keys", last.as_ref().map_or(0, |last| last.keys));
     number(ctx, "rpo-ms", backups.age_ms().unwrap_or(-1));
     outcome(ctx, "last-backup", &backups.last_backup.lock().clone());
@@ -191,7 +197,7 @@ fn status(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
     text(
         ctx,
         "last-verified-id",
-        verified.as_ref().map_or("", |verified| &verified.0),
+        verified.as_ref().map_or("", |verified| verified.0.as_str()),
     );
     number(ctx, "next-time-ms", backups.next_ms.load(Relaxed));
     count(ctx, "failures", backups.failures.load(Relaxed));

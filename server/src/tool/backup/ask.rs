@@ -99,7 +99,8 @@ impl Connection {
             if count == 0 || self.bytes.len() > MAX_REPLY {
                 return Err("the server has closed the connection".into());
             }
-            self.bytes.extend_from_slice(part.get(..count).unwrap_or_default());
+            self.bytes
+                .extend_from_slice(part.get(..count).unwrap_or_default());
         }
     }
 
@@ -137,7 +138,11 @@ fn flatten(found: &Reply, texts: &mut Vec<String>) -> Result<(), Failure> {
     Ok(())
 }
 
-pub(in crate::tool) fn run(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<u8> {
+pub(in crate::tool) fn run(
+    args: &Args,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> io::Result<u8> {
     let done = match ask(args) {
         Ok(done) => done,
         Err(error) => return refuse(&error, args.json, out, err),
@@ -147,7 +152,11 @@ pub(in crate::tool) fn run(args: &Args, out: &mut dyn Write, err: &mut dyn Write
         None => writeln!(out, "backup started")?,
         Some((id, keys)) if args.json => {
             let keys: u64 = keys.parse().unwrap_or(0);
-            writeln!(out, "{}", serde_json::json!({ "ok": true, "id": id, "keys": keys }))?;
+            writeln!(
+                out,
+                "{}",
+                serde_json::json!({ "ok": true, "id": id, "keys": keys })
+            )?;
         }
         Some((id, keys)) => writeln!(out, "backup {id} done: {keys} keys")?,
     }

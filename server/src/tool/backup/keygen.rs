@@ -21,7 +21,11 @@ pub(in crate::tool) struct Args {
     passphrase_file: Option<PathBuf>,
 }
 
-pub(in crate::tool) fn run(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<u8> {
+pub(in crate::tool) fn run(
+    args: &Args,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> io::Result<u8> {
     match generate(args) {
         Ok(recipient) => {
             writeln!(out, "{recipient}")?;

@@ -17,7 +17,11 @@ pub(in crate::tool) struct Args {
     json: bool,
 }
 
-pub(in crate::tool) fn run(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<u8> {
+pub(in crate::tool) fn run(
+    args: &Args,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> io::Result<u8> {
     let listed = args
         .repository
         .open()

@@ -151,7 +151,12 @@ fn read_bounded(path: &PathBuf) -> Result<Vec<u8>, Failure> {
 }
 
 /// Prints what kept a command from its work, with its causes.
-pub(super) fn refuse(error: &Failure, json: bool, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<u8> {
+pub(super) fn refuse(
+    error: &Failure,
+    json: bool,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> io::Result<u8> {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {

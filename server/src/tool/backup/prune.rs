@@ -28,7 +28,11 @@ pub(in crate::tool) struct Args {
     json: bool,
 }
 
-pub(in crate::tool) fn run(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<u8> {
+pub(in crate::tool) fn run(
+    args: &Args,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> io::Result<u8> {
     let pruned = match pruned(args) {
         Ok(pruned) => pruned,
         Err(error) => return refuse(&error, args.json, out, err),
@@ -38,7 +42,11 @@ pub(in crate::tool) fn run(args: &Args, out: &mut dyn Write, err: &mut dyn Write
         writeln!(out, "{result}")?;
         return Ok(SUCCESS);
     }
-    let verb = if args.dry_run { "would be removed" } else { "removed" };
+    let verb = if args.dry_run {
+        "would be removed"
+    } else {
+        "removed"
+    };
     for id in &pruned.backups {
         writeln!(out, "{id}: {verb}")?;
     }

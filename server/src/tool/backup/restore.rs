@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use basalt_backup::job::catalog;
 use basalt_backup::job::join::join;
-use basalt_backup::repo::Manifest;
+use basalt_backup::repo::{Chunk, Manifest};
 
 use super::{Failure, Repository, Secrets, moment, refuse};
 use crate::backup::drill::Drill;
@@ -160,9 +160,16 @@ fn produce(source: &Source, file: &Path) -> Result<Restored, Failure> {
         ("ctime", ctime.as_str()),
         ("basalt-restored-from", id.as_str()),
     ];
-    let mut inspect = |chunk: &_, rdb: &[u8]| drill.chunk(chunk, rdb);
+    let mut inspect = |chunk: &Chunk, rdb: &[u8]| drill.chunk(chunk, rdb);
     let mut write = |sink: &mut dyn Write| {
-        join(&*store, &manifest, &identities, &remarks, sink, &mut inspect)
+        join(
+            &*store,
+            &manifest,
+            &identities,
+            &remarks,
+            sink,
+            &mut inspect,
+        )
     };
     let dir = file
         .parent()

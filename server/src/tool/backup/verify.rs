@@ -31,7 +31,11 @@ pub(in crate::tool) struct Args {
     json: bool,
 }
 
-pub(in crate::tool) fn run(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<u8> {
+pub(in crate::tool) fn run(
+    args: &Args,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> io::Result<u8> {
     match verify(args, out) {
         Ok(code) => Ok(code),
         Err(error) => refuse(&error, args.json, out, err),
@@ -91,7 +95,11 @@ fn verify(args: &Args, out: &mut dyn Write) -> Result<u8, Failure> {
         )?;
     }
     // A repository without backups is no success for whoever relies on it.
-    Ok(if damaged == 0 && !ids.is_empty() { SUCCESS } else { FAILURE })
+    Ok(if damaged == 0 && !ids.is_empty() {
+        SUCCESS
+    } else {
+        FAILURE
+    })
 }
 
 /// What an identity can tell: who wrote the manifest, and with `drill` what the data is.

@@ -60,14 +60,18 @@ pub(super) fn section(lines: &mut Lines, server: &Server) {
     let verified = backups.verified.lock().clone();
     lines.put(
         "backup_last_verified_id",
-        verified.as_ref().map_or("", |verified| &verified.0),
+        verified.as_ref().map_or("", |verified| verified.0.as_str()),
     );
     lines.put(
         "backup_last_verified_time",
         verified.as_ref().map_or(0, |verified| seconds(verified.1)),
     );
     let checked = backups.last_verify.lock().clone();
-    let status = if checked.error.is_empty() { "ok" } else { "err" };
+    let status = if checked.error.is_empty() {
+        "ok"
+    } else {
+        "err"
+    };
     lines.put("backup_last_verify_status", status);
     lines.put(
         "backup_next_scheduled_time",
