@@ -40,6 +40,7 @@ impl Server {
         let loading = self.persist.loading.cancel();
         let save = wish.save || !wish.nosave && !self.config.load().save.0.is_empty();
         self.backups.stop();
+        self.flush_archive(std::time::Duration::from_secs(3));
         if self.persist.snapshots.cancel() {
             tracing::warn!("There is a child saving an .rdb. Killing it!");
         }

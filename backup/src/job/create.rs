@@ -26,7 +26,7 @@ use crate::repo::chunk::Codec;
 use crate::repo::crypt::Recipients;
 use crate::repo::manifest::{self, Chunk, Database, FORMAT, Manifest};
 use crate::repo::object::{ChunkWriter, Finished};
-use crate::repo::{BackupId, Digest, RepositoryKey, layout};
+use crate::repo::{BackupId, Digest, Position, RepositoryKey, layout};
 use crate::store::{BackupStore, publish};
 
 pub use super::upload::UploadState;
@@ -66,6 +66,8 @@ pub struct Plan {
     pub parent: Option<Manifest>,
     /// Where chunks wait.
     pub spool_dir: Arc<Path>,
+    /// Where the archive goes on.
+    pub archive: Option<Position>,
     /// What is said of the server at the beginning of each chunk.
     pub remarks: Vec<(Vec<u8>, Vec<u8>)>,
 }
@@ -491,6 +493,7 @@ impl Creation {
             chunks: std::mem::take(&mut self.chunks),
             functions: self.functions,
             uploaded_bytes: self.uploaded_bytes,
+            archive: self.plan.archive.clone(),
         };
         let id = &self.plan.id;
         let failed = |source| JobError::Manifest {

@@ -1,5 +1,6 @@
 //! What is done with a repository: creating backups, listing, verifying, joining and pruning them, and when.
 
+pub mod archive;
 pub mod catalog;
 pub mod create;
 pub mod join;

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use super::lease::{self, LEASE_MS};
 use super::retention::Retention;
-use super::{JobError, catalog};
+use super::{JobError, archive, catalog};
 use crate::repo::{BackupId, Manifest, layout};
 use crate::store::{BackupStore, ObjectName};
 
@@ -85,13 +85,18 @@ pub fn prune(store: &dyn BackupStore, wish: &Wish) -> Result<Pruned, JobError> {
         needed.insert(manifest.key.clone());
         needed.extend(manifest.chunks.iter().map(|chunk| chunk.object.clone()));
     };
+    let mut kept = Vec::new();
     // Backups may have been published since the first listing.
     for listed in catalog::all(store)? {
         if gone.contains(&listed.id) && !leased.contains(&listed.id) {
             continue;
         }
-        need(&listed.manifest?);
-        pruned.kept += u64::from(!gone.contains(&listed.id));
+        let manifest = listed.manifest?;
+        need(&manifest);
+        if !gone.contains(&listed.id) {
+            pruned.kept += 1;
+            kept.push(manifest);
+        }
     }
     readable()
         .filter(|manifest| leased.contains(&manifest.id))
@@ -114,6 +119,22 @@ pub fn prune(store: &dyn BackupStore, wish: &Wish) -> Result<Pruned, JobError> {
             if !wish.dry_run {
                 store.delete(&object.name)?;
             }
+        }
+    }
+    let positions: Vec<_> = kept.iter().filter_map(|m| m.archive.as_ref()).collect();
+    for stored in archive::list(store, None)? {
+        let segment = &stored.segment;
+        let after = positions
+            .iter()
+            .any(|base| base.stream == segment.stream && segment.last > base.index);
+        // Those of a stream whose backup is under way are younger.
+        if after || valid(segment.to_ms) {
+            continue;
+        }
+        pruned.objects += 1;
+        pruned.bytes += stored.bytes;
+        if !wish.dry_run {
+            store.delete(&stored.name)?;
         }
     }
     if !wish.dry_run {

@@ -57,6 +57,7 @@ impl World {
             key: self.key.clone(),
             parent,
             spool_dir: std::env::temp_dir().into(),
+            archive: None,
             remarks: Vec::new(),
         };
         let digests = DigestKey::new(self.key.digest_key());
@@ -347,6 +348,7 @@ fn cancelling_leaves_no_backup() {
         key: world.key.clone(),
         parent: None,
         spool_dir: std::env::temp_dir().into(),
+        archive: None,
         remarks: Vec::new(),
     };
     let mut creation = Creation::begin(world.store.clone(), plan, WIDTH, state.clone()).unwrap();

@@ -247,6 +247,8 @@ impl<W: Write> Write for Encoder<W> {
 pub struct Decoder<R: BufRead> {
     stage: DecoderStage<R>,
     claimed: u64,
+    /// There must be as many bytes as claimed, not only no more.
+    exact: bool,
     found: u64,
     state: DecoderState,
 }
@@ -318,9 +320,20 @@ impl<R: BufRead> Decoder<R> {
         Ok(Decoder {
             stage,
             claimed,
+            exact: true,
             found: 0,
             state: DecoderState::Reading,
         })
+    }
+
+    /// Reads the body in `source`, which has at most `limit` plain bytes.
+    ///
+    /// # Errors
+    /// As [`Decoder::new`].
+    pub fn unclaimed(format: Format, source: R, limit: u64) -> Result<Self, ChunkError> {
+        let mut decoder = Decoder::new(format, source, limit)?;
+        decoder.exact = false;
+        Ok(decoder)
     }
 
     fn step(&mut self, buffer: &mut [u8]) -> Result<usize, ChunkError> {
@@ -368,7 +381,7 @@ impl<R: BufRead> Decoder<R> {
                 return Err(ChunkError::Trailing);
             }
         }
-        if self.found < self.claimed {
+        if self.exact && self.found < self.claimed {
             return Err(ChunkError::Shorter {
                 claimed: self.claimed,
                 found: self.found,

@@ -60,6 +60,13 @@ pub fn time_text(ms: i64) -> String {
         .to_string()
 }
 
+/// A moment given by people, in Unix milliseconds: `2026-11-21T08:00:00Z` with any offset and fraction, or as in IDs.
+pub fn parse_moment(text: &str) -> Option<i64> {
+    let standard = text.parse::<jiff::Timestamp>().ok();
+    let standard = standard.map(jiff::Timestamp::as_millisecond);
+    standard.or_else(|| parse_time(text))
+}
+
 fn parse_time(text: &str) -> Option<i64> {
     let broken = jiff::fmt::strtime::BrokenDownTime::parse("%Y%m%dT%H%M%S%.fZ", text).ok()?;
     let moment = broken.to_datetime().ok()?;

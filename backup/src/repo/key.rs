@@ -88,6 +88,11 @@ impl RepositoryKey {
         blake3::derive_key("basalt 2026 backup digest", &self.0)
     }
 
+    /// What the MACs of segments of the log are keyed with.
+    pub fn segment_key(&self) -> [u8; KEY_BYTES] {
+        blake3::derive_key("basalt 2026 backup segment", &self.0)
+    }
+
     /// The MAC of a manifest's bytes.
     pub fn mac(&self, bytes: &[u8]) -> blake3::Hash {
         let key = blake3::derive_key("basalt 2026 backup manifest", &self.0);

@@ -9,6 +9,8 @@ use super::chunk::Format;
 pub const BACKUPS: &str = "backups";
 /// The folder of chunks.
 pub const OBJECTS: &str = "objects";
+/// The folder of the archive of logs.
+pub const LOGS: &str = "logs";
 /// The folder of leases.
 pub const LEASES: &str = "leases";
 /// The folder of repository keys.

@@ -66,6 +66,18 @@ pub struct Manifest {
     pub functions: u64,
     /// Bytes of objects uploaded for this backup.
     pub uploaded_bytes: u64,
+    /// Where the archive of the log goes on from here, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archive: Option<Position>,
+}
+
+/// A place in a stream of the archive.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    /// The stream.
+    pub stream: String,
+    /// The last effect before the place.
+    pub index: u64,
 }
 
 /// What a database holds.
@@ -220,10 +232,8 @@ impl Manifest {
     /// [`ManifestError::Json`]: never for what this program makes.
     pub fn to_bytes(&self, key: &RepositoryKey) -> Result<Vec<u8>, ManifestError> {
         let mut bytes = serde_json::to_vec_pretty(self)?;
-        let end = bytes
-            .iter()
-            .rposition(|byte| *byte != b'}' && *byte != b'\n')
-            .map_or(0, |at| at + 1);
+        // The object's end comes behind the seals.
+        let end = bytes.len().saturating_sub("\n}".len());
         bytes.truncate(end);
         let hash = blake3::hash(&bytes);
         let mac = key.mac(&bytes);
@@ -408,6 +418,7 @@ pub(crate) mod tests {
             chunks: Vec::new(),
             functions: 0,
             uploaded_bytes: 0,
+            archive: None,
         }
     }
 

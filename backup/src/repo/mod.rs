@@ -12,6 +12,6 @@ pub mod object;
 pub mod spool;
 
 pub use digest::{Digest, DigestKey, InvalidDigest};
-pub use id::{BackupId, InvalidId, time_text};
+pub use id::{BackupId, InvalidId, parse_moment, time_text};
 pub use key::{KeyError, RepositoryKey};
-pub use manifest::{Chunk, Manifest, ManifestError};
+pub use manifest::{Chunk, Manifest, ManifestError, Position};

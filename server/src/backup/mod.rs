@@ -10,6 +10,7 @@
 //! One job at a time, in a thread of its own; what clients see of it is in [`Backups`]. Nothing here is on the path of a
 //! command: the cut is that of BGSAVE, and so is what the walk costs writers.
 
+pub mod archive;
 pub mod digest;
 pub mod drill;
 mod run;
@@ -32,6 +33,9 @@ use crate::server::{Server, unix_ms};
 
 /// How long SHUTDOWN waits for a job to end.
 const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long after a backup that was to begin the archive the next one is tried.
+const ARCHIVE_RETRY: Duration = Duration::from_secs(30);
 
 /// What a job does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,6 +123,8 @@ pub struct Backups {
     pub next_ms: AtomicI64,
     /// The schedule that [`Backups::next_ms`] is of.
     schedule: Mutex<Option<Schedule>>,
+    /// The archive of the log.
+    pub archive: archive::Archive,
     /// The list was asked for at the start.
     looked: AtomicBool,
     /// Somebody is looking.
@@ -193,8 +199,18 @@ impl Backups {
         self.idle.notify_all();
     }
 
-    /// Milliseconds since the data that the last backup holds: what would be lost without this machine. None without a
-    /// backup.
+    /// Milliseconds of changes that would be lost with this machine: with an archive what it has not shipped, else
+    /// everything since the last backup. None without a backup.
+    pub fn rpo_ms(&self) -> Option<i64> {
+        let age = self.age_ms();
+        let stream = self.archive.stream().filter(|stream| !stream.is_over());
+        match stream {
+            Some(stream) => age.map(|age| age.min(stream.lag_ms(unix_ms()))),
+            None => age,
+        }
+    }
+
+    /// Milliseconds since the moment of the last backup. None without one.
     pub fn age_ms(&self) -> Option<i64> {
         let last = self.last.lock();
         last.as_ref()
@@ -275,8 +291,23 @@ impl Server {
                 return;
             }
         }
+        let stream = backups.archive.stream();
+        if stream.is_some() && !config.backup_archive {
+            self.end_archive();
+        }
         if backups.current().is_some() || backups.looking.load(Relaxed) {
             return;
+        }
+        if config.backup_archive && stream.is_none_or(|stream| stream.is_over()) {
+            // A stream begins with a backup; after a failure not at once again.
+            let mut tried = backups.archive.tried.lock();
+            if tried.is_none_or(|at| at.elapsed() > ARCHIVE_RETRY) {
+                *tried = Some(Instant::now());
+                if let Err(error) = self.begin_backup_job(Task::Backup, None) {
+                    tracing::warn!("The archive of the log cannot begin: {error}");
+                }
+                return;
+            }
         }
         let wanted = config
             .backup_schedule

@@ -11,6 +11,7 @@ use basalt_backup::job::verify::Verifier;
 use basalt_backup::job::{JobError, catalog};
 use basalt_backup::repo::{BackupId, DigestKey, Manifest, RepositoryKey};
 
+use super::archive::Shipper;
 use super::sink::{BackupSink, unwrap};
 use super::tally::{CountingEncoder, Tally};
 use super::{Brief, KEY_FILE, Outcome, Run, Settings};
@@ -69,6 +70,23 @@ fn width(keys: u64, parent: Option<&Manifest>) -> u16 {
         .filter(|before| *before <= wanted * HYSTERESIS && wanted <= *before * HYSTERESIS)
         .unwrap_or(wanted);
     u16::try_from(width).unwrap_or(u16::MAX)
+}
+
+/// A stream of the archive that has begun with a backup ends with it, if it fails: nothing could be restored from it.
+struct StreamGuard(Option<Arc<Server>>);
+
+impl StreamGuard {
+    fn keep(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for StreamGuard {
+    fn drop(&mut self) {
+        if let Some(server) = &self.0 {
+            server.end_archive();
+        }
+    }
 }
 
 impl Server {
@@ -138,8 +156,19 @@ impl Server {
         }
         let libraries = self.persist.libraries.codes();
         let commit_index = self.persist.lineage.next_index().saturating_sub(1);
-        let cut_ms = unix_ms();
-        let snapshot = self.engine.snapshot(cut_ms);
+        let archived = self.config.load().backup_archive;
+        let mut name = [0; 8];
+        getrandom::fill(&mut name).map_err(|error| std::io::Error::other(error.to_string()))?;
+        let name = format!("{:016x}", u64::from_be_bytes(name));
+        // The time is that of the cut: nothing in the backup is younger, nothing in the archive behind it older.
+        let (snapshot, (cut_ms, position)) = self.engine.snapshot_with(unix_ms(), || {
+            (
+                unix_ms(),
+                self.archive_position(archived.then_some(name.as_str())),
+            )
+        });
+        let began = position.as_ref().is_some_and(|(_, began)| *began);
+        let guard = StreamGuard(began.then(|| self.clone()));
         run.keys.store(snapshot.key_count(), Relaxed);
         let width = width(snapshot.key_count(), parent.as_ref());
         let id = BackupId::new(cut_ms, &lineage, random);
@@ -160,6 +189,7 @@ impl Server {
             recipients: settings.recipients.clone(),
             parent,
             spool_dir: spool_dir.into(),
+            archive: position.map(|(position, _)| position),
             key: key.clone(),
         };
         let tally = Arc::new(Tally::new(
@@ -167,6 +197,13 @@ impl Server {
             width,
             self.engine.databases(),
         ));
+        if began {
+            self.ship_archive(Shipper {
+                store: store.clone(),
+                settings: settings.clone(),
+                key: key.clone(),
+            })?;
+        }
         let mut creation = Creation::begin(store, plan, width, run.upload.clone())?;
         creation.functions(&libraries)?;
         let config = self.config.load();
@@ -190,7 +227,9 @@ impl Server {
             .walk(&self.engine, encoder, 1, &mut sink, &run.progress)
             .map_err(unwrap)?;
         drop(snapshot);
-        creation.finish(&tally.counted(), unix_ms)
+        let manifest = creation.finish(&tally.counted(), unix_ms)?;
+        guard.keep();
+        Ok(manifest)
     }
 
     /// Prunes as the retention says.

@@ -128,6 +128,7 @@ directives! {
     cluster_slot_stats_enabled: bool = false, "cluster-slot-stats-enabled", Bool, MODIFIABLE;
     hide_user_data_from_log: bool = true, "hide-user-data-from-log", Bool, MODIFIABLE;
     import_mode: bool = false, "import-mode", Bool, MODIFIABLE;
+    backup_archive: bool = false, "backup-archive", Bool, MODIFIABLE;
     backup_virtual_hosted: bool = false, "backup-virtual-hosted", Bool, MODIFIABLE;
     // Strings.
     aclfile: String = String::new(), "aclfile", Text, IMMUTABLE;
@@ -274,6 +275,7 @@ directives! {
     repl_backlog_ttl: u64 = 3_600, "repl-backlog-ttl", Int(0, I64), MODIFIABLE;
     auto_aof_rewrite_min_size: u64 = 64 * 1_048_576, "auto-aof-rewrite-min-size", Memory(0, I64), MODIFIABLE;
     loading_process_events_interval_bytes: u64 = 2_097_152, "loading-process-events-interval-bytes", Int(1024, I32), MODIFIABLE | HIDDEN | INERT;
+    backup_archive_interval: u32 = 5, "backup-archive-interval", Int(1, 3600), MODIFIABLE;
     backup_rate_limit: u64 = 0, "backup-rate-limit", Memory(0, I64), MODIFIABLE;
     tls_port: u16 = 0, "tls-port", Int(0, 65535), MODIFIABLE;
     tls_session_cache_size: u32 = 20 * 1024, "tls-session-cache-size", Int(0, I32), MODIFIABLE;

@@ -191,7 +191,7 @@ fn status(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
         last.as_ref().map_or(0, |last| last.cut_ms),
     );
     count(ctx, "last-keys", last.as_ref().map_or(0, |last| last.keys));
-    number(ctx, "rpo-ms", backups.age_ms().unwrap_or(-1));
+    number(ctx, "rpo-ms", backups.rpo_ms().unwrap_or(-1));
     outcome(ctx, "last-backup", &backups.last_backup.lock().clone());
     outcome(ctx, "last-verify", &backups.last_verify.lock().clone());
     text(

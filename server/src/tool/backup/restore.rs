@@ -12,9 +12,10 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use basalt_backup::job::catalog;
 use basalt_backup::job::join::join;
-use basalt_backup::repo::{Chunk, Manifest};
+use basalt_backup::job::{archive, catalog};
+use basalt_backup::repo::{BackupId, Chunk, Manifest, parse_moment};
+use basalt_backup::store::BackupStore;
 
 use super::{Failure, Repository, Secrets, moment, refuse};
 use crate::backup::drill::Drill;
@@ -53,6 +54,10 @@ pub(in crate::tool) struct RestoreArgs {
     /// The name of the file: the server's dbfilename
     #[arg(long, default_value = "dump.rdb")]
     dbfilename: String,
+    /// The data as of this moment, such as 2026-11-21T08:00:00Z, or latest: the archive is replayed after the backup
+    /// before it. What is written is a log; start the server with appendonly yes
+    #[arg(long, value_name = "TIME", conflicts_with = "backup")]
+    at: Option<String>,
 }
 
 /// The command line of `export`.
@@ -69,6 +74,8 @@ pub(in crate::tool) struct ExportArgs {
 struct Restored {
     manifest: Manifest,
     bytes: u64,
+    /// Effects of the archive that were put behind it.
+    effects: Option<u64>,
     millis: u128,
 }
 
@@ -78,14 +85,20 @@ pub(in crate::tool) fn restore(
     err: &mut dyn Write,
 ) -> io::Result<u8> {
     let plain_name = !args.dbfilename.is_empty() && !args.dbfilename.contains('/');
-    let file = args.to.join(&args.dbfilename);
+    let file = match args.at {
+        None => args.to.join(&args.dbfilename),
+        Some(_) => args.to.join("appendonlydir"),
+    };
     let result = if plain_name {
         empty_of_data(&args.to).and_then(|()| {
             let made = !args.to.exists();
             if made && !args.source.dry_run {
                 fs::create_dir(&args.to)?;
             }
-            let result = produce(&args.source, &file);
+            let result = match &args.at {
+                None => produce(&args.source, &file),
+                Some(at) => replay_to(&args.source, &args.to, at),
+            };
             if result.is_err() && made {
                 // Only if it is as empty as it was made.
                 let _ = fs::remove_dir(&args.to);
@@ -204,8 +217,100 @@ fn produce(source: &Source, file: &Path) -> Result<Restored, Failure> {
     Ok(Restored {
         manifest,
         bytes,
+        effects: None,
         millis: began.elapsed().as_millis(),
     })
+}
+
+/// The newest backup that is not younger than a moment.
+fn base_before(store: &dyn BackupStore, until_ms: Option<i64>) -> Result<BackupId, Failure> {
+    let mut ids = catalog::ids(store)?;
+    ids.retain(|id| until_ms.is_none_or(|until| id.time_ms() <= until));
+    ids.pop()
+        .ok_or_else(|| "there is no backup before that moment".into())
+}
+
+/// Writes a backup and what the archive holds after it as an append-only file.
+fn replay_to(source: &Source, dir: &Path, at: &str) -> Result<Restored, Failure> {
+    let began = Instant::now();
+    let until_ms = match at {
+        "latest" => None,
+        text => Some(parse_moment(text).ok_or_else(|| format!("'{text}' is no moment"))?),
+    };
+    let store = source.repository.open()?;
+    let identities = source.secrets.open()?;
+    let id = base_before(&*store, until_ms)?;
+    let (manifest, key) = catalog::open(&*store, &id, &identities)?;
+    let position = manifest
+        .archive
+        .as_ref()
+        .ok_or_else(|| format!("no archive of the log goes on after backup {id}"))?;
+    let route = archive::route(&*store, position, until_ms)?;
+    let temporary = TemporaryDir(dir.join(format!("temp-restore-{}", std::process::id())));
+    let (base, log) = ("appendonly.aof.1.base.rdb", "appendonly.aof.1.incr.aof");
+    let create = |name: &str| -> Result<File, Failure> {
+        let path = temporary.0.join(name);
+        let failed = |error: io::Error| format!("{}: {error}", path.display());
+        Ok(File::create_new(&path).map_err(failed)?)
+    };
+    let mut files: [Box<dyn Write>; 2] = [Box::new(io::sink()), Box::new(io::sink())];
+    if !source.dry_run {
+        fs::create_dir(&temporary.0)?;
+        files = [Box::new(create(base)?), Box::new(create(log)?)];
+    }
+    let [base_file, log_file] = files;
+    let mut drill = Drill::new(&manifest, &key);
+    let bits = usize::BITS.to_string();
+    let remarks = [
+        ("redis-ver", COMPAT_VERSION),
+        ("redis-bits", bits.as_str()),
+        ("basalt-restored-from", id.as_str()),
+        ("aof-base", "1"),
+    ];
+    let mut output = BufWriter::with_capacity(BUFFER, base_file);
+    let mut inspect = |chunk: &Chunk, rdb: &[u8]| drill.chunk(chunk, rdb);
+    let bytes = join(
+        &*store,
+        &manifest,
+        &identities,
+        &remarks,
+        &mut output,
+        &mut inspect,
+    )?;
+    output.flush()?;
+    drill.finish(&manifest)?;
+    let mut output = BufWriter::with_capacity(BUFFER, log_file);
+    let mut effects = 0u64;
+    for stored in &route.segments {
+        let content = archive::read(&*store, stored, &identities, &key)?;
+        effects += archive::replay(&stored.name, &content, until_ms, &mut output)?;
+    }
+    output.flush()?;
+    if !source.dry_run {
+        let names = format!("file {base} seq 1 type b\nfile {log} seq 1 type i\n");
+        create("appendonly.aof.manifest")?.write_all(names.as_bytes())?;
+        for name in [base, log, "appendonly.aof.manifest"] {
+            File::open(temporary.0.join(name))?.sync_all()?;
+        }
+        File::open(&temporary.0)?.sync_all()?;
+        fs::rename(&temporary.0, dir.join("appendonlydir"))?;
+        File::open(dir)?.sync_all()?;
+    }
+    Ok(Restored {
+        manifest,
+        bytes,
+        effects: Some(effects),
+        millis: began.elapsed().as_millis(),
+    })
+}
+
+/// A directory that is removed, unless it has another name by then.
+struct TemporaryDir(PathBuf);
+
+impl Drop for TemporaryDir {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
 }
 
 fn tell(
@@ -224,7 +329,7 @@ fn tell(
         let result = serde_json::json!({
             "ok": true, "id": manifest.id, "cut_ms": manifest.cut_ms, "keys": manifest.keys(),
             "digest": manifest.digest, "file": file.display().to_string(), "bytes": restored.bytes,
-            "dry_run": source.dry_run, "took_ms": u64::try_from(restored.millis).unwrap_or(u64::MAX),
+            "dry_run": source.dry_run, "effects": restored.effects, "took_ms": u64::try_from(restored.millis).unwrap_or(u64::MAX),
         });
         writeln!(out, "{result}")?;
         return Ok(SUCCESS);
@@ -240,5 +345,11 @@ fn tell(
         restored.bytes,
         restored.millis
     )?;
+    if let Some(effects) = restored.effects {
+        writeln!(
+            out,
+            "{effects} effects of the archive come after it; start the server with appendonly yes"
+        )?;
+    }
     Ok(SUCCESS)
 }

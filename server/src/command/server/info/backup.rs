@@ -43,7 +43,28 @@ pub(super) fn section(lines: &mut Lines, server: &Server) {
     // What would be lost if this machine were: everything, while there is no backup.
     let age = backups.age_ms().map_or(-1, seconds);
     lines.put("backup_last_success_age_sec", age);
-    lines.put("backup_rpo_sec", age);
+    // Rounded up: what is said to be safe is.
+    let rpo = backups
+        .rpo_ms()
+        .map_or(-1, |ms| seconds(ms.saturating_add(999)));
+    lines.put("backup_rpo_sec", rpo);
+    let stream = backups.archive.stream().filter(|stream| !stream.is_over());
+    lines.put("backup_archive_active", u8::from(stream.is_some()));
+    let count = |get: &dyn Fn(&crate::backup::archive::Stream) -> u64| {
+        stream.as_ref().map_or(0, |stream| get(stream))
+    };
+    lines.put(
+        "backup_archive_segments",
+        count(&|stream| stream.shipped.load(Relaxed)),
+    );
+    lines.put(
+        "backup_archive_bytes",
+        count(&|stream| stream.shipped_bytes.load(Relaxed)),
+    );
+    lines.put(
+        "backup_archive_failures",
+        count(&|stream| stream.failures.load(Relaxed)),
+    );
     lines.put(
         "backup_last_success_stored_bytes",
         last.as_ref().map_or(0, |last| last.stored_bytes),
