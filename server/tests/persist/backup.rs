@@ -381,3 +381,100 @@ fn a_schedule_and_a_retention_need_nobody() {
     assert!(manifests.count() <= 3);
     assert_eq!(client.info("backup_failures"), "0");
 }
+
+/// Unix milliseconds.
+fn now_ms() -> u128 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.expect("after 1970").as_millis()
+}
+
+#[test]
+fn any_moment_of_the_archive_comes_back() {
+    let place = Place::new();
+    let options = ["--backup-archive", "yes", "--backup-archive-interval", "1"];
+    let server = place.start(&options);
+    let mut client = server.client();
+    client.ask("SET counter 0");
+    eventually("the archive begins", || {
+        client.info("backup_archive_active") == "1" && client.info("backup_count") == "1"
+    });
+    // What the counter was at which moment; half of it is in transactions, a moment may not split one.
+    let mut model = vec![(now_ms(), 0u64)];
+    for round in 1..=600u64 {
+        if round % 2 == 0 {
+            client.ask("MULTI");
+            client.ask("INCR counter");
+            client.ask(&format!("SET twin {round}"));
+            client.ask("EXEC");
+        } else {
+            client.ask("INCR counter");
+        }
+        model.push((now_ms(), round));
+        if round == 300 {
+            // Another backup in between.
+            back_up(&mut client);
+        }
+        std::thread::sleep(std::time::Duration::from_millis(3));
+    }
+    let lost_at = now_ms();
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    client.ask("FLUSHALL");
+    let segments = || fs::read_dir(place.path("repository/logs")).map_or(0, |dir| dir.count());
+    eventually("all is shipped", || {
+        segments() > 0 && client.info("backup_rpo_sec") == "0"
+    });
+    server.kill();
+    fs::remove_dir_all(place.path("data")).expect("removed");
+
+    let (repository, identity) = (place.text("repository"), place.text("identity.txt"));
+    let counter_at = |at: &str| {
+        let target = tempfile::tempdir().expect("a directory");
+        let dir = target.path().join("data");
+        let text = dir.to_str().expect("UTF-8");
+        good(&[
+            "restore",
+            &repository,
+            "-i",
+            &identity,
+            "--to",
+            text,
+            "--at",
+            at,
+        ]);
+        let server = Server::start(&dir, &["--appendonly", "yes"]);
+        let mut client = server.client();
+        (client.ask("GET counter"), client.ask("GET twin"))
+    };
+    let moment = |ms: u128| basalt_backup_moment(ms);
+    for (at, expected) in [
+        model[5], model[123], model[299], model[301], model[444], model[600],
+    ] {
+        // The moment after a reply: everything up to it, nothing later.
+        let (counter, twin) = counter_at(&moment(at));
+        assert_eq!(counter, expected.to_string(), "at {at}");
+        if expected > 1 && expected != 0 {
+            assert_eq!(twin, (expected / 2 * 2).to_string());
+        }
+    }
+    assert_eq!(counter_at(&moment(lost_at)).0, "600");
+    assert_eq!(counter_at("latest").0, "nil");
+    let target = place.text("never");
+    for at in ["1999-01-01T00:00:00Z", "2999-01-01T00:00:00Z", "yesterday"] {
+        bad(&[
+            "restore",
+            &repository,
+            "-i",
+            &identity,
+            "--to",
+            &target,
+            "--at",
+            at,
+        ]);
+        assert!(!place.path("never").exists(), "{at}");
+    }
+}
+
+/// A moment as the tool reads it.
+fn basalt_backup_moment(ms: u128) -> String {
+    basalt_backup::repo::time_text(i64::try_from(ms).expect("in range"))
+}
