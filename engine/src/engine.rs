@@ -11,6 +11,7 @@ use crate::keyspace::notify::{EventSink, NoEvents};
 use crate::keyspace::shard::{SHARDS, SLOTS_PER_SHARD, ShardCell, ShardStats, SlotTable};
 use crate::lazy::LazyFree;
 use crate::log::Log;
+use crate::snapshot::Room;
 use crate::value::serial::Limits;
 use crate::value::{HashLimits, ListLimits, SetLimits, StreamLimits, Value, ZsetLimits};
 
@@ -52,8 +53,6 @@ pub struct Settings {
     /// Checksums of payloads are not looked at (`DEBUG SET-SKIP-CHECKSUM-VALIDATION`).
     pub skip_checksums: AtomicBool,
     pub lazyfree_lazy_user_flush: AtomicBool,
-    /// Bytes that writers may keep alive for a snapshot before they are slowed down.
-    pub snapshot_max_extra_memory: AtomicU64,
 }
 
 impl Default for Settings {
@@ -85,7 +84,6 @@ impl Default for Settings {
             rdb_compression: AtomicBool::new(true),
             skip_checksums: AtomicBool::new(false),
             lazyfree_lazy_user_flush: AtomicBool::new(false),
-            snapshot_max_extra_memory: AtomicU64::new(64 << 20),
         }
     }
 }
@@ -215,6 +213,8 @@ pub struct Engine {
     pub events: Box<dyn EventSink>,
     /// The one stream of effects.
     pub log: Log,
+    /// What snapshots under way may cost.
+    pub snapshot_room: Arc<Room>,
     /// The command table.
     pub registry: &'static Registry,
     lazy: LazyFree,
@@ -251,6 +251,7 @@ impl Engine {
             blocked: Blocked::default(),
             events,
             log: Log::default(),
+            snapshot_room: Arc::default(),
             registry,
             lazy: LazyFree::start(),
             databases,

@@ -18,6 +18,7 @@ use tokio::task::LocalSet;
 use crate::client::{registry::Clients, tracking::TrackingTable};
 use crate::config::{Config, ConfigStore};
 use crate::net::{Listeners, accept, listen, worker::Workers};
+use crate::persist::Persist;
 use crate::pubsub::{KeyspaceEvents, PubSub};
 use crate::server::{Hot, Server, unix_ms};
 use crate::{command, cron, logging, memory, persist};
@@ -163,16 +164,17 @@ pub(crate) fn random_id() -> anyhow::Result<String> {
 /// # Errors
 /// When the system gives no random numbers.
 pub fn build(config: Config) -> anyhow::Result<Arc<Server>> {
-    build_with(config, &[])
+    build_with(config, &[], Persist::default())
 }
 
-/// As `build`, with more commands.
+/// As `build`, with more commands, and with the data in some place.
 ///
 /// # Errors
 /// When the system gives no random numbers.
 pub(crate) fn build_with(
     config: Config,
     more: &[&'static [CommandSpec]],
+    persist: Persist,
 ) -> anyhow::Result<Arc<Server>> {
     let mut seeds = [0u8; 24];
     getrandom::fill(&mut seeds).map_err(|error| anyhow::anyhow!("no random numbers: {error}"))?;
@@ -227,7 +229,7 @@ pub(crate) fn build_with(
         pause: Default::default(),
         hot: Hot::default(),
         listeners: Listeners::default(),
-        persist: Default::default(),
+        persist,
         backups: Default::default(),
         run_id: random_id()?,
         replication_id: Mutex::new(random_id()?),
@@ -239,6 +241,12 @@ pub(crate) fn build_with(
         password: Mutex::new(None),
     });
     follow_config(&server, classes);
+    let weak = Arc::downgrade(&server);
+    server.engine.snapshot_room.on_room(move || {
+        if let Some(server) = weak.upgrade() {
+            server.persist.cost.wake();
+        }
+    });
     Ok(server)
 }
 
@@ -351,6 +359,7 @@ fn publish(server: &Server, config: &Config) {
     hot.auth_required.store(password.is_some(), Relaxed);
     *server.password.lock() = password;
     logging::set_level(config.loglevel);
+    server.set_snapshot_limit(config);
     let settings = &server.engine.settings;
     settings
         .list_max_listpack_size

@@ -67,11 +67,6 @@ mod tests {
         let blocking = at(blmpop_get_keys(&words("bzmpop 0 1 a min")));
         assert_eq!(blocking, Some(vec![3]));
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
 
     fn positions(words: &[&str]) -> Option<Vec<usize>> {
         let words: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();

@@ -4,9 +4,9 @@
 //! walker captures slots as it comes by; a writer captures the slot it is about to change and
 //! puts it into the queue here, which the walker empties before it goes on in order.
 //!
-//! Memory: what is in the queue is charged with its whole size, though writers copy only the
-//! pages they change. Above the limit a writer encodes a short slot itself, and for a long one
-//! waits a moment for the walker.
+//! Memory: what is in the queue is charged with the whole size of its tables, though writers copy
+//! only the pages they change; pages of big values are charged when they are copied. Above the
+//! limit a writer encodes a short slot itself, and for a long one waits a moment for the walker.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -15,8 +15,12 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
+use super::room::Room;
 use super::sink::Encode;
 use crate::keyspace::shard::{SLOTS_PER_SHARD, ShardDb, SlotTable};
+use crate::structs::paged::{Copied, Watcher};
+use crate::value::Value;
+use crate::value::serial::drain::is_big;
 use basalt_formats::crc16::key_slot;
 use basalt_formats::rdb::Writer;
 
@@ -56,13 +60,16 @@ impl Captured {
 /// One snapshot under way.
 #[derive(Default)]
 pub(crate) struct Cut {
+    /// What all snapshots may use together.
+    room: Arc<Room>,
     queue: Mutex<VecDeque<Captured>>,
-    room: Condvar,
+    served: Condvar,
     /// Something is queued; read without the lock.
     queued: AtomicBool,
     /// The snapshot is done or dropped: shards may forget it.
     over: AtomicBool,
-    limit: AtomicU64,
+    /// Pages of big values that writers copied, which the walker reads first.
+    copied: Mutex<Vec<Copied>>,
     charged: AtomicU64,
     peak: AtomicU64,
     longest_ns: AtomicU64,
@@ -89,17 +96,11 @@ pub struct Usage {
 }
 
 impl Cut {
-    pub(super) fn new(limit: u64) -> Cut {
+    pub(super) fn new(room: Arc<Room>) -> Cut {
         Cut {
-            limit: AtomicU64::new(limit),
+            room,
             ..Cut::default()
         }
-    }
-
-    /// Changes the limit, for tests of what happens at it.
-    #[cfg(test)]
-    pub(super) fn set_limit(&self, limit: u64) {
-        self.limit.store(limit, Relaxed);
     }
 
     pub(super) fn begin_walk(&self, encoder: Arc<dyn Encode>) {
@@ -108,9 +109,14 @@ impl Cut {
 
     pub(super) fn end(&self) {
         self.over.store(true, Relaxed);
-        self.queue.lock().clear();
-        self.charged.store(0, Relaxed);
-        self.room.notify_all();
+        let left = {
+            let (mut queue, mut copied) = (self.queue.lock(), self.copied.lock());
+            queue.clear();
+            copied.clear();
+            self.charged.swap(0, Relaxed)
+        };
+        self.room.sub(left);
+        self.served.notify_all();
     }
 
     pub(crate) fn is_over(&self) -> bool {
@@ -141,18 +147,46 @@ impl Cut {
     /// What was taken is encoded and its memory free.
     pub(super) fn discharge(&self, bytes: u64) {
         self.charged.fetch_sub(bytes, Relaxed);
-        self.room.notify_all();
+        self.room.sub(bytes);
+        self.served.notify_all();
     }
 
-    fn push(&self, captured: Captured) {
+    /// Takes what is known of copied pages.
+    pub(super) fn take_copied(&self) -> Vec<Copied> {
+        std::mem::take(&mut *self.copied.lock())
+    }
+
+    /// Gives back what belongs to values that are still to be read.
+    pub(super) fn put_copied(&self, pages: Vec<Copied>) {
+        self.copied.lock().extend(pages);
+    }
+
+    /// Nothing that was handed over is waiting: what is known of copied pages is past.
+    pub(super) fn forget_copied(&self) {
+        let bytes = self.take_copied().iter().map(|page| page.bytes).sum();
+        if bytes > 0 {
+            self.discharge(bytes);
+        }
+    }
+
+    fn charge(&self, bytes: u64) {
+        let charged = self.charged.fetch_add(bytes, Relaxed) + bytes;
+        self.peak.fetch_max(charged, Relaxed);
+        self.room.add(bytes);
+    }
+
+    fn push(&self, captured: Captured, urgent: bool) {
         let charge = captured.charge();
         let mut queue = self.queue.lock();
         if self.is_over() {
             return;
         }
-        let charged = self.charged.fetch_add(charge, Relaxed) + charge;
-        self.peak.fetch_max(charged, Relaxed);
-        queue.push_back(captured);
+        self.charge(charge);
+        if urgent {
+            queue.push_front(captured);
+        } else {
+            queue.push_back(captured);
+        }
         self.queued.store(true, Relaxed);
     }
 
@@ -161,29 +195,30 @@ impl Cut {
     fn hand_over(&self, db: usize, table: SlotTable, may_wait: bool) {
         let began = Instant::now();
         self.captured.fetch_add(1, Relaxed);
-        let charge = size_of_table(&table);
-        let full = self.charged.load(Relaxed) + charge > self.limit.load(Relaxed);
+        let (charge, urgent) = cost_of_table(&table);
+        let full = self.room.is_full(charge);
         match self.encoder.get() {
             Some(encoder) if full && may_wait && is_short(&table) => {
                 self.encoded.fetch_add(1, Relaxed);
                 let mut writer = Writer::new(encoder.compress());
-                let keys = encoder.slot(db, &table, &mut writer, &self.over);
+                let keys = encoder.slot(db, &table, &mut writer, &self.over, None);
                 let shard = shard_of(&table);
                 drop(table);
                 let bytes = writer.into_bytes();
-                self.push(Captured::Bytes {
+                let captured = Captured::Bytes {
                     db,
                     shard,
                     bytes,
                     keys,
-                });
+                };
+                self.push(captured, false);
             }
             _ => {
-                self.push(Captured::Table { db, table, charge });
+                self.push(Captured::Table { db, table, charge }, urgent);
                 if full && may_wait {
                     let mut queue = self.queue.lock();
                     if !queue.is_empty() && !self.is_over() {
-                        self.room.wait_for(&mut queue, PATIENCE);
+                        self.served.wait_for(&mut queue, PATIENCE);
                     }
                 }
             }
@@ -215,13 +250,33 @@ fn is_short(table: &SlotTable) -> bool {
             .is_some()
 }
 
-/// Bytes of a table's own pages; long ones are estimated, so that it takes no time.
-fn size_of_table(table: &SlotTable) -> u64 {
+/// Bytes of a table's own pages and of its long strings, and whether there is a big value, which
+/// costs more the longer it waits. Long tables are estimated, so that it takes no time.
+fn cost_of_table(table: &SlotTable) -> (u64, bool) {
     const ESTIMATE: usize = 96;
     if table.len() > SHORT {
-        (table.len() * ESTIMATE) as u64
-    } else {
-        table.heap_bytes() as u64
+        return ((table.len() * ESTIMATE) as u64, false);
+    }
+    let mut bytes = table.heap_bytes();
+    let mut big = false;
+    if table.has_objects() {
+        for value in table.iter().filter_map(|entry| entry.obj) {
+            match value {
+                Value::Str(string) => bytes += string.capacity(),
+                other => big |= is_big(other),
+            }
+        }
+    }
+    (bytes as u64, big)
+}
+
+impl Watcher for Cut {
+    fn copied(&self, page: Copied) {
+        let mut copied = self.copied.lock();
+        if !self.is_over() {
+            copied.push(page);
+            self.charge(page.bytes);
+        }
     }
 }
 

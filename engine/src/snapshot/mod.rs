@@ -11,18 +11,22 @@
 //! cut; captures are made under the lock of the slot's shard.
 
 pub(crate) mod cut;
+#[cfg(test)]
+mod exact_tests;
 mod rdb;
+mod room;
 mod sink;
 #[cfg(test)]
 mod tests;
 mod walk;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::{Duration, Instant};
 
 pub use cut::Usage;
 pub use rdb::{Access, RdbEntries, SaveOptions, Saved};
+pub use room::Room;
 pub use sink::{Encode, SnapshotEntry, SnapshotSink};
 
 use self::cut::Cut;
@@ -30,6 +34,7 @@ use crate::engine::Engine;
 use crate::keyspace::access::Clock;
 use crate::keyspace::held::Held;
 use crate::keyspace::shard::SlotTable;
+use crate::structs::paged::{Watching, watch};
 
 /// How far a load or a save has come; read by others while it runs.
 #[derive(Debug, Default)]
@@ -54,6 +59,8 @@ struct SnapshotDb {
 /// All databases as they were at one moment. Dropping it ends what it costs writers.
 pub struct Snapshot {
     cut: Arc<Cut>,
+    /// Tells the cut of pages that writers copy.
+    _watching: Watching,
     dbs: Vec<SnapshotDb>,
     clock: Clock,
     log_index: u64,
@@ -95,6 +102,42 @@ impl Snapshot {
     pub fn usage(&self) -> Usage {
         self.cut.usage()
     }
+
+    /// Tells what it costs after the snapshot has gone elsewhere, or has ended.
+    pub fn meter(&self) -> Meter {
+        Meter {
+            cut: self.cut.clone(),
+            pause: self.pause,
+        }
+    }
+}
+
+/// What a snapshot costs, to be read while another thread has it.
+#[derive(Clone)]
+pub struct Meter {
+    cut: Arc<Cut>,
+    pause: Duration,
+}
+
+impl Meter {
+    /// What it costs writers so far.
+    pub fn usage(&self) -> Usage {
+        self.cut.usage()
+    }
+
+    /// How long all shards were locked for the cut.
+    pub fn pause(&self) -> Duration {
+        self.pause
+    }
+}
+
+impl std::fmt::Debug for Meter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Meter")
+            .field("usage", &self.usage())
+            .field("pause", &self.pause)
+            .finish()
+    }
 }
 
 impl Engine {
@@ -108,8 +151,7 @@ impl Engine {
     pub fn snapshot_with<R>(&self, now_ms: i64, at_cut: impl FnOnce() -> R) -> (Snapshot, R) {
         let mut held = Held::all(&self.shards);
         let began = Instant::now();
-        let limit = self.settings.snapshot_max_extra_memory.load(Relaxed);
-        let cut = Arc::new(Cut::new(limit));
+        let cut = Arc::new(Cut::new(self.snapshot_room.clone()));
         for shard in 0..self.shards.len() {
             held.shard_mut(shard).begin_cut(&cut);
         }
@@ -122,6 +164,7 @@ impl Engine {
             .filter(|db| db.keys > 0)
             .collect();
         let snapshot = Snapshot {
+            _watching: watch(cut.clone()),
             cut,
             dbs,
             clock: Clock::new(now_ms, &self.settings),

@@ -142,6 +142,11 @@ impl Encode for RdbEntries {
     }
 
     fn entry(&self, entry: SnapshotEntry<'_>, writer: &mut Writer<'_>) {
+        self.begin(entry, writer);
+        write_body(writer, entry.content);
+    }
+
+    fn begin(&self, entry: SnapshotEntry<'_>, writer: &mut Writer<'_>) -> bool {
         if let Some(at) = entry.header.expire_ms {
             writer.raw(&[EXPIRE_MS]);
             writer.raw(&at.to_le_bytes());
@@ -159,7 +164,7 @@ impl Encode for RdbEntries {
         }
         writer.kind(kind_of(entry.content));
         writer.string(entry.key);
-        write_body(writer, entry.content);
+        true
     }
 }
 

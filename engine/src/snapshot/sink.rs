@@ -7,7 +7,9 @@ use basalt_formats::rdb::Writer;
 
 use crate::keyspace::Header;
 use crate::keyspace::shard::SlotTable;
+use crate::value::Value;
 use crate::value::serial::Content;
+use crate::value::serial::drain::is_big;
 
 /// An entry of a snapshot.
 #[derive(Clone, Copy, Debug)]
@@ -31,17 +33,33 @@ pub trait Encode: Send + Sync {
 
     /// Appends one entry.
     fn entry(&self, entry: SnapshotEntry<'_>, writer: &mut Writer<'_>);
+
+    /// Appends what stands before the value of an entry, and says whether the value, which
+    /// somebody else appends in RDB form, may follow. Who does not write RDB gets the entry
+    /// whole.
+    fn begin(&self, entry: SnapshotEntry<'_>, writer: &mut Writer<'_>) -> bool {
+        let _ = (entry, writer);
+        false
+    }
+}
+
+/// An entry that is written apart from its slot, page by page.
+pub(super) struct BigEntry {
+    pub key: Vec<u8>,
+    pub header: Header,
+    pub value: Value,
 }
 
 impl dyn Encode {
     /// Appends the entries of a slot in the order of their keys; how many there are. Stops early
-    /// once cancelled.
+    /// once cancelled. Big values are left out if there is a place to put them aside.
     pub(super) fn slot(
         &self,
         db: usize,
         table: &SlotTable,
         writer: &mut Writer<'_>,
         cancelled: &AtomicBool,
+        mut aside: Option<&mut Vec<BigEntry>>,
     ) -> u64 {
         let mut entries: Vec<_> = table.iter().collect();
         entries.sort_unstable_by(|a, b| a.key.cmp(b.key));
@@ -50,6 +68,16 @@ impl dyn Encode {
                 break;
             }
             let (header, inline) = Header::decode(entry.payload);
+            if let (Some(aside), Some(value)) = (&mut aside, entry.obj)
+                && is_big(value)
+            {
+                aside.push(BigEntry {
+                    key: entry.key.to_vec(),
+                    header,
+                    value: value.clone(),
+                });
+                continue;
+            }
             let content = match entry.obj {
                 Some(value) => Content::Value(value),
                 None => Content::Str(inline),

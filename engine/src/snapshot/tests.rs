@@ -1,12 +1,13 @@
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering::Relaxed;
 
 use super::*;
 use crate::load::LoadOptions;
 use crate::testing::Client;
 
-const NOW: i64 = 1_700_000_000_000;
+pub(super) const NOW: i64 = 1_700_000_000_000;
 
-fn write(client: &Client, snapshot: &Snapshot, threads: usize) -> Vec<u8> {
+pub(super) fn write(client: &Client, snapshot: &Snapshot, threads: usize) -> Vec<u8> {
     let mut file = Vec::new();
     let options = SaveOptions {
         checksum: true,
@@ -29,7 +30,7 @@ fn write(client: &Client, snapshot: &Snapshot, threads: usize) -> Vec<u8> {
 }
 
 /// A client of a new engine with the contents of a file.
-fn load(file: &[u8]) -> Client {
+pub(super) fn load(file: &[u8]) -> Client {
     let client = Client::new();
     let options = LoadOptions {
         now_ms: NOW,
@@ -46,7 +47,7 @@ fn load(file: &[u8]) -> Client {
 }
 
 /// All keys of a database with their dumps.
-fn contents(client: &mut Client, db: usize) -> BTreeMap<Vec<u8>, Vec<u8>> {
+pub(super) fn contents(client: &mut Client, db: usize) -> BTreeMap<Vec<u8>, Vec<u8>> {
     let mut keys = Vec::new();
     let held = Held::all(&client.engine().shards);
     crate::keyspace::Keyspace::new(client.engine(), held, db, NOW)
@@ -60,7 +61,7 @@ fn contents(client: &mut Client, db: usize) -> BTreeMap<Vec<u8>, Vec<u8>> {
 }
 
 /// Stops the other thread, even when this one fails.
-struct Ending<'e>(&'e AtomicBool);
+pub(super) struct Ending<'e>(pub(super) &'e AtomicBool);
 
 impl Drop for Ending<'_> {
     fn drop(&mut self) {
@@ -103,8 +104,9 @@ fn writes_after_the_cut_do_not_show() {
         client.session.db = 0;
         let snapshot = client.engine().snapshot(NOW);
         // A small limit takes writers through every way of handing over.
-        snapshot
-            .cut
+        client
+            .engine()
+            .snapshot_room
             .set_limit(if seed % 2 == 0 { 64 << 20 } else { 2000 });
         for i in 0..3000 {
             random_write(&mut client, &mut random);
@@ -138,8 +140,9 @@ fn writers_and_the_walk_at_the_same_time() {
         let wanted = contents(&mut client, 0);
         client.session.db = 0;
         let snapshot = client.engine().snapshot(NOW);
-        snapshot
-            .cut
+        client
+            .engine()
+            .snapshot_room
             .set_limit(if seed % 2 == 0 { 1 << 20 } else { 10_000 });
         let stop = AtomicBool::new(false);
         let file = std::thread::scope(|scope| {

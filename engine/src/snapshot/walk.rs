@@ -18,10 +18,12 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use basalt_formats::rdb::Writer;
 
 use super::cut::{Captured, shard_of};
-use super::sink::{Encode, SnapshotSink};
+use super::sink::{BigEntry, Encode, SnapshotEntry, SnapshotSink};
 use super::{Progress, Snapshot};
 use crate::engine::Engine;
 use crate::keyspace::shard::{SHARDS, SlotTable};
+use crate::value::serial::drain::Draining;
+use crate::value::serial::{Content, write_body};
 
 /// Bytes after which a piece is handed on.
 const PIECE: usize = 256 * 1024;
@@ -172,6 +174,7 @@ impl Walk<'_> {
         for &(db, shard) in self.units.iter().skip(worker).step_by(self.threads) {
             loop {
                 pen.serve_writers();
+                self.snapshot.cut.forget_copied();
                 let tables = self
                     .engine
                     .capture(&self.snapshot.cut, db, shard, CAPTURE_KEYS);
@@ -231,6 +234,44 @@ impl Pen<'_> {
         }
     }
 
+    /// Encodes a big value page by page, those first that writers have copied.
+    fn drain(&mut self, db: usize, big: BigEntry) {
+        let (walk, writer) = (self.walk, &mut self.writer);
+        let entry = SnapshotEntry {
+            db,
+            key: &big.key,
+            header: big.header,
+            content: Content::Value(&big.value),
+        };
+        if !walk.encoder.begin(entry, writer) {
+            return walk.encoder.entry(entry, writer);
+        }
+        let Some(mut draining) = Draining::begin(&big.value, writer) else {
+            return write_body(writer, entry.content);
+        };
+        drop(big);
+        let cut = &walk.snapshot.cut;
+        let mut others = Vec::new();
+        while !walk.stop.load(Relaxed) {
+            let mut bytes = 0;
+            for page in cut.take_copied() {
+                if draining.copied(&page, writer) {
+                    bytes += page.bytes;
+                } else {
+                    others.push(page);
+                }
+            }
+            if bytes > 0 {
+                cut.discharge(bytes);
+            }
+            if !draining.next(writer) {
+                break;
+            }
+        }
+        drop(draining);
+        cut.put_copied(others);
+    }
+
     /// Encodes tables of one shard into the lane.
     fn encode(&mut self, db: usize, shard: usize, tables: Vec<SlotTable>) {
         self.place.0.store(db, Relaxed);
@@ -238,7 +279,16 @@ impl Pen<'_> {
         let mut keys = 0;
         for table in tables {
             let walk = self.walk;
-            keys += walk.encoder.slot(db, &table, &mut self.writer, &walk.stop);
+            let mut big = Vec::new();
+            let aside = Some(&mut big);
+            keys += walk
+                .encoder
+                .slot(db, &table, &mut self.writer, &walk.stop, aside);
+            // From here on only the values themselves are held.
+            drop(table);
+            for entry in big {
+                self.drain(db, entry);
+            }
         }
         self.writer.flush();
         self.walk.send(self.lane, Piece::Keys(keys));

@@ -64,6 +64,7 @@ pub enum HashSchema {}
 
 impl Schema for HashSchema {
     type Obj = Arc<[u8]>;
+    const WATCHED: bool = true;
 }
 
 /// Field-value pairs; see the module's head.
@@ -413,7 +414,7 @@ fn put(map: &mut PagedMap<HashSchema>, field: &[u8], value: &[u8]) -> bool {
     old.is_none()
 }
 
-fn value_of(entry: paged::Entry<'_, HashSchema>) -> Element<'_> {
+pub(super) fn value_of(entry: paged::Entry<'_, HashSchema>) -> Element<'_> {
     match entry.obj {
         Some(long) => Element::Str(long),
         None => Element::Str(entry.payload),

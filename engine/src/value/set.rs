@@ -63,6 +63,7 @@ pub enum SetSchema {}
 
 impl Schema for SetSchema {
     type Obj = Infallible;
+    const WATCHED: bool = true;
 }
 
 /// Distinct strings; see the module's head.

@@ -119,4 +119,16 @@ impl Encode for CountingEncoder {
             entries.entry(entry, writer);
         }
     }
+
+    fn begin(&self, entry: SnapshotEntry<'_>, writer: &mut Writer<'_>) -> bool {
+        let begun = self
+            .entries
+            .as_ref()
+            .is_some_and(|entries| entries.begin(entry, writer));
+        // If not, the entry comes again, whole.
+        if begun {
+            self.tally.count(&entry);
+        }
+        begun
+    }
 }

@@ -102,6 +102,8 @@ pub struct Conn {
     pub wait_until: Option<(i64, Vec<u8>)>,
     /// Set by a handler that makes its client wait for the log.
     pub wait_synced: Option<SyncWait>,
+    /// Since when its next write is put off, so that a snapshot costs less memory.
+    pub put_off_ms: Option<i64>,
     /// How long the command ran that is blocked now, before it was.
     pub blocked_nanos: u64,
     waker: Arc<dyn Wake>,
@@ -124,6 +126,7 @@ impl Conn {
             subs: Subscriptions::default(),
             wait_until: None,
             wait_synced: None,
+            put_off_ms: None,
             blocked_nanos: 0,
             waker,
         }

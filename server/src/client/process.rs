@@ -62,6 +62,13 @@ pub fn process(
     {
         return Waiting::Pause(until);
     }
+    if (server.engine.snapshot_room.is_tight() || conn.put_off_ms.is_some())
+        && writes(session, command)
+        && (session.txn.is_none() || command.spec.name == "exec")
+        && let Some(until) = server.put_off(&mut conn.put_off_ms, &conn.handle)
+    {
+        return Waiting::Pause(until);
+    }
     if server.engine.queue(session, command, args, reply) {
         return answered(conn, reply, before);
     }
@@ -627,7 +634,8 @@ mod tests {
 
     #[test]
     fn a_panic_in_a_command_costs_its_client_only() {
-        let server = build_with(Config::default(), &[BROKEN]).expect("a server");
+        let server =
+            build_with(Config::default(), &[BROKEN], Default::default()).expect("a server");
         let mut caller = Caller::new(&server);
         assert_eq!(caller.call("BROKEN k"), "-ERR internal error\r\n");
         assert!(caller.conn.close_after_reply);

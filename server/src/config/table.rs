@@ -258,6 +258,7 @@ directives! {
     stream_node_max_entries: u64 = 100, "stream-node-max-entries", Int(0, I64), MODIFIABLE;
     repl_backlog_size: u64 = 1_048_576, "repl-backlog-size", Memory(1, I64), MODIFIABLE;
     maxmemory: u64 = 0, "maxmemory", Memory(0, U64), MODIFIABLE;
+    snapshot_max_extra_memory: u64 = 0, "snapshot-max-extra-memory", Memory(0, I64), MODIFIABLE;
     cluster_link_sendbuf_limit: u64 = 0, "cluster-link-sendbuf-limit", Memory(0, U64), MODIFIABLE;
     hash_max_listpack_entries: u64 = 512, "hash-max-listpack-entries" | "hash-max-ziplist-entries", Int(0, I64), MODIFIABLE;
     set_max_intset_entries: u64 = 512, "set-max-intset-entries", Int(0, I64), MODIFIABLE;

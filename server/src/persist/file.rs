@@ -12,6 +12,8 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::os::fd::OwnedFd;
 
+use basalt_engine::env::disk::DiskError;
+use basalt_engine::fail_point;
 use rustix::fs::{AtFlags, Mode, OFlags};
 
 use crate::config::text::os_reason;
@@ -65,14 +67,17 @@ impl Target {
                 os_reason(error)
             );
         })?;
-        let written = fill_and_sync(file, incremental, fill).inspect_err(|error| {
-            if error.kind() != io::ErrorKind::Interrupted {
-                tracing::warn!(
-                    "Write error while saving DB to the disk: {}",
-                    os_reason(error)
-                );
-            }
-        });
+        let written = point(fail_point!("rdb.save.created"))
+            .and_then(|()| fill_and_sync(file, incremental, fill))
+            .and_then(|value| point(fail_point!("rdb.save.synced")).map(|()| value))
+            .inspect_err(|error| {
+                if error.kind() != io::ErrorKind::Interrupted {
+                    tracing::warn!(
+                        "Write error while saving DB to the disk: {}",
+                        os_reason(error)
+                    );
+                }
+            });
         let named = written.and_then(|value| {
             rustix::fs::renameat(&self.dir, &self.temp, &self.dir, &self.name)
                 .map_err(io::Error::from)
@@ -92,8 +97,8 @@ impl Target {
             let _ = rustix::fs::unlinkat(&self.dir, &self.temp, AtFlags::empty());
         }
         let value = named?;
-        rustix::fs::fsync(&self.dir)
-            .map_err(io::Error::from)
+        point(fail_point!("rdb.save.renamed"))
+            .and_then(|()| rustix::fs::fsync(&self.dir).map_err(io::Error::from))
             .inspect_err(|error| {
                 tracing::warn!(
                     "Failed to fsync directory while saving DB: {}",
@@ -127,9 +132,15 @@ fn fill_and_sync<T>(
         }
         Ok(())
     })?;
+    point(fail_point!("rdb.save.filled"))?;
     let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
     file.sync_all()?;
     Ok(value)
+}
+
+/// A failpoint's error as one of the system's.
+fn point(passed: Result<(), DiskError>) -> io::Result<()> {
+    passed.map_err(|error| error.source)
 }
 
 fn temporary_name() -> String {

@@ -17,12 +17,14 @@
 //!   cut.
 
 pub mod aof;
+pub mod cost;
 pub mod file;
 pub mod libraries;
 pub mod lineage;
 pub mod load;
 pub mod loading;
 pub mod mapped;
+pub mod place;
 pub mod points;
 pub mod snapshots;
 
@@ -40,12 +42,16 @@ pub struct Persist {
     pub loading: loading::Loading,
     /// Snapshots to files.
     pub snapshots: snapshots::Snapshots,
+    /// What snapshots cost while they are taken.
+    pub cost: cost::Cost,
     /// The append-only file.
     pub aof: aof::Aof,
     /// What should be there at the next start.
     pub lineage: lineage::keep::Keeper,
     /// Function libraries.
     pub libraries: libraries::Libraries,
+    /// Where the log and its record are.
+    pub place: place::Place,
 }
 
 /// The server a command runs on: that of a connection, or of a log that is being replayed.

@@ -164,7 +164,12 @@ impl Drop for Turn {
 
 impl Turn {
     fn write_in_background(mut self, cut: Cut) {
-        match self.server.write(&self.run, cut) {
+        lower_priority();
+        let meter = cut.snapshot.meter();
+        let written = self.server.write(&self.run, cut);
+        let cost = &self.server.persist.cost;
+        cost.last_save_peak.store(meter.usage().peak_bytes, Relaxed);
+        match written {
             Ok(_) => {
                 tracing::info!("Background saving terminated with success");
                 self.done = true;
@@ -248,11 +253,14 @@ impl Server {
         let mut options = self.save_options(threads);
         let index = self.snapshot_index();
         options.aux.extend(self.lineage_fields(index));
+        self.set_snapshot_limit(&config);
+        let snapshot = self.engine.snapshot(unix_ms());
+        self.persist.cost.begin(snapshot.meter());
         Cut {
             dirty,
             index,
             options,
-            snapshot: self.engine.snapshot(unix_ms()),
+            snapshot,
             name: config.dbfilename.clone(),
             target: Target::here(&config.dbfilename),
             incremental: config.rdb_save_incremental_fsync,
@@ -359,6 +367,14 @@ pub(crate) fn access(policy: MaxmemoryPolicy) -> Access {
     } else {
         Access::None
     }
+}
+
+/// Has this thread, and those it starts, yield to threads that serve clients when there are too
+/// few cores for all.
+pub(super) fn lower_priority() {
+    const NICE: i32 = 10;
+    // Without it, saving takes more from the others; that is all.
+    let _ = rustix::process::setpriority_process(None, NICE);
 }
 
 /// As many threads as there are cores.

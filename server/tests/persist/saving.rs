@@ -78,6 +78,41 @@ fn a_background_save_can_be_cancelled() {
 }
 
 #[test]
+fn beside_a_rewrite_of_the_log_a_save_is_refused_or_scheduled() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let server = Server::start(dir.path(), &["--appendonly", "yes"]);
+    let mut client = server.client();
+    client.ask("DEBUG POPULATE 2000");
+    eventually("the log has its base", || {
+        client.info("aof_rewrite_in_progress") == "0"
+    });
+    client.ask("CONFIG SET rdb-key-save-delay 10000");
+    assert_eq!(
+        client.ask("BGREWRITEAOF"),
+        "Background append only file rewriting started"
+    );
+    assert_eq!(
+        client.ask("BGSAVE"),
+        "-ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in order to schedule a BGSAVE whenever possible."
+    );
+    assert_eq!(client.ask("BGSAVE SCHEDULE"), "Background saving scheduled");
+    assert_eq!(
+        client.ask("BGSAVE CANCEL"),
+        "Scheduled background saving cancelled"
+    );
+    assert!(client.ask("BGSAVE CANCEL").starts_with("-ERR"));
+    assert_eq!(client.ask("BGSAVE SCHEDULE"), "Background saving scheduled");
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    assert_eq!(client.info("rdb_saves"), "0");
+    assert_eq!(client.info("aof_rewrite_in_progress"), "1");
+    client.ask("CONFIG SET rdb-key-save-delay 0");
+    eventually("it is saved", || client.info("rdb_saves") == "1");
+    idle(&mut client);
+    assert_eq!(client.info("aof_rewrite_in_progress"), "0");
+    assert_eq!(client.info("rdb_last_bgsave_status"), "ok");
+}
+
+#[test]
 fn inside_a_transaction_a_save_is_scheduled() {
     let dir = tempfile::tempdir().expect("a directory");
     let server = Server::start(dir.path(), &[]);
@@ -240,4 +275,101 @@ fn reload_options() {
     client.ask("DEBUG RELOAD");
     client.ask("GET d");
     assert_eq!(client.ask("EXEC"), "OK OK 4");
+}
+
+/// The directive is applied to what is under way, and INFO says what it costs.
+#[test]
+fn what_a_snapshot_costs_is_bounded_and_shown() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let server = Server::start(dir.path(), &["--rdb-key-save-delay", "300"]);
+    let mut client = server.client();
+    assert_eq!(
+        client.ask("CONFIG GET snapshot-max-extra-memory"),
+        "snapshot-max-extra-memory 0"
+    );
+    // An eighth of the limit is when writes begin to wait.
+    assert_eq!(client.info("snapshot_extra_memory_limit"), "67108864");
+    client.ask("DEBUG POPULATE 20000 key 1000");
+    for field in ["current_cow_size", "current_cow_peak", "rdb_last_cow_size"] {
+        assert_eq!(client.info(field), "0", "{field}");
+    }
+    assert_eq!(client.ask("BGSAVE"), "Background saving started");
+    let number =
+        |client: &mut Client, field: &str| client.info(field).parse::<u64>().expect("a number");
+    for i in 0..200 {
+        client.ask(&format!("SET key:{i} x"));
+    }
+    let size = number(&mut client, "current_cow_size");
+    assert!(size > 100_000, "{size}");
+    assert!(number(&mut client, "current_cow_peak") >= size);
+    assert_eq!(client.info("current_cow_size_age"), "0");
+    assert_eq!(client.info("current_save_keys_total"), "20000");
+    assert!(number(&mut client, "current_save_keys_processed") < 20_000);
+    assert!(number(&mut client, "snapshot_slots_captured_by_writers") > 100);
+    assert_eq!(client.info("snapshot_writes_delayed"), "0");
+    // Less is allowed now: writes wait, but never long, and reads do not wait at all.
+    assert_eq!(client.ask("CONFIG SET snapshot-max-extra-memory 1mb"), "OK");
+    assert_eq!(client.info("snapshot_extra_memory_limit"), "1048576");
+    let began = std::time::Instant::now();
+    for i in 200..250 {
+        client.ask(&format!("SET key:{i} x"));
+    }
+    assert!(began.elapsed() < std::time::Duration::from_secs(3));
+    assert!(number(&mut client, "snapshot_writes_delayed") > 10);
+    assert!(number(&mut client, "snapshot_longest_stall_us") < 1_000_000);
+    assert!(
+        client
+            .ask("CONFIG SET snapshot-max-extra-memory x")
+            .contains("argument must be a memory value")
+    );
+    client.ask("CONFIG SET rdb-key-save-delay 0");
+    idle(&mut client);
+    assert_eq!(client.info("current_cow_size"), "0");
+    assert_eq!(client.info("current_cow_peak"), "0");
+    assert_eq!(client.info("snapshot_extra_memory"), "0");
+    assert_eq!(client.info("current_save_keys_total"), "0");
+    assert!(number(&mut client, "rdb_last_cow_size") >= size);
+    let delayed = client.info("snapshot_writes_delayed");
+    client.ask("SET key:1 y");
+    assert_eq!(client.info("snapshot_writes_delayed"), delayed);
+}
+
+/// Whatever is written while it is saved, again and again: the memory comes back.
+#[test]
+fn a_hundred_snapshots_leave_nothing_behind() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let server = Server::start(dir.path(), &["--rdbcompression", "no"]);
+    let mut client = server.client();
+    client.ask("DEBUG POPULATE 20000 key 100");
+    for i in 0..100 {
+        let pairs: String = (0..100).map(|j| format!(" f{} v", i * 100 + j)).collect();
+        client.ask(&format!("HSET big{pairs}"));
+        let pairs: String = (0..100).map(|j| format!(" {j} m{}", i * 100 + j)).collect();
+        client.ask(&format!("ZADD sorted{pairs}"));
+    }
+    let used = |client: &mut Client| client.info("used_memory").parse::<f64>().expect("a number");
+    let mut after_some = 0.0;
+    let mut seed = 1u64;
+    for round in 0..100 {
+        assert_eq!(client.ask("BGSAVE"), "Background saving started");
+        while client.info("rdb_bgsave_in_progress") == "1" {
+            for _ in 0..50 {
+                seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                let (a, b) = ((seed >> 33) % 20_000, (seed >> 20) % 10_000);
+                client.send(&format!("SET key:{a} {}", "x".repeat(100)));
+                client.send(&format!("HSET big f{b} w"));
+                client.send(&format!("ZADD sorted {a} m{b}"));
+            }
+            for _ in 0..150 {
+                client.receive();
+            }
+        }
+        if round == 9 {
+            after_some = used(&mut client);
+        }
+    }
+    assert_eq!(client.info("rdb_saves"), "100");
+    assert_eq!(client.info("snapshot_extra_memory"), "0");
+    let grown = used(&mut client) / after_some;
+    assert!(grown < 1.05, "{grown} of what it was after ten");
 }

@@ -9,6 +9,7 @@ mod xadd;
 mod xautoclaim;
 mod xclaim;
 mod xdel;
+mod xdelex;
 mod xgroup;
 mod xinfo;
 mod xpending;
@@ -21,9 +22,10 @@ mod xtrim;
 use super::spec::{CommandSpec, concat};
 
 /// The group's rows.
-pub(super) const SPECS: &[CommandSpec] = &concat::<15>(&[
+pub(super) const SPECS: &[CommandSpec] = &concat::<17>(&[
     xadd::SPECS,
     xdel::SPECS,
+    xdelex::SPECS,
     xrange::SPECS,
     xread::SPECS,
     xsetid::SPECS,

@@ -225,7 +225,10 @@ pub fn replace_file(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<()> {
         let _ = disk.remove(&temp);
         return Err(error);
     }
-    publish(disk, &temp, path)
+    crate::fail_point!("disk.replace.written")?;
+    disk.rename(&temp, path)?;
+    crate::fail_point!("disk.replace.renamed")?;
+    disk.sync_dir(parent(path))
 }
 
 fn write_synced(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<()> {

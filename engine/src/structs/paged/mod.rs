@@ -26,6 +26,7 @@
 //! Keys and payloads longer than 512 bytes are boxed beside the page; an entry
 //! may also carry one object of [`Schema::Obj`], kept beside it as well.
 
+mod drain;
 mod node;
 mod page;
 mod record;
@@ -34,6 +35,7 @@ mod size;
 #[cfg(test)]
 mod tests;
 mod walk;
+mod watch;
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -47,7 +49,9 @@ use self::walk::{Due, Scan};
 use super::hash;
 use super::prefetch::prefetch;
 
+pub use self::drain::Drain;
 pub use self::walk::Iter;
+pub use self::watch::{Copied, Watcher, Watching, watch};
 
 /// A removed payload.
 pub type Payload = SmallVec<[u8; 48]>;
@@ -57,6 +61,9 @@ pub trait Schema: 'static {
     /// The out-of-line object an entry may carry; cloned when a shared page is
     /// about to be changed, so its `clone` should be cheap.
     type Obj: Clone;
+
+    /// Whether [`Watcher`]s are told when a shared page is copied.
+    const WATCHED: bool = false;
 
     /// A number to find entries by page, such as an expiry time; `u64::MAX` says
     /// none. Pages and subtrees know a lower bound of the hints below them.
@@ -152,6 +159,11 @@ impl<S: Schema> PagedMap<S> {
     /// count in full. O(pages).
     pub fn heap_bytes(&self) -> usize {
         self.root.as_ref().map_or(0, |root| measure(root).0)
+    }
+
+    /// Whether an entry has an object, or a key or payload beside its page. O(pages).
+    pub fn has_objects(&self) -> bool {
+        self.root.as_ref().is_some_and(Node::has_objects)
     }
 
     /// The number of pages. O(pages).

@@ -96,6 +96,13 @@ impl<S: Schema> Node<S> {
         }
     }
 
+    pub fn has_objects(&self) -> bool {
+        match self {
+            Node::Leaf(leaf) => leaf.has_side(),
+            Node::Inner(inner) => inner.kids.iter().any(|kid| kid.node.has_objects()),
+        }
+    }
+
     /// The page that covers `h`, and its span.
     #[inline]
     pub fn page(&self, h: u64) -> (&Leaf<S>, Span) {

@@ -16,6 +16,7 @@ use super::record::{
     lower_bound, set_index,
 };
 use super::side::Side;
+use super::watch::{self, Copied};
 use super::{Entry, EntryMut, Old, Payload, Schema, size};
 
 /// Entries after which a page splits, unless all share one hash. With 80 instead of
@@ -97,14 +98,31 @@ impl<S: Schema> Leaf<S> {
         self.view().hint()
     }
 
-    /// The address of the arena, for tests of sharing.
-    #[cfg(test)]
-    pub fn addr(&self) -> *const u8 {
-        self.bytes.as_ptr()
+    /// The address of the arena.
+    pub fn addr(&self) -> usize {
+        self.bytes.as_ptr().addr()
+    }
+
+    /// The page, which covers `h`, is about to be changed: if that means a copy, watchers are
+    /// told.
+    #[inline]
+    fn leave(&self, h: u64) {
+        if S::WATCHED && watch::is_watched() && Arc::strong_count(&self.bytes) > 1 {
+            watch::tell(Copied {
+                hash: h,
+                addr: self.addr(),
+                bytes: self.heap_bytes() as u64,
+            });
+        }
     }
 
     pub fn heap_bytes(&self) -> usize {
         self.bytes.len() + size::ARC_HEADER + self.side.as_ref().map_or(0, |side| side.heap_bytes())
+    }
+
+    /// Whether something is kept out of line.
+    pub fn has_side(&self) -> bool {
+        self.side.is_some()
     }
 
     /// Arena bytes the entries need, without slack.
@@ -205,6 +223,7 @@ impl<S: Schema> Leaf<S> {
 
     pub fn get_mut(&mut self, span: Span, h: u64, key: &[u8]) -> Option<EntryMut<'_, S>> {
         let (_, rec) = self.find(span.tag(h), key).ok()?;
+        self.leave(h);
         if rec.flags == 0 {
             let bytes = &mut own(&mut self.bytes)[rec.pay_at()..rec.end()];
             return Some(EntryMut {
@@ -242,6 +261,7 @@ impl<S: Schema> Leaf<S> {
         if self.overfull(self.len() + 1, self.view().live() + shape.len()) {
             return Done::Full;
         }
+        self.leave(put.hash);
         let tags = self.view().tags();
         let mut pos = first;
         while pos < tags.len() && tags[pos] == tag && self.hash_at(pos) <= put.hash {
@@ -262,6 +282,7 @@ impl<S: Schema> Leaf<S> {
         let shape = Shape::of(put.key.len(), put.pay_len, put.obj.is_some());
         let old_hint = S::hint(self.payload_of(rec));
         if rec.flags == 0 && shape.flags == 0 && rec.pay_len == shape.pay_len {
+            self.leave(put.hash);
             let payload = &mut own(&mut self.bytes)[rec.pay_at()..rec.end()];
             copy_parts(payload, put.parts);
             let new_hint = S::hint(payload);
@@ -272,6 +293,7 @@ impl<S: Schema> Leaf<S> {
         if shape.len() > rec.len() && self.overfull(self.len(), live) {
             return Done::Full;
         }
+        self.leave(put.hash);
         let obj = self.release(rec).1;
         let grown = shape.len() > rec.len();
         let repacked = grown && self.make_room(0, shape.len(), Some(i));
@@ -329,6 +351,7 @@ impl<S: Schema> Leaf<S> {
 
     pub fn remove(&mut self, span: Span, h: u64, key: &[u8]) -> Option<Removed<S::Obj>> {
         let (i, rec) = self.find(span.tag(h), key).ok()?;
+        self.leave(h);
         let old_hint = S::hint(self.payload_of(&rec));
         let mut payload = Payload::new();
         if rec.flags & PAY_BLOB == 0 {
@@ -451,6 +474,7 @@ impl<S: Schema> Leaf<S> {
     /// evenly halves both the page and its span; keeps the lower part and returns
     /// the first hash of the upper part's span with the upper part.
     pub fn split(&mut self, span: Span) -> (u64, Leaf<S>) {
+        self.leave(span.lo);
         let n = self.len();
         let hashes: Vec<u64> = (0..n).map(|i| self.hash_at(i)).collect();
         let (min, max) = (hashes[0], hashes[n - 1]);

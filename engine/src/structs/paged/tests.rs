@@ -299,8 +299,8 @@ fn filled(n: u32) -> PagedMap<Real> {
     map
 }
 
-fn addrs(map: &PagedMap<Real>) -> Vec<*const u8> {
-    fn walk(node: &Node<Real>, out: &mut Vec<*const u8>) {
+fn addrs(map: &PagedMap<Real>) -> Vec<usize> {
+    fn walk(node: &Node<Real>, out: &mut Vec<usize>) {
         match node {
             Node::Leaf(leaf) => out.push(leaf.addr()),
             Node::Inner(inner) => inner.kids.iter().for_each(|k| walk(&k.node, out)),

@@ -6,6 +6,7 @@
 //! differ from those for adding elements one by one, and a payload may come from a server
 //! with other limits.
 
+pub(crate) mod drain;
 mod load;
 mod save;
 

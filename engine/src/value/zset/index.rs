@@ -14,12 +14,13 @@ pub(super) struct Scores;
 
 impl Schema for Scores {
     type Obj = ();
+    const WATCHED: bool = true;
 }
 
 #[derive(Clone, Default)]
-pub(super) struct ScoreIndex(PagedMap<Scores>);
+pub(super) struct ScoreIndex(pub(super) PagedMap<Scores>);
 
-fn decode(payload: &[u8]) -> f64 {
+pub(super) fn decode(payload: &[u8]) -> f64 {
     let mut be = [0; 8];
     let len = payload.len().min(8);
     be[..len].copy_from_slice(&payload[..len]);

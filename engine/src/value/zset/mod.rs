@@ -9,6 +9,7 @@
 //! ([`Zset::index_span`], [`Zset::score_span`], [`Zset::lex_span`]), cut it
 //! with [`limit_span`], then count it, walk it or remove it.
 
+mod drain;
 mod index;
 mod packed;
 mod range;
@@ -23,6 +24,7 @@ use std::ops::Range;
 use basalt_formats::packed::listpack::{Entry, Listpack, MAX_BYTES};
 
 use crate::structs::rank;
+pub(crate) use drain::ZsetDrain;
 pub use range::{LexBound, LexRange, ScoreRange, index_span, limit_span};
 pub use sample::Below;
 pub use tree::Tree;

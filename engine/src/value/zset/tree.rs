@@ -23,6 +23,11 @@ impl std::fmt::Debug for Tree {
 }
 
 impl Tree {
+    /// Its two sides.
+    pub(super) fn into_parts(self) -> (ScoreIndex, RankTree) {
+        (self.index, self.order)
+    }
+
     pub(super) fn len(&self) -> usize {
         self.order.len()
     }

@@ -4,12 +4,10 @@
 //! nothing here takes a shard, and the writer thread never takes one. The cut of a rewrite
 //! takes all of them, in the thread of the rewrite, which holds nothing else then.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::*};
 use std::sync::mpsc;
 
-use basalt_engine::env::disk::{Disk, RealDisk};
 use basalt_engine::log::SinkId;
 use basalt_formats::aof::{Chain, Lineage};
 use parking_lot::Mutex;
@@ -228,9 +226,10 @@ impl Server {
     /// The folder of the log, wherever the process goes: to own it, or only to look.
     pub(super) fn log_folder(&self, own: bool) -> Result<Folder, FolderError> {
         let config = self.config.load();
-        let dir = Path::new(&config.appenddirname);
-        let dir = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
-        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+        let place = &self.persist.place;
+        let dir = place.dir.join(&config.appenddirname);
+        let dir = std::path::absolute(&dir).unwrap_or(dir);
+        let disk = place.disk.clone();
         let lineage = Lineage(self.persist.lineage.id().0);
         let open = if own { Folder::open } else { Folder::read };
         let mut folder = open(disk, dir, &config.appendfilename, lineage)?;

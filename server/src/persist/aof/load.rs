@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
+use basalt_engine::fail_point;
 use basalt_formats::aof::{
     AofReader, AofReport, Chain, Check, FileType, Header, Lineage, ManifestError, Record,
     TailCause, Verdict, has_preamble,
@@ -481,11 +482,13 @@ fn keep_tail(path: &Path, offset: usize, tail: &[u8]) -> io::Result<String> {
     file.write_all(tail)?;
     file.sync_all()?;
     sync_dir(kept.parent().unwrap_or(Path::new(".")))?;
+    fail_point!("aof.tail.kept").map_err(|error| error.source)?;
     Ok(kept.display().to_string())
 }
 
 fn cut(path: &Path, length: usize) -> io::Result<()> {
     let file = OpenOptions::new().write(true).open(path)?;
     file.set_len(length as u64)?;
+    fail_point!("aof.tail.cut").map_err(|error| error.source)?;
     file.sync_all()
 }

@@ -20,6 +20,8 @@ mod marks;
 pub mod pass;
 mod replay;
 pub mod rewrite;
+#[cfg(test)]
+mod simulated;
 pub mod sink;
 pub mod thread;
 pub mod writer;

@@ -28,7 +28,7 @@ use super::folder::Folder;
 use super::thread::{Base, Order};
 use crate::config::text::os_reason;
 use crate::persist::mapped::MappedFile;
-use crate::persist::snapshots::all_cores;
+use crate::persist::snapshots::{all_cores, lower_priority};
 use crate::server::{Server, unix_ms};
 
 /// Bytes gathered before they go to the file.
@@ -354,6 +354,7 @@ impl Server {
 
 impl Turn {
     fn run(self) {
+        lower_priority();
         let aof = &self.server.persist.aof;
         match self.rewrite() {
             Ok(()) => {
@@ -380,12 +381,17 @@ impl Turn {
         let mut folder = server
             .log_folder(!aof.is_on())
             .map_err(|error| error.to_string())?;
+        server.set_snapshot_limit(&server.config.load());
         aof.sync_ahead();
         let (snapshot, logged) = server
             .engine
             .snapshot_with(unix_ms(), || aof.cut(&server.engine.log));
+        let (cost, meter) = (&server.persist.cost, snapshot.meter());
+        cost.begin(meter.clone());
         let base = server.write_base(&folder, &snapshot, Some(&self.run));
         drop(snapshot);
+        let peak = meter.usage().peak_bytes;
+        cost.last_rewrite_peak.store(peak, Relaxed);
         let base = match (base, aof.sink()) {
             (Ok(base), Some(sink)) if logged => {
                 tracing::info!("Background AOF rewrite terminated with success");

@@ -63,6 +63,8 @@ struct Inner<O> {
     orders: VecDeque<O>,
     /// The writer sleeps.
     asleep: bool,
+    /// The writer has ended: nothing is taken any more.
+    closed: bool,
     /// The writer thread has something to look after, here or elsewhere.
     nudged: bool,
 }
@@ -96,6 +98,7 @@ impl<O> Sink<O> {
                 sealed: VecDeque::new(),
                 orders: VecDeque::new(),
                 asleep: false,
+                closed: false,
                 nudged: false,
             }),
             woken: Condvar::new(),
@@ -149,11 +152,22 @@ impl<O> Sink<O> {
         self.wake(&mut inner);
     }
 
-    /// Tells the writer something.
+    /// Tells the writer something. Once it has ended, orders are dropped, so that whoever waits
+    /// for an answer sees that there will be none.
     pub fn order(&self, order: O) {
         let mut inner = self.inner.lock();
+        if inner.closed {
+            return;
+        }
         inner.orders.push_back(order);
         self.wake(&mut inner);
+    }
+
+    /// Ends it.
+    pub fn close(&self) {
+        let mut inner = self.inner.lock();
+        inner.closed = true;
+        inner.orders.clear();
     }
 
     /// Waits until something is there, as long as `patience` says.
@@ -309,6 +323,16 @@ mod tests {
     }
 
     #[test]
+    fn orders_to_a_writer_that_has_ended_are_dropped() {
+        let sink = Sink::new(false);
+        let (done, answer) = std::sync::mpsc::channel::<()>();
+        sink.order(done.clone());
+        sink.close();
+        sink.order(done);
+        assert!(answer.recv().is_err(), "nobody waits for ever");
+    }
+
+    #[test]
     fn an_order_wakes_the_writer() {
         let sink = Arc::new(Sink::new(false));
         let other = sink.clone();
@@ -329,15 +353,15 @@ mod tests {
             sink.take_open(Vec::new()).is_none(),
             "this thread is no worker"
         );
+        assert_eq!(batches(sink.take(Vec::new())).len(), 1);
+        pass::pretend();
+        feed.effect(1, 0, &[b"DEL", b"a"]);
         let body = sink.take_open(Vec::new()).expect("only a batch");
         assert_eq!((body.newest, body.db), (1, 0));
         let body = sink.take_open(Vec::new()).expect("nothing is in the way");
         assert!(body.bytes.is_empty());
-        for put_in_the_way in [
-            |sink: &Sink<u8>| sink.cut(),
-            |sink| sink.order(1),
-            Sink::nudge,
-        ] {
+        let ways: [fn(&Sink<u8>); 3] = [Sink::cut, |sink| sink.order(1), Sink::nudge];
+        for put_in_the_way in ways {
             put_in_the_way(&sink);
             feed.effect(2, 0, &[b"DEL", b"b"]);
             assert!(sink.take_open(Vec::new()).is_none());

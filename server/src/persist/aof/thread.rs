@@ -22,6 +22,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use basalt_engine::env::disk::DiskError;
+use basalt_engine::fail_point;
 use basalt_formats::aof::{BaseFormat, BatchWriter, Chain};
 use parking_lot::Mutex;
 
@@ -199,6 +200,7 @@ impl Writer {
             if let Order::Stop(done) = order {
                 self.stopped = true;
                 self.aof().durable.reached(None, self.marks.newest());
+                self.sink.close();
                 // Whoever asked waits for it.
                 let _ = done.send(());
                 return false;
@@ -388,6 +390,7 @@ impl Writer {
         }
         let at = self.log.accepted();
         let finished = self.log.file_len();
+        fail_point!("aof.rotate.named")?;
         self.log.rotate(incr.file, self.now_ms())?;
         self.batches = BatchWriter::resume(incr.chain);
         self.other_bytes = self.other_bytes.saturating_add(finished);
@@ -503,12 +506,14 @@ impl Writer {
             None if done => Ok(()),
             None => return,
         };
-        for flush in self.flushes.drain(..) {
+        let waiting = std::mem::take(&mut self.flushes);
+        self.publish();
+        // Before the answer: whoever waits may end the process with it.
+        self.record();
+        for flush in waiting {
             // Whoever asked may have given up.
             let _ = flush.send(result.clone());
         }
-        self.publish();
-        self.record();
     }
 
     /// Brings the lineage record up to date.

@@ -6,10 +6,8 @@
 //! beside the log carries the index of the newest batch it is sure to hold.
 
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 use std::sync::atomic::Ordering::Relaxed;
 
-use basalt_engine::env::disk::RealDisk;
 use parking_lot::Mutex;
 
 use super::verdict::{Good, Load};
@@ -155,7 +153,8 @@ impl Server {
             rdb: kept.rdb.clone(),
             aof: kept.aof.clone(),
         };
-        if let Err(error) = record.store(&RealDisk, Path::new(".")) {
+        let place = &self.persist.place;
+        if let Err(error) = record.store(place.disk.as_ref(), &place.dir) {
             // It is behind then, and claims less than there is.
             tracing::warn!("Cannot write {}: {error}", super::FILE_NAME);
         }

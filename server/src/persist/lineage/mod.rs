@@ -32,6 +32,7 @@ use std::path::Path;
 use std::str::FromStr;
 
 use basalt_engine::env::disk::{Disk, DiskError, replace_file};
+use basalt_engine::fail_point;
 use serde::{Deserialize, Serialize};
 
 /// The file's name, in `dir`.
@@ -259,6 +260,8 @@ impl Lineage {
     /// # Errors
     /// What the disk reports; the old record is there still, or the new one.
     pub fn store(&self, disk: &dyn Disk, dir: &Path) -> Result<(), DiskError> {
-        replace_file(disk, &dir.join(FILE_NAME), &self.to_bytes())
+        fail_point!("lineage.store.before")?;
+        replace_file(disk, &dir.join(FILE_NAME), &self.to_bytes())?;
+        fail_point!("lineage.store.after")
     }
 }

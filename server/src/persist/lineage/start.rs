@@ -52,7 +52,7 @@ pub enum Refusal {
 }
 
 /// Reads what files say of themselves.
-struct Files;
+pub(in crate::persist) struct Files;
 
 impl Probe for Files {
     fn rdb(&self, disk: &dyn Disk, path: &Path) -> Result<Tag, String> {
@@ -103,7 +103,7 @@ impl Probe for Files {
 
 /// Whose a file of the log is, and the index of its last whole batch, unless it cannot be told.
 /// Goes from line to line without reading the batches.
-fn last_batch(bytes: &[u8]) -> Option<(DataSetId, Option<u64>)> {
+pub(in crate::persist) fn last_batch(bytes: &[u8]) -> Option<(DataSetId, Option<u64>)> {
     let Ok((Line::Header(header), _)) = annotation::read(bytes) else {
         return None;
     };

@@ -14,12 +14,8 @@ pub(super) fn section(lines: &mut Lines, server: &Server) {
     let round = server.persist.loading.current();
     lines.section("Persistence");
     lines.put("loading", u8::from(round.is_some()));
-    lines.zeros(&[
-        "async_loading",
-        "current_cow_peak",
-        "current_cow_size",
-        "current_cow_size_age",
-    ]);
+    lines.put("async_loading", 0);
+    cost(lines, server);
     snapshots(lines, server);
     lines.put("aof_enabled", u8::from(server.config.load().appendonly));
     log(lines, server);
@@ -37,6 +33,38 @@ pub(super) fn section(lines: &mut Lines, server: &Server) {
         format_args!("{:.2}", round.percent()),
     );
     lines.put("loading_eta_seconds", round.eta_seconds());
+}
+
+/// What keeping old pages for snapshots costs. The fields of Redis are zero while none is under
+/// way; ours tell of the last one then.
+fn cost(lines: &mut Lines, server: &Server) {
+    let (usage, pause_us) = server.persist.cost.usage();
+    let busy =
+        server.persist.snapshots.is_busy() || server.persist.aof.rewrites.current().is_some();
+    let current = |bytes| if busy { bytes } else { 0 };
+    lines.put("current_cow_peak", current(usage.peak_bytes));
+    lines.put("current_cow_size", current(usage.extra_bytes));
+    lines.put("current_cow_size_age", 0);
+    lines.put("snapshot_extra_memory", server.engine.snapshot_room.used());
+    lines.put("snapshot_extra_memory_peak", usage.peak_bytes);
+    lines.put(
+        "snapshot_extra_memory_limit",
+        server.engine.snapshot_room.limit(),
+    );
+    lines.put("snapshot_cut_us", pause_us);
+    lines.put("snapshot_longest_stall_us", usage.longest_stall_ns / 1000);
+    lines.put(
+        "snapshot_slots_captured_by_writers",
+        usage.captured_by_writers,
+    );
+    lines.put(
+        "snapshot_slots_encoded_by_writers",
+        usage.encoded_by_writers,
+    );
+    lines.put(
+        "snapshot_writes_delayed",
+        server.persist.cost.delayed.load(Relaxed),
+    );
 }
 
 fn log(lines: &mut Lines, server: &Server) {
@@ -61,7 +89,8 @@ fn log(lines: &mut Lines, server: &Server) {
         facts.failures.load(Relaxed),
     );
     lines.put("aof_last_write_status", status(aof.refusal().is_none()));
-    lines.put("aof_last_cow_size", 0);
+    let peak = server.persist.cost.last_rewrite_peak.load(Relaxed);
+    lines.put("aof_last_cow_size", peak);
 }
 
 /// What is only shown while the log is on.
@@ -106,7 +135,8 @@ fn snapshots(lines: &mut Lines, server: &Server) {
         None => lines.put("rdb_current_bgsave_time_sec", -1),
     }
     lines.put("rdb_saves", snapshots.begun.load(Relaxed));
-    lines.put("rdb_last_cow_size", 0);
+    let peak = server.persist.cost.last_save_peak.load(Relaxed);
+    lines.put("rdb_last_cow_size", peak);
     let loading = &server.persist.loading;
     lines.put("rdb_last_load_keys_expired", loading.expired.load(Relaxed));
     lines.put("rdb_last_load_keys_loaded", loading.loaded.load(Relaxed));
