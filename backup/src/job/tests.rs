@@ -196,10 +196,8 @@ fn unchanged_ranges_are_not_uploaded_again() {
     let full = world.backup(NOON, &data, &[]).unwrap();
     let again = world.backup(NOON + 1, &data, &[]).unwrap();
     assert_eq!(again.digest, full.digest);
-    assert!(
-        again.uploaded_bytes * 100 < full.uploaded_bytes,
-        "{again:?}"
-    );
+    // Function libraries are few and go each time.
+    assert!(again.uploaded_bytes < 500, "{}", again.uploaded_bytes);
     data.insert("key:9".into(), "changed".into());
     data.remove("key:10");
     let changed = world.backup(NOON + 2, &data, &[]).unwrap();
@@ -314,11 +312,14 @@ fn a_fault_at_every_step() {
                 }
                 let (_, wrong) = Verifier::default().backup(&*world.store, &id);
                 let restored = world.restore(&id);
-                // A store that damages what it confirms is found out, whatever it damages.
+                // A store that damages what it confirms, or keeps half of a manifest, is found out.
                 match (&restored, wrong.is_empty()) {
                     (Ok(data), true) => assert_eq!(*data, after, "{fault:?} at {step}"),
                     (Err(_), _) | (Ok(_), false) => {
-                        assert!(matches!(fault, Fault::Corrupt(_)), "{fault:?} at {step}");
+                        assert!(
+                            matches!(fault, Fault::Corrupt(_) | Fault::Tear(_)),
+                            "{fault:?} at {step}"
+                        );
                     }
                 }
             }

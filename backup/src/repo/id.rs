@@ -51,9 +51,9 @@ impl BackupId {
     }
 }
 
-/// A moment as it is written in IDs; years that need more than four digits end in 9999.
+/// A moment as it is written in IDs; later ones are the last day of 9999.
 pub fn time_text(ms: i64) -> String {
-    let ms = ms.clamp(0, 253_402_300_799_999);
+    let ms = ms.clamp(0, jiff::Timestamp::MAX.as_millisecond());
     jiff::Timestamp::from_millisecond(ms)
         .unwrap_or_default()
         .strftime(TIME)

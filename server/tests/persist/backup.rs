@@ -275,7 +275,7 @@ fn every_damage_is_found_and_nothing_damaged_is_restored() {
 #[test]
 fn writers_are_not_in_the_way() {
     let place = Place::new();
-    let server = place.start(&["--rdb-key-save-delay", "50"]);
+    let server = place.start(&["--rdb-key-save-delay", "300"]);
     let mut client = server.client();
     fill(&mut client, 3);
     let digest = client.ask("DEBUG DIGEST");
