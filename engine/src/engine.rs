@@ -150,7 +150,7 @@ impl Settings {
 }
 
 /// What runs commands on behalf of somebody: the server's connection, or nothing.
-pub trait Host: Any {
+pub trait Host {
     /// For handlers of the host's own commands.
     fn as_any(&mut self) -> &mut dyn Any;
     /// Called before a queued command runs inside EXEC; may refuse it.
@@ -175,6 +175,54 @@ pub trait Host: Any {
     /// Called after a command that reads keys ran, with their shards still locked. Only called
     /// while `Settings::tracking` is on.
     fn after_read(&mut self, _command: &'static crate::command::Command, _args: &[&[u8]]) {}
+    /// A script begins or ends to run for this caller: what runs meanwhile is the script's.
+    fn script_runs(&mut self, _runs: bool) {}
+    /// Whether the caller may have a script run a command.
+    ///
+    /// # Errors
+    /// Why not.
+    fn script_permits(
+        &mut self,
+        _command: &'static crate::command::Command,
+        _args: &[&[u8]],
+    ) -> Result<(), crate::ReplyError> {
+        Ok(())
+    }
+    /// Whether a script that has not written yet may run a command now: there may be no memory
+    /// left for it, unless the script says that it runs anyhow, or no disk.
+    ///
+    /// # Errors
+    /// Why not.
+    fn script_can(
+        &mut self,
+        _command: &'static crate::command::Command,
+        _allow_oom: bool,
+    ) -> Result<(), crate::ReplyError> {
+        Ok(())
+    }
+    /// Whether a script may run that says it writes.
+    ///
+    /// # Errors
+    /// Why not.
+    fn script_may_write(&mut self) -> Result<(), crate::ReplyError> {
+        Ok(())
+    }
+    /// Whether a script may run that says it makes values longer.
+    ///
+    /// # Errors
+    /// Why not.
+    fn script_may_grow(&mut self) -> Result<(), crate::ReplyError> {
+        Ok(())
+    }
+    /// A script's command was not run.
+    fn script_refused(
+        &mut self,
+        _command: Option<&'static crate::command::Command>,
+        _error: &crate::ReplyError,
+    ) {
+    }
+    /// Called now and then while a slow script runs: the caller may let others have their turn.
+    fn script_is_slow(&mut self) {}
     /// Wakes this caller when a blocked command was served; `None` when it cannot wait.
     fn waker(&self) -> Option<Arc<dyn crate::keyspace::blocked::Wake>> {
         None
@@ -215,6 +263,8 @@ pub struct Engine {
     pub log: Log,
     /// What snapshots under way may cost.
     pub snapshot_room: Arc<Room>,
+    /// Scripts and functions.
+    pub scripts: crate::script::Scripts,
     /// The command table.
     pub registry: &'static Registry,
     lazy: LazyFree,
@@ -252,6 +302,7 @@ impl Engine {
             events,
             log: Log::default(),
             snapshot_room: Arc::default(),
+            scripts: Default::default(),
             registry,
             lazy: LazyFree::start(),
             databases,
@@ -281,6 +332,15 @@ impl Engine {
             .sum()
     }
 
+    /// Number of hashes of a database with fields that expire. O(shards), takes no lock.
+    pub fn lasting_count(&self, db: usize) -> usize {
+        self.shards
+            .iter()
+            .filter_map(|cell| cell.counts.get(db))
+            .map(|counts| counts.lasting())
+            .sum()
+    }
+
     /// Sums of the shards' counters. O(shards), takes no lock.
     pub fn stats(&self) -> ShardStats {
         let mut sum = ShardStats::default();
@@ -289,6 +349,7 @@ impl Engine {
             sum.hits += stats.hits;
             sum.misses += stats.misses;
             sum.expired += stats.expired;
+            sum.expired_fields += stats.expired_fields;
             sum.dirty += stats.dirty;
         }
         sum

@@ -13,6 +13,7 @@ pub mod lazy;
 pub mod load;
 pub mod log;
 mod reply;
+pub mod script;
 mod session;
 pub mod snapshot;
 pub mod structs;

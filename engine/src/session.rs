@@ -29,6 +29,20 @@ impl OwnedArgs {
         owned
     }
 
+    /// Adds a word.
+    pub(crate) fn push(&mut self, word: &[u8]) {
+        self.bytes.extend_from_slice(word);
+        self.ends.push(self.bytes.len());
+    }
+
+    /// Takes all words out, keeping the memory if it is not much.
+    pub(crate) fn clear(&mut self) {
+        self.bytes.clear();
+        self.ends.clear();
+        self.bytes.shrink_to(64 * 1024);
+        self.ends.shrink_to(1024);
+    }
+
     /// The words as slices.
     pub fn slices(&self) -> Vec<&[u8]> {
         let mut start = 0;

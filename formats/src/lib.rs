@@ -12,3 +12,4 @@ pub mod num;
 pub mod packed;
 pub mod rdb;
 pub mod resp;
+pub mod words;

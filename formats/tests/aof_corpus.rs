@@ -182,3 +182,45 @@ fn what_is_salvaged_can_be_read() {
         }
     }
 }
+
+/// Every cut of small logs of real servers: what is left is used up to a whole command, as it was.
+#[test]
+fn truncated_logs_are_cut_at_a_command() {
+    let mut seen = 0;
+    for case in cases() {
+        let paths: Vec<PathBuf> = match find(&case) {
+            Log::Nothing => continue,
+            Log::Single(path) => vec![path],
+            Log::Manifest(folder, _) => fs::read_dir(folder)
+                .expect("a folder")
+                .map(|entry| entry.expect("an entry").path())
+                .filter(|path| path.extension().is_some_and(|e| e == "aof"))
+                .collect(),
+        };
+        for path in paths {
+            let bytes = fs::read(&path).expect("readable");
+            let whole = check(&bytes);
+            let small = (1..1500).contains(&bytes.len()) && whole.preamble_end.is_none();
+            if !small || whole.verdict != Verdict::Valid {
+                continue;
+            }
+            let mut kept = 0;
+            for cut in 0..bytes.len() {
+                let report = check(&bytes[..cut]);
+                let at = format!("{} up to {cut}", path.display());
+                let up_to = match report.verdict {
+                    Verdict::Valid => cut,
+                    Verdict::TruncatedTail { valid_up_to, .. } => valid_up_to,
+                    Verdict::Corrupt { .. } => panic!("{at}: {:?}", report.verdict),
+                };
+                assert!(kept <= up_to && up_to <= cut, "{at}");
+                kept = up_to;
+                assert_eq!(check(&bytes[..up_to]).verdict, Verdict::Valid, "{at}");
+            }
+            // Nothing but the last command or transaction is missing in the end.
+            assert!(bytes.len() - kept < 400, "{}", path.display());
+            seen += 1;
+        }
+    }
+    assert!(seen >= 3, "{seen}");
+}

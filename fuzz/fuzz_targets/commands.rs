@@ -1,4 +1,7 @@
 //! See the module `commands` of `basalt_fuzz`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| basalt_fuzz::run("commands", data));
+libfuzzer_sys::fuzz_target!(
+    init: basalt_fuzz::seeds::write_if_asked("commands"),
+    |data: &[u8]| basalt_fuzz::run("commands", data)
+);

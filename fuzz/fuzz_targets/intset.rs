@@ -1,4 +1,7 @@
 //! See the module `intset` of `basalt_fuzz`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| basalt_fuzz::run("intset", data));
+libfuzzer_sys::fuzz_target!(
+    init: basalt_fuzz::seeds::write_if_asked("intset"),
+    |data: &[u8]| basalt_fuzz::run("intset", data)
+);

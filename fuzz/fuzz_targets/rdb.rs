@@ -1,4 +1,7 @@
 //! See the module `rdb` of `basalt_fuzz`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| basalt_fuzz::run("rdb", data));
+libfuzzer_sys::fuzz_target!(
+    init: basalt_fuzz::seeds::write_if_asked("rdb"),
+    |data: &[u8]| basalt_fuzz::run("rdb", data)
+);

@@ -1,4 +1,7 @@
 //! See the module `text` of `basalt_fuzz`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| basalt_fuzz::run("text", data));
+libfuzzer_sys::fuzz_target!(
+    init: basalt_fuzz::seeds::write_if_asked("text"),
+    |data: &[u8]| basalt_fuzz::run("text", data)
+);

@@ -1,10 +1,13 @@
 //! Append-only files: the verdict of the check agrees with what a reader finds, what is to be kept
 //! of a torn file is whole, a file that can go on can, and what is salvaged are commands. Files
 //! with checksums are damaged too, and the checksum corrected, to get behind it.
+//!
+//! A checksum line is made right wherever something like one stands: its own checksum, that of its batch, and which line it
+//! continues, each or not as the first byte says.
 
 use basalt_formats::aof::{
     AofReader, AofReport, BatchWriter, Check, Form, Header, Lineage, Part, PieceKind, Record,
-    Salvage, Verdict, check, truncate_to_timestamp,
+    Salvage, Verdict, annotation, check, truncate_to_timestamp,
 };
 
 use crate::Input;
@@ -15,10 +18,63 @@ pub fn aof(data: &[u8]) {
     let Some((&mode, rest)) = data.split_first() else {
         return;
     };
-    match mode % 4 {
-        0 | 1 => judge(rest),
-        2 => judge(&batches_of(&mut Input::new(rest))),
-        _ => damage(&mut Input::new(rest)),
+    match mode % 8 {
+        0 | 1 | 4 | 5 => judge(rest),
+        2 | 6 => judge(&batches_of(&mut Input::new(rest))),
+        3 => damage(&mut Input::new(rest)),
+        _ => {
+            let mut file = rest.to_vec();
+            seal(&mut file, mode & 8 != 0, mode & 16 != 0);
+            judge(&file);
+        }
+    }
+}
+
+/// Makes the checksum lines right. A batch whose length leads out of the file, or to no line, gets the one that leads to the
+/// next line if `fit`.
+fn seal(file: &mut [u8], chain: bool, fit: bool) {
+    let mut prev: Option<[u8; 8]> = None;
+    let starts: Vec<usize> = (0..file.len())
+        .filter(|at| file[*at..].starts_with(annotation::PREFIX))
+        .collect();
+    for (number, &at) in starts.iter().enumerate() {
+        let length = match file.get(at + annotation::PREFIX.len()) {
+            Some(b'h') => annotation::HEADER_BYTES,
+            Some(b'b') => annotation::BATCH_BYTES,
+            _ => continue,
+        };
+        let end = at + length;
+        let next = starts.get(number + 1).copied().unwrap_or(file.len());
+        if end > next {
+            continue;
+        }
+        // The fields end at the same distance from the end of the line in both kinds.
+        let (prev_at, check_at) = (end - 19, end - 10);
+        if length == annotation::BATCH_BYTES {
+            let length_at = at + 35;
+            let text = std::str::from_utf8(&file[length_at..length_at + 10]).unwrap_or_default();
+            let claimed = usize::from_str_radix(text, 16).unwrap_or(usize::MAX);
+            let claimed = match fit {
+                true => next - end,
+                false => claimed,
+            };
+            if claimed <= file.len() - end {
+                let crc = crc32fast::hash(&file[end..end + claimed]);
+                file[end - 28..end - 20].copy_from_slice(format!("{crc:08x}").as_bytes());
+                file[length_at..length_at + 10]
+                    .copy_from_slice(format!("{claimed:010x}").as_bytes());
+            }
+            if let (true, Some(prev)) = (chain, prev) {
+                file[prev_at..prev_at + 8].copy_from_slice(&prev);
+            }
+        }
+        let check = crc32fast::hash(&file[at..check_at - 1]);
+        let check: [u8; 8] = format!("{check:08x}")
+            .into_bytes()
+            .try_into()
+            .expect("8 digits");
+        file[check_at..check_at + 8].copy_from_slice(&check);
+        prev = Some(check);
     }
 }
 
@@ -140,10 +196,14 @@ fn goes_on(file: &[u8], report: &AofReport) {
     assert_eq!(after.commands, report.commands + 1);
 }
 
-/// What is salvaged are whole commands, in order, and all of a valid file.
+/// What is salvaged are whole commands, in order, and all of a valid file. Put together they are a valid file without
+/// checksums, of which in turn nothing is lost.
 fn salvage(file: &[u8], report: &AofReport) {
     let (mut end, mut commands) = (0, 0);
+    let (mut db, mut selects, mut written) = (0, 0, Vec::new());
     for piece in Salvage::new(file) {
+        selects += u64::from(piece.db != db);
+        piece.append_to(file, &mut db, &mut written);
         assert!(end <= piece.bytes.start && piece.bytes.start < piece.bytes.end);
         assert!(piece.bytes.end <= file.len());
         end = piece.bytes.end;
@@ -160,6 +220,11 @@ fn salvage(file: &[u8], report: &AofReport) {
     if report.verdict == Verdict::Valid {
         assert_eq!(commands, report.commands, "of a valid file nothing is lost");
     }
+    let after = check(&written);
+    assert_eq!(after.verdict, Verdict::Valid, "what was salvaged");
+    assert!(after.form != Form::Annotated);
+    assert_eq!(after.commands, commands + selects);
+    assert_eq!(after.valid_up_to, written.len());
 }
 
 /// A file of commands with one piece of damage: never taken for a valid file of other commands.

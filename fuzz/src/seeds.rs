@@ -9,6 +9,8 @@ use basalt_formats::aof::{BatchWriter, Header, Lineage, Manifest, Part};
 use basalt_formats::rdb::file::{FileReader, KeyRecord, Record};
 use basalt_formats::rdb::{Body, FOOTER, ObjectType, RawNode, Reader};
 
+use crate::Target;
+
 /// Longest seed: longer ones hold nothing that shorter do not.
 const MAX_SEED: usize = 4096;
 /// Longest seed of a file of many values.
@@ -50,6 +52,32 @@ fn all_files(folder: &str) -> Vec<(String, Vec<u8>)> {
 /// Inputs of a target that failed once.
 pub fn failed_once(target: &str) -> Vec<(String, Vec<u8>)> {
     all_files(&format!("fuzz/{target}"))
+}
+
+/// Writes the inputs that a target begins with and those that failed once as files, named by their content.
+///
+/// # Errors
+/// The folder cannot be written.
+pub fn write(target: &Target, folder: &Path) -> std::io::Result<()> {
+    fs::create_dir_all(folder)?;
+    let failed_once = failed_once(target.name).into_iter().map(|(_, data)| data);
+    for data in (target.seeds)().into_iter().chain(failed_once) {
+        let name = format!("{:016x}", basalt_formats::crc64::crc64(0, &data));
+        fs::write(folder.join(name), &data)?;
+    }
+    Ok(())
+}
+
+/// For libFuzzer's programs: if `FUZZ_WRITE_SEEDS` names a folder, writes the target's inputs there and ends the process.
+///
+/// # Panics
+/// The folder cannot be written, or there is no such target.
+pub fn write_if_asked(name: &str) {
+    if let Some(folder) = std::env::var_os("FUZZ_WRITE_SEEDS") {
+        let target = crate::TARGETS.iter().find(|target| target.name == name);
+        write(target.expect("a target of that name"), Path::new(&folder)).expect("a folder");
+        std::process::exit(0);
+    }
 }
 
 fn prefixed(mode: u8, bytes: &[u8]) -> Vec<u8> {
@@ -313,9 +341,12 @@ pub fn aof() -> Vec<Vec<u8>> {
                     from = end;
                 }
             }
-            few.add(3, prefixed(0, &writer.take()));
+            let log = writer.take();
+            for mode in [0, 7, 15, 23, 31] {
+                few.add(3 + mode, prefixed(mode, &log));
+            }
         }
-        few.add(4, prefixed(3, &short[..short.len().min(120)]));
+        few.add(5, prefixed(3, &short[..short.len().min(120)]));
     }
     few.take()
 }

@@ -227,17 +227,7 @@ fn replay(target: &Target, files: &[PathBuf]) -> bool {
 }
 
 fn write_seeds(folder: &std::path::Path) -> std::io::Result<()> {
-    for target in TARGETS {
-        let folder = folder.join(target.name);
-        std::fs::create_dir_all(&folder)?;
-        let failed_once = seeds::failed_once(target.name);
-        let all = (target.seeds)()
-            .into_iter()
-            .chain(failed_once.into_iter().map(|(_, data)| data));
-        for data in all {
-            let name = format!("{:016x}", basalt_formats::crc64::crc64(0, &data));
-            std::fs::write(folder.join(name), &data)?;
-        }
-    }
-    Ok(())
+    TARGETS
+        .iter()
+        .try_for_each(|target| seeds::write(target, &folder.join(target.name)))
 }

@@ -403,6 +403,10 @@ fn publish(server: &Server, config: &Config) {
     settings
         .notify_flags
         .store(config.notify_keyspace_events.0, Relaxed);
+    server.engine.scripts.running.busy_reply_threshold.store(
+        i64::try_from(config.busy_reply_threshold).unwrap_or(i64::MAX),
+        Relaxed,
+    );
     settings
         .lfu
         .store(config.maxmemory_policy.name().contains("lfu"), Relaxed);

@@ -36,10 +36,13 @@ pub async fn run(server: Arc<Server>) {
                 server.latency.add("expire-cycle", now_ms / 1000, took_ms);
             }
         }
-        server.check_save_points();
-        server.check_log();
-        if ticks.is_multiple_of(hz) {
-            server.check_backups(now_ms);
+        // A script may hold the shards for long: what locks them all comes after it.
+        if !server.engine.scripts.running.is_running() {
+            server.check_save_points();
+            server.check_log();
+            if ticks.is_multiple_of(hz) {
+                server.check_backups(now_ms);
+            }
         }
         server.tracking.broadcast();
         server.end_pause_if_due(now_ms);

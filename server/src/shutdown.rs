@@ -66,7 +66,11 @@ impl Server {
         };
         if self.persist.aof.is_on() {
             // Whoever is answered from now on was answered before.
-            let _frozen = still.unwrap_or_else(|| self.engine.freeze());
+            let running = &self.engine.scripts.running;
+            let _frozen = still.or_else(|| {
+                // A slow script holds the shards, and nobody else changes anything.
+                running.busy().is_none().then(|| self.engine.freeze())
+            });
             tracing::info!("Calling fsync() on the AOF file.");
             if let Err(reason) = self.persist.aof.flush() {
                 tracing::warn!("Fail to fsync the AOF file: {reason}");

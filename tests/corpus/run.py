@@ -40,7 +40,7 @@ NO_OFFSET = ("manifest-error", "file-missing", "module-missing", "function-libra
 
 # Commands that logs of the corpus hold and the server does not have yet. A case that needs one
 # is left out, and told; nothing else is.
-NOT_YET = ("PFADD", "EVAL", "FCALL")
+NOT_YET = ("EVAL", "FCALL")
 
 
 class Failure(Exception):

@@ -71,6 +71,16 @@ class Node:
 
     def start(self, *more):
         """Starts the server and waits until it has loaded its data. Raises `Refused`."""
+        for _ in range(5):
+            try:
+                return self._start(*more)
+            except Refused as refused:
+                # Somebody else took the port in between.
+                if "already in use" not in refused.log:
+                    raise
+        raise RuntimeError("no free port")
+
+    def _start(self, *more):
         self.log_from = os.path.getsize(self.log_path)
         self.port = free_port()
         command = [*self.prefix, self.program, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", self.dir,

@@ -66,6 +66,9 @@ def normal(command, reply):
         return freeze(reply)
     if name == b"COMMAND" and len(command) > 1 and command[1].upper() not in (b"LIST", b"INFO"):
         return freeze(reply)
+    if name == b"FUNCTION":
+        # Libraries, their functions and flags come in the order of a table.
+        return deep_sorted(reply)
     if name == b"COMMAND":
         # Flags, categories and tips come in an order of no meaning at every level.
         return deep_sorted(reply)

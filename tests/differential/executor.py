@@ -4,7 +4,8 @@ An item is a list of words. Most are commands for the current connection; words 
 `@` steer: `@c N` selects a connection, `@sub N cmd..` sends without awaiting a reply and `@drain N`
 compares what has arrived, `@block N cmd..`, `@unblock N [how]` and `@collect N` are for blocking
 commands, `@reset` reopens connections 1 to 3, `@SCAN cmd..` iterates to the end, `@DUMP key`
-carries a value from each server to the other, `@raw bytes` uses a connection of its own,
+carries a value from each server to the other, `@FDUMP policy` the function libraries,
+`@raw bytes` uses a connection of its own,
 `@sleep ms` waits and `@state` compares the whole keyspace. Because everything is in the list, a
 failing list can be stored, shrunk and run again.
 """
@@ -473,6 +474,20 @@ class Executor:
             x, y = self.ask(b"RESTORE", target, b"0", plain(parse(raw)[0]), b"REPLACE")
             if x != y:
                 return Difference(index, [b"RESTORE", target, b"0", plain(parse(raw)[0]), b"REPLACE"], x, y)
+        return None
+
+    def do_fdump(self, index, args):
+        """The libraries of each server, as a payload, are restored by both."""
+        self.count += 1
+        a, b = self.ask(b"FUNCTION", b"DUMP")
+        if a[:1] == b"-" or b[:1] == b"-":
+            return None if a == b else self.differs(index, [b"FUNCTION", b"DUMP"], a, b)
+        for raw in (a, b):
+            command = [b"FUNCTION", b"RESTORE", plain(parse(raw)[0]), args[0]]
+            x, y = self.ask(*command)
+            # Which of several libraries is there already is a matter of their order.
+            if x != y and not (x[:1] == y[:1] == b"-" and b"already exists" in x and b"already exists" in y):
+                return Difference(index, command, x, y)
         return None
 
     def do_raw(self, index, args):

@@ -1,6 +1,8 @@
 """What each group sends. One template per line, see `grammar.py`; `<s> <l> <h> <t> <z>` are keys
 that mostly hold a string, list, hash, set or sorted set, `<k>` is any key."""
 
+import luacorpus
+import scripts
 from grammar import Template
 
 STRING = """
@@ -473,7 +475,7 @@ OTHER = {name: compile_all(text) for name, text in
          (("publish", PUBLISH), ("subscribe", SUBSCRIBE), ("block", BLOCK), ("unblock", UNBLOCK))}
 
 # Sessions of several connections; `mixed` is all plain groups together.
-SESSIONS = ["transactions", "pubsub", "notify", "blocking", "protocol"]
+SESSIONS = ["transactions", "pubsub", "notify", "blocking", "protocol", "lualib", "scripting"]
 GROUPS = list(PLAIN) + ["mixed"] + SESSIONS
 
 MAY_BLOCK = {b"XREAD", b"XREADGROUP", b"BLPOP", b"BRPOP", b"BLMOVE", b"BRPOPLPUSH", b"BLMPOP", b"BZPOPMIN",
@@ -664,7 +666,9 @@ def protocol_epoch(source, count):
 def epoch(source, group, count):
     """Items of one epoch of a group."""
     special = {"transactions": transactions_epoch, "pubsub": pubsub_epoch, "notify": notify_epoch,
-               "blocking": blocking_epoch, "protocol": protocol_epoch}
+               "blocking": blocking_epoch, "protocol": protocol_epoch,
+               "lualib": lambda source, count: luacorpus.epoch(source.rng, count),
+               "scripting": lambda source, count: scripts.epoch(source.rng, count)}
     if group in special:
         return special[group](source, count)
     return plain_epoch(source, group, count)

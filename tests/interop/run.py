@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Stock clients against Basalt: redis-cli, redis-benchmark, redis-py, ioredis, a stock redis.conf.
+"""Stock clients against Basalt: redis-cli, redis-benchmark, redis-py, the examples, ioredis, a stock
+redis.conf.
 
 Every check looks at results. A client that cannot be had on this machine is reported as skipped
 with the reason; with `--require` that is an error. Downloads go below target/.
@@ -90,8 +91,8 @@ def redis_benchmark(server):
     assert server.alive()
 
 
-def redis_py(server):
-    """redis-py from PyPI in an environment of its own."""
+def python_with_redis():
+    """A Python with redis-py from PyPI, in an environment of its own."""
     environment = os.path.join(TOOLS, "venv")
     python = os.path.join(environment, "bin", "python")
     try:
@@ -101,9 +102,21 @@ def redis_py(server):
             out([python, "-m", "pip", "install", "-q", "redis==5.2.1"], seconds=240)
     except (AssertionError, subprocess.TimeoutExpired) as error:
         raise Skip(f"redis-py cannot be installed: {error}") from error
+    return python
+
+
+def redis_py(server):
+    """A session with redis-py."""
+    python = python_with_redis()
     for resp in ("2", "3"):
         text = out([python, os.path.join(HERE, "redis_py_session.py"), str(server.port), resp])
         assert b"redis-py session ok" in text, text
+
+
+def examples(server):
+    """The scripts of examples/, each of which checks itself. Some seconds."""
+    text = out([python_with_redis(), os.path.join(ROOT, "examples", "run.py"), "--port", str(server.port)])
+    assert b"FAILED" not in text and text.count(b" ok\n") >= 9, text
 
 
 def ioredis(server):
@@ -185,7 +198,7 @@ def main():
     parser.add_argument("--require", action="store_true", help="a missing client is an error")
     parser.add_argument("--only", help="comma-separated names")
     options = parser.parse_args()
-    checks = [redis_cli, redis_benchmark, redis_py, ioredis, stock_config, redis_log]
+    checks = [redis_cli, redis_benchmark, redis_py, examples, ioredis, stock_config, redis_log]
     if options.only:
         checks = [c for c in checks if c.__name__ in options.only.split(",")]
     passed, failed, skipped = 0, 0, 0

@@ -177,13 +177,11 @@ impl<'a> Ctx<'a> {
         }
     }
 
-    /// Turns keys that expired on the way into effects, so that they keep their place among
+    /// Makes what expired on the way effects, so that they keep their place among
     /// the others.
     pub(crate) fn collect_expired(&mut self) {
         if let Some(expired) = &mut self.ks.expired {
-            let gone = expired.drain(..);
-            self.effects
-                .extend(gone.map(|(db, key)| (db, OwnedArgs::new(&[b"DEL", &key]))));
+            self.effects.append(expired);
         }
     }
 

@@ -111,7 +111,14 @@ impl Engine {
             ks.due_ms = i64::MIN;
         }
         let expected = session.expected.take();
-        self.lock(&mut ks, command, (session, expected), args);
+        if self
+            .lock(&mut ks, command, (session, expected), args)
+            .is_none()
+        {
+            let error = self.scripts.running.refusal();
+            out.error(&error);
+            return Flow::Failed(error);
+        }
         let mut ctx = Ctx::new(ks, session, out, host, command);
         let result = ctx.run(command, args);
         let block = ctx.block.take();
@@ -167,27 +174,28 @@ impl Engine {
         ctx.ks.settle_dirty();
     }
 
-    /// Takes the locks of a command, in ascending shard order.
+    /// Takes the locks of a command, in ascending shard order. `None` when a script holds them
+    /// that has become slow.
     fn lock<'e>(
         &'e self,
         ks: &mut Keyspace<'e>,
         command: &'static Command,
         (session, expected): (&Session, Option<Expected>),
         args: Args<'_>,
-    ) {
-        let shards = &self.shards;
+    ) -> Option<()> {
+        let (shards, running) = (&self.shards, &*self.scripts.running);
         if command.single_key
             && let Some(key) = args.get(1)
         {
             let place = expected
                 .and_then(|expected| expected.place_of(key))
                 .unwrap_or_else(|| Place::of(key));
-            ks.held = Held::one(shards, place.shard());
+            ks.held = Held::one(shards, place.shard(), running)?;
             ks.remember_place(key, place);
         } else {
             ks.held = match command.spec.locking {
                 Locking::None => Held::Nothing,
-                Locking::All => Held::all(shards),
+                Locking::All => Held::every(shards, running)?,
                 Locking::Keys if !command.has_keys() => Held::Nothing,
                 Locking::Keys => match command.keys(args) {
                     Some(keys) => Held::these(
@@ -197,10 +205,11 @@ impl Engine {
                             .filter_map(|(at, _)| args.get(*at))
                             .map(|key| Place::of(key).shard())
                             .collect(),
-                    ),
-                    None => Held::all(shards),
+                        running,
+                    )?,
+                    None => Held::every(shards, running)?,
                 },
-                Locking::Queued => self.lock_transaction(session),
+                Locking::Queued => self.lock_transaction(session)?,
             };
         }
         // Only now can nobody begin to wait on the keys any more.
@@ -212,8 +221,9 @@ impl Engine {
             }
         {
             ks.held = Held::Nothing;
-            ks.held = Held::all(shards);
+            ks.held = Held::every(shards, running)?;
         }
+        Some(())
     }
 
     /// Whether the command may wake a waiter that needs shards not held.
@@ -228,10 +238,11 @@ impl Engine {
         }
     }
 
-    fn lock_transaction(&self, session: &Session) -> Held<'_> {
+    fn lock_transaction(&self, session: &Session) -> Option<Held<'_>> {
+        let running = &*self.scripts.running;
         let queue = session.txn.as_ref().map_or(&[][..], |txn| &txn.queue);
         if self.blocked.any() && writes_queued(session) {
-            return Held::all(&self.shards);
+            return Held::every(&self.shards, running);
         }
         let mut indexes: Vec<usize> = session
             .watched
@@ -241,7 +252,7 @@ impl Engine {
         for queued in queue {
             match queued.command.spec.locking {
                 Locking::None => {}
-                Locking::All | Locking::Queued => return Held::all(&self.shards),
+                Locking::All | Locking::Queued => return Held::every(&self.shards, running),
                 Locking::Keys if !queued.command.has_keys() => {}
                 Locking::Keys => {
                     let args = queued.args.slices();
@@ -251,12 +262,12 @@ impl Engine {
                                 .filter_map(|(at, _)| args.get(*at))
                                 .map(|key| Place::of(key).shard()),
                         ),
-                        None => return Held::all(&self.shards),
+                        None => return Held::every(&self.shards, running),
                     }
                 }
             }
         }
-        Held::these(&self.shards, &mut indexes)
+        Held::these(&self.shards, &mut indexes, running)
     }
 }
 

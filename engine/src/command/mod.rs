@@ -16,6 +16,7 @@ mod hash;
 mod hyperloglog;
 mod list;
 mod partial_sort;
+mod scripting;
 mod server;
 mod set;
 mod sorted_set;
@@ -41,4 +42,5 @@ pub const DATA_GROUPS: &[&[CommandSpec]] = &[
     generic::SPECS,
     server::SPECS,
     transactions::SPECS,
+    scripting::SPECS,
 ];

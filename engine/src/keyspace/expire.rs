@@ -6,16 +6,19 @@
 
 use super::held::Held;
 use super::shard::{SHARDS, SLOTS_PER_SHARD};
-use super::view::Keyspace;
+use super::view::{Keyspace, Place};
 use crate::engine::Engine;
 
 /// Pages looked into per table and pass.
 const PAGES_PER_TABLE: usize = 8;
+/// Fields removed per hash and pass.
+const FIELDS_PER_PASS: usize = 1000;
 /// Keys of a shard whose expiry goes into the average.
 const TTL_SAMPLES_PER_SHARD: usize = 4;
 
 impl Engine {
-    /// One pass of active expiry over every shard; returns the number of keys removed.
+    /// One pass of active expiry over every shard; returns the number of keys and
+    /// of fields of hashes removed.
     pub fn expire_pass(&self, now_ms: i64) -> usize {
         (0..SHARDS)
             .map(|index| self.expire_shard(index, now_ms))
@@ -34,7 +37,10 @@ impl Engine {
             {
                 continue;
             }
-            let shard = cell.lock.lock();
+            // A script may hold it for long; the next round will look again.
+            let Some(shard) = cell.lock.try_lock() else {
+                continue;
+            };
             let tables = shard.db(db).map_or(&[][..], |tables| &tables.slots);
             let mut left = TTL_SAMPLES_PER_SHARD;
             for table in tables {
@@ -61,24 +67,36 @@ impl Engine {
         let cell = &self.shards[index];
         let mut removed = 0;
         for db in 0..self.databases() {
-            if cell.counts[db].volatile() == 0 {
+            if cell.counts[db].volatile() == 0 && cell.counts[db].lasting() == 0 {
                 continue;
             }
-            let mut ks = Keyspace::new(self, Held::one(&self.shards, index), db, now_ms);
+            let Some(held) = Held::try_one(&self.shards, index) else {
+                return removed;
+            };
+            let mut ks = Keyspace::new(self, held, db, now_ms);
             let mut due: Vec<Vec<u8>> = Vec::new();
+            let mut fields_due: Vec<Vec<u8>> = Vec::new();
             let now = u64::try_from(now_ms).unwrap_or(0);
             for slot in 0..SLOTS_PER_SHARD {
                 if let Some(tables) = ks.held.shard(index).db(db)
                     && tables.slots[slot].min_hint() < now
                 {
                     tables.slots[slot].pages_due(0, now, PAGES_PER_TABLE, &mut |entry| {
-                        if super::Header::decode(entry.payload).0.is_expired(now_ms) {
+                        let header = super::Header::decode(entry.payload).0;
+                        if header.is_expired(now_ms) {
                             due.push(entry.key.to_vec());
+                        } else if header.fields_due(now_ms) {
+                            fields_due.push(entry.key.to_vec());
                         }
                     });
                 }
             }
             removed += due.iter().filter(|key| ks.expire_if_due(key)).count();
+            if !ks.keeps_expired() {
+                for key in &fields_due {
+                    removed += ks.expire_fields(Place::of(key), key, FIELDS_PER_PASS);
+                }
+            }
             let ready = std::mem::take(&mut ks.ready);
             drop(ks);
             if !ready.is_empty() {

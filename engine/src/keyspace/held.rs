@@ -2,7 +2,31 @@
 
 use parking_lot::MutexGuard;
 
+use std::time::Duration;
+
 use super::shard::{SHARDS, Shard, ShardCell};
+use crate::script::running::Running;
+
+/// Between two looks at whether a script that holds a lock has become slow.
+const PATIENCE: Duration = Duration::from_millis(5);
+
+/// Locks a shard. `None` when a slow script holds it: whoever asks is told instead of waiting.
+#[inline]
+fn lock<'e>(cell: &'e ShardCell, running: &Running) -> Option<MutexGuard<'e, Shard>> {
+    cell.lock.try_lock().or_else(|| lock_late(cell, running))
+}
+
+#[cold]
+fn lock_late<'e>(cell: &'e ShardCell, running: &Running) -> Option<MutexGuard<'e, Shard>> {
+    loop {
+        if let Some(guard) = cell.lock.try_lock_for(PATIENCE) {
+            return Some(guard);
+        }
+        if running.busy().is_some() {
+            return None;
+        }
+    }
+}
 
 /// A set of locked shards.
 pub enum Held<'e> {
@@ -17,21 +41,41 @@ pub enum Held<'e> {
 }
 
 impl<'e> Held<'e> {
-    /// Locks one shard.
+    /// Locks one shard, unless a slow script holds it.
     #[inline]
-    pub fn one(shards: &'e [ShardCell], index: usize) -> Held<'e> {
-        Held::One(index, shards[index].lock.lock())
+    pub fn one(shards: &'e [ShardCell], index: usize, running: &Running) -> Option<Held<'e>> {
+        Some(Held::One(index, lock(&shards[index], running)?))
     }
 
-    /// Locks the shards with these indexes, in ascending order whatever order they are given in.
-    pub fn these(shards: &'e [ShardCell], indexes: &mut Vec<usize>) -> Held<'e> {
+    /// Locks one shard if nobody holds it for long.
+    pub fn try_one(shards: &'e [ShardCell], index: usize) -> Option<Held<'e>> {
+        let guard = shards[index].lock.try_lock_for(PATIENCE)?;
+        Some(Held::One(index, guard))
+    }
+
+    /// Locks the shards with these indexes, in ascending order whatever order they are given in,
+    /// unless a slow script holds one.
+    pub fn these(
+        shards: &'e [ShardCell],
+        indexes: &mut Vec<usize>,
+        running: &Running,
+    ) -> Option<Held<'e>> {
         indexes.sort_unstable();
         indexes.dedup();
         match indexes.as_slice() {
-            [] => Held::Nothing,
-            [one] => Held::one(shards, *one),
-            many => Held::Some(many.iter().map(|&i| (i, shards[i].lock.lock())).collect()),
+            [] => Some(Held::Nothing),
+            [one] => Held::one(shards, *one, running),
+            many => {
+                let locked = many.iter().map(|&i| Some((i, lock(&shards[i], running)?)));
+                Some(Held::Some(locked.collect::<Option<_>>()?))
+            }
         }
+    }
+
+    /// Locks every shard, unless a slow script holds them.
+    pub fn every(shards: &'e [ShardCell], running: &Running) -> Option<Held<'e>> {
+        let locked = shards.iter().map(|cell| lock(cell, running));
+        Some(Held::All(locked.collect::<Option<_>>()?))
     }
 
     /// Locks every shard.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use parking_lot::MutexGuard;
 
 use super::Kind;
-use super::header::{Header, INLINE_MAX};
+use super::header::{Header, INLINE_MAX, LONG};
 use super::shard::{SLOTS_PER_SHARD, Shard, ShardCell};
 use super::view::{Place, StringEncoding};
 use super::write::string_kind;
@@ -25,12 +25,28 @@ pub(crate) enum LoadedValue<'a> {
 pub(crate) struct Loading<'e> {
     engine: &'e Engine,
     at: Option<(usize, MutexGuard<'e, Shard>)>,
+    room: Option<Room>,
+}
+
+/// What the slots of a database are going to hold.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Room {
+    /// The database.
+    pub db: usize,
+    /// Keys in a slot; a slot that is empty gets room for so many at once.
+    pub keys: usize,
+    /// Bytes of a key and what is packed beside it, on average.
+    pub mean: usize,
 }
 
 impl<'e> Loading<'e> {
     /// At no shard yet.
-    pub(crate) fn new(engine: &'e Engine) -> Self {
-        Loading { engine, at: None }
+    pub(crate) fn new(engine: &'e Engine, room: Option<Room>) -> Self {
+        Loading {
+            engine,
+            at: None,
+            room,
+        }
     }
 
     /// The shard with its counts, locked; another one is released.
@@ -51,6 +67,17 @@ impl<'e> Loading<'e> {
             && let Some(tables) = guard.db(db)
         {
             tables.table(place.slot).prefetch();
+        }
+    }
+
+    /// The same for a place of which the memory asked for is likely there, and that comes next.
+    #[inline]
+    pub(crate) fn arrive(&self, db: usize, place: Place) {
+        if let Some((at, guard)) = &self.at
+            && *at == place.shard()
+            && let Some(tables) = guard.db(db)
+        {
+            tables.table(place.slot).prefetch_end();
         }
     }
 
@@ -80,21 +107,29 @@ impl<'e> Loading<'e> {
             kind,
             expire_ms,
             lru,
+            fields_ms: obj.as_ref().and_then(Value::next_field_expiry),
         };
-        let mut buf = [0; 12];
+        let mut buf = [0; LONG];
         let head = header.encode(&mut buf);
+        let room = self.room;
         let (shard, cell) = self.shard(place.shard());
         shard.before_write(db, place.slot);
         let tables = shard.db_or_create(db);
         cell.counts[db].note_tables(tables);
         let table = &mut tables.slots[place.slot % SLOTS_PER_SHARD];
-        let had_expiry = replace
-            && table
-                .get_hashed(place.hash, key)
-                .is_some_and(|old| Header::decode(old.payload).0.expire_ms.is_some());
-        let old = table.put_hashed(place.hash, key, &[head, inline], obj);
+        let replaced = if replace {
+            table.get_hashed(place.hash, key)
+        } else {
+            None
+        };
+        let replaced = replaced.map(|old| Header::decode(old.payload).0);
+        let room = match room {
+            Some(room) if room.db == db => (room.keys, room.keys.saturating_mul(room.mean)),
+            _ => (0, 0),
+        };
+        let old = table.put_expecting(place.hash, key, &[head, inline], obj, room);
         let counts = &cell.counts[db];
-        counts.add_volatile(isize::from(expire_ms.is_some()) - isize::from(had_expiry));
+        counts.note_times(replaced, Some(header));
         if old.is_none() {
             counts.add_keys(1);
         }

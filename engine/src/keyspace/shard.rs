@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
-use super::header::expire_hint;
+use super::header::{Header, expire_hint};
 use crate::session::WatchFlag;
 use crate::snapshot::cut::{Cut, ShardCut};
 use crate::structs::paged::{PagedMap, Schema};
@@ -66,6 +66,8 @@ pub struct ShardStats {
     pub misses: u64,
     /// Keys removed because their time had come.
     pub expired: u64,
+    /// Fields of hashes removed because their time had come.
+    pub expired_fields: u64,
     /// Changes made.
     pub dirty: u64,
 }
@@ -76,6 +78,7 @@ pub struct ShardCounters {
     hits: AtomicU64,
     misses: AtomicU64,
     expired: AtomicU64,
+    expired_fields: AtomicU64,
     dirty: AtomicU64,
 }
 
@@ -93,6 +96,7 @@ impl ShardCounters {
             hits: self.hits.load(Ordering::Relaxed),
             misses: self.misses.load(Ordering::Relaxed),
             expired: self.expired.load(Ordering::Relaxed),
+            expired_fields: self.expired_fields.load(Ordering::Relaxed),
             dirty: self.dirty.load(Ordering::Relaxed),
         }
     }
@@ -103,13 +107,21 @@ impl ShardCounters {
     pub(super) fn expired(&self) {
         add(&self.expired, 1);
     }
+    pub(super) fn fields_expired(&self, fields: usize) {
+        add(&self.expired_fields, fields as u64);
+    }
     pub(super) fn changed(&self, changes: u64) {
         add(&self.dirty, changes);
     }
     /// Back to zero, except for the changes. The caller holds the lock of the shard, or an
     /// increment of that moment may undo it.
     pub(crate) fn reset(&self) {
-        for counter in [&self.hits, &self.misses, &self.expired] {
+        for counter in [
+            &self.hits,
+            &self.misses,
+            &self.expired,
+            &self.expired_fields,
+        ] {
             counter.store(0, Ordering::Relaxed);
         }
     }
@@ -223,6 +235,7 @@ impl Shard {
 pub struct Counts {
     keys: AtomicUsize,
     volatile: AtomicUsize,
+    lasting: AtomicUsize,
     /// Where the tables were when a key was last put in: a hint for the processor that is
     /// never followed.
     tables: AtomicPtr<SlotTable>,
@@ -236,6 +249,11 @@ impl Counts {
     /// Number of keys with an expiry.
     pub fn volatile(&self) -> usize {
         self.volatile.load(Ordering::Relaxed)
+    }
+    /// Number of hashes with fields that expire; one whose last such field was set anew counts
+    /// until that field's time has come.
+    pub fn lasting(&self) -> usize {
+        self.lasting.load(Ordering::Relaxed)
     }
     /// Remembers where the tables are.
     #[inline]
@@ -258,22 +276,37 @@ impl Counts {
         self.keys
             .store(self.keys().wrapping_add_signed(delta), Ordering::Relaxed);
     }
-    pub(super) fn add_volatile(&self, delta: isize) {
-        self.volatile.store(
-            self.volatile().wrapping_add_signed(delta),
-            Ordering::Relaxed,
-        );
+    /// Counts an entry with times, whose header was `old` and is `new`; none for no entry.
+    #[inline]
+    pub(super) fn note_times(&self, old: Option<Header>, new: Option<Header>) {
+        let change = |has: fn(&Header) -> bool| {
+            isize::from(new.as_ref().is_some_and(has)) - isize::from(old.as_ref().is_some_and(has))
+        };
+        for (counter, delta) in [
+            (&self.volatile, change(|header| header.expire_ms.is_some())),
+            (&self.lasting, change(|header| header.fields_ms.is_some())),
+        ] {
+            if delta != 0 {
+                let count = counter.load(Ordering::Relaxed);
+                counter.store(count.wrapping_add_signed(delta), Ordering::Relaxed);
+            }
+        }
     }
     pub(super) fn clear(&self) {
-        self.keys.store(0, Ordering::Relaxed);
-        self.volatile.store(0, Ordering::Relaxed);
+        for counter in [&self.keys, &self.volatile, &self.lasting] {
+            counter.store(0, Ordering::Relaxed);
+        }
     }
     pub(super) fn swap(&self, other: &Counts) {
-        let (keys, volatile) = (self.keys(), self.volatile());
-        self.keys.store(other.keys(), Ordering::Relaxed);
-        self.volatile.store(other.volatile(), Ordering::Relaxed);
-        other.keys.store(keys, Ordering::Relaxed);
-        other.volatile.store(volatile, Ordering::Relaxed);
+        for (ours, theirs) in [
+            (&self.keys, &other.keys),
+            (&self.volatile, &other.volatile),
+            (&self.lasting, &other.lasting),
+        ] {
+            let count = ours.load(Ordering::Relaxed);
+            ours.store(theirs.load(Ordering::Relaxed), Ordering::Relaxed);
+            theirs.store(count, Ordering::Relaxed);
+        }
     }
 }
 

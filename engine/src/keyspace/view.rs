@@ -21,6 +21,7 @@ use super::shard::{Counts, SLOTS_PER_SHARD, Shard, SlotTable};
 use super::watch::WatchKey;
 use crate::engine::Engine;
 use crate::error::ReplyError;
+use crate::session::OwnedArgs;
 use crate::structs::hash;
 use crate::value::{Hash, List, Set, Stream, Value, Zset};
 
@@ -139,9 +140,9 @@ pub struct Keyspace<'e> {
     /// Keys that may let blocked clients go on, in order.
     pub ready: ReadyKeys,
     pub(super) clock: Clock,
-    /// Keys removed because their time had come, whose DEL a running command still owes the
-    /// log, in order; `None` where nobody collects and they are logged at once.
-    pub(crate) expired: Option<Vec<(usize, Box<[u8]>)>>,
+    /// What expiry removed and a running command still owes the log (DEL, and HDEL for fields),
+    /// in order; `None` where nobody collects and it is logged at once.
+    pub(crate) expired: Option<Vec<(usize, OwnedArgs)>>,
     /// Address and place of the one key of a single-key command, computed when it was locked.
     memo: Option<(*const u8, usize, Place)>,
 }
@@ -327,6 +328,10 @@ impl<'e> Keyspace<'e> {
                     self.expire_now(place, key);
                 }
                 None
+            }
+            Some(header) if header.fields_due(self.due_ms) => {
+                self.expire_fields(place, key, usize::MAX);
+                self.find(place, key).map(|found| found.header)
             }
             other => other,
         };

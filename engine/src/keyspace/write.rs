@@ -7,9 +7,10 @@ use std::sync::atomic::Ordering::Relaxed;
 use basalt_formats::num;
 
 use super::access;
-use super::header::{Header, INLINE_MAX, Kind};
+use super::header::{Header, INLINE_MAX, Kind, LONG};
 use super::notify::NotifyClass;
 use super::view::{EMBSTR_MAX, Keyspace, Look, Place, StringEncoding, Ttl};
+use crate::session::OwnedArgs;
 use crate::value::Value;
 
 impl Keyspace<'_> {
@@ -50,6 +51,7 @@ impl Keyspace<'_> {
             kind,
             expire_ms,
             lru,
+            fields_ms: None,
         };
         if let Some((old_header, old_len, false)) = old
             && old_len == bytes.len()
@@ -64,7 +66,7 @@ impl Keyspace<'_> {
             }
             return;
         }
-        let mut buf = [0; 12];
+        let mut buf = [0; LONG];
         let head = header.encode(&mut buf);
         if bytes.len() <= INLINE_MAX {
             self.write_entry(
@@ -135,8 +137,9 @@ impl Keyspace<'_> {
             kind: value.kind(),
             expire_ms,
             lru: self.lru_of_new(old),
+            fields_ms: value.next_field_expiry(),
         };
-        let mut buf = [0; 12];
+        let mut buf = [0; LONG];
         let head = header.encode(&mut buf);
         self.write_entry(place, key, old, &header, &[head], Some(value));
     }
@@ -162,10 +165,7 @@ impl Keyspace<'_> {
             lost = self.engine.blocked.minds_loss(self.db, key);
         }
         let counts = self.counts(place);
-        counts.add_volatile(
-            isize::from(new.expire_ms.is_some())
-                - isize::from(old.is_some_and(|h| h.expire_ms.is_some())),
-        );
+        counts.note_times(old, Some(*new));
         if old.is_none() {
             counts.add_keys(1);
         }
@@ -189,7 +189,6 @@ impl Keyspace<'_> {
         else {
             return false;
         };
-        let volatile = Header::decode(&payload).0.expire_ms.is_some();
         if let Some(obj) = obj {
             self.engine.lazy_free(obj);
             if self.engine.blocked.minds_loss(self.db, key) {
@@ -198,7 +197,7 @@ impl Keyspace<'_> {
         }
         let counts = self.counts(place);
         counts.add_keys(-1);
-        counts.add_volatile(-isize::from(volatile));
+        counts.note_times(Some(Header::decode(&payload).0), None);
         true
     }
 
@@ -242,15 +241,83 @@ impl Keyspace<'_> {
             return false;
         };
         let old = found.header;
+        self.rewrite_header(place, key, old, Header { expire_ms, ..old });
+        true
+    }
+
+    /// Gives the entry of a key another header.
+    fn rewrite_header(&mut self, place: Place, key: &[u8], old: Header, new: Header) {
         let table = self.table_or_create(place);
         if let Some((payload, obj)) = table.remove_hashed(place.hash, key) {
-            let mut buf = [0; 12];
-            let head = Header { expire_ms, ..old }.encode(&mut buf);
+            let mut buf = [0; LONG];
+            let head = new.encode(&mut buf);
             table.put_hashed(place.hash, key, &[head, Header::decode(&payload).1], obj);
+            self.counts(place).note_times(Some(old), Some(new));
         }
-        self.counts(place)
-            .add_volatile(isize::from(expire_ms.is_some()) - isize::from(old.expire_ms.is_some()));
-        true
+    }
+
+    /// To be called after times of a hash's fields were changed: active expiry finds the hash
+    /// by the earliest.
+    pub fn note_field_times(&mut self, key: &[u8]) {
+        self.note_field_times_at(self.place(key), key);
+    }
+
+    fn note_field_times_at(&mut self, place: Place, key: &[u8]) {
+        if let Some(found) = self.find(place, key) {
+            let old = found.header;
+            let fields_ms = found.value.and_then(Value::next_field_expiry);
+            if old.fields_ms != fields_ms {
+                self.rewrite_header(place, key, old, Header { fields_ms, ..old });
+            }
+        }
+    }
+
+    /// Takes out up to `most` fields of a hash that are past their time, with the events and
+    /// the log; the key goes with the last field. Gives how many there were.
+    ///
+    /// Fields go at the first look at the key, a read's as well, so that no command ever
+    /// meets one that is past its time.
+    pub(super) fn expire_fields(&mut self, place: Place, key: &[u8], most: usize) -> usize {
+        let now_ms = self.due_ms;
+        let due = matches!(
+            self.find(place, key).and_then(|found| found.value),
+            Some(Value::Hash(hash)) if hash.next_expiry().is_some_and(|at| now_ms > at)
+        );
+        let mut gone = Vec::new();
+        let mut empty = false;
+        if due && let Some(Value::Hash(hash)) = self.object_mut(place, key) {
+            let hash = Arc::make_mut(hash);
+            gone = hash.take_due(now_ms, most);
+            empty = hash.is_empty();
+        }
+        if empty {
+            self.remove_at(place, key);
+        } else {
+            self.note_field_times_at(place, key);
+        }
+        if gone.is_empty() {
+            return 0;
+        }
+        self.engine.shards[place.shard()]
+            .counters
+            .fields_expired(gone.len());
+        let mut words: Vec<&[u8]> = vec![b"HDEL", key];
+        words.extend(gone.iter().map(Vec::as_slice));
+        self.log_expiry(&words);
+        self.notify(NotifyClass::HASH, "hexpired", key);
+        if empty {
+            self.notify(NotifyClass::GENERIC, "del", key);
+        }
+        self.modified(key);
+        gone.len()
+    }
+
+    /// Logs what expiry did: with the running command, if one collects, else at once.
+    fn log_expiry(&mut self, words: &[&[u8]]) {
+        match &mut self.expired {
+            Some(expired) => expired.push((self.db, OwnedArgs::new(words))),
+            None => self.engine.log.append(self.db, words),
+        }
     }
 
     /// Overwrites the access clock of a key (`RESTORE ... IDLETIME/FREQ`, `OBJECT`).
@@ -278,10 +345,7 @@ impl Keyspace<'_> {
     pub(super) fn expire_now(&mut self, place: Place, key: &[u8]) {
         if self.remove_at(place, key) {
             self.engine.shards[place.shard()].counters.expired();
-            match &mut self.expired {
-                Some(expired) => expired.push((self.db, key.into())),
-                None => self.engine.log.expired(self.db, key),
-            }
+            self.log_expiry(&[b"DEL", key]);
             self.notify(NotifyClass::EXPIRED, "expired", key);
             self.modified(key);
         }

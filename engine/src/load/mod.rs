@@ -23,7 +23,9 @@ use parking_lot::Mutex;
 use crate::engine::Engine;
 use crate::keyspace::Place;
 use crate::keyspace::access::Clock;
-use crate::keyspace::loaded::{LoadedValue, Loading};
+use crate::keyspace::header::INLINE_MAX;
+use crate::keyspace::loaded::{LoadedValue, Loading, Room};
+use crate::keyspace::shard::SLOTS;
 use crate::snapshot::Progress;
 use crate::structs::prefetch::prefetch;
 use crate::value::serial::{self, Limits};
@@ -39,6 +41,10 @@ const BATCH_BYTES: usize = 64;
 const AHEAD: usize = 1;
 /// Records by which memory is asked for before it is needed.
 const APPROACH: usize = 4;
+/// Keys in a slot from which on it gets room for all at once.
+const LEAST_ROOM: usize = 4;
+/// What a key takes in its page beside its own bytes and those of a short string.
+const HEAD_BYTES: usize = 4;
 /// Auxiliary fields kept of a file; more are read and forgotten.
 const MAX_AUX: usize = 256;
 
@@ -76,6 +82,37 @@ pub struct Loaded {
 
 /// A key with its database.
 type Item<'a> = (usize, KeyRecord<'a>);
+
+/// Records for a worker.
+struct Batch<'a> {
+    items: Vec<Item<'a>>,
+    /// A database, and how many keys each of its slots will hold.
+    expected: (usize, usize),
+}
+
+/// What is said and known of how many keys a database has.
+#[derive(Default)]
+struct Expected {
+    db: usize,
+    /// As the file says.
+    claimed: u64,
+    /// Where its records begin.
+    start: usize,
+    /// Records of the whole file so far.
+    records: usize,
+}
+
+impl Expected {
+    /// How many keys each slot will hold, at least. What the file says is believed as far as it has the bytes.
+    fn per_slot(&self, offset: usize, size: usize) -> usize {
+        let left = size.saturating_sub(self.start) as u128;
+        let fitting = left * self.records as u128 / offset.max(1) as u128;
+        let keys = fitting.min(self.claimed.into());
+        let keys = usize::try_from(keys).unwrap_or(usize::MAX) / SLOTS;
+        // Keys spread unevenly, and a page that grows once more costs little.
+        keys - keys / 8
+    }
+}
 
 /// What the workers share.
 struct Work<'w> {
@@ -161,10 +198,12 @@ impl Work<'_> {
     fn read<'a>(
         &self,
         reader: &mut FileReader<'a>,
-        sender: SyncSender<Vec<Item<'a>>>,
+        sender: SyncSender<Batch<'a>>,
         loaded: &mut Loaded,
     ) -> Result<(), RdbLoadError> {
         let mut db = 0;
+        let mut expected = Expected::default();
+        let whole = reader.offset() + reader.left();
         let size = (reader.left() / BATCH_BYTES).clamp(BATCH.0, BATCH.1);
         let mut batch = Vec::with_capacity(size);
         loop {
@@ -182,7 +221,11 @@ impl Work<'_> {
                     if self.progress.cancel.load(Relaxed) {
                         return Err(RdbLoadError::at(offset, RdbLoadCause::Cancelled));
                     }
-                    let full = std::mem::replace(&mut batch, Vec::with_capacity(size));
+                    expected.records += batch.len();
+                    let full = Batch {
+                        items: std::mem::replace(&mut batch, Vec::with_capacity(size)),
+                        expected: (expected.db, expected.per_slot(offset, whole)),
+                    };
                     if sender.send(full).is_err() {
                         return Ok(());
                     }
@@ -192,6 +235,14 @@ impl Work<'_> {
                         .ok()
                         .filter(|db| *db < self.engine.databases())
                         .ok_or_else(|| RdbLoadError::at(offset, RdbLoadCause::Db(number)))?;
+                }
+                Record::ResizeDb { keys, .. } => {
+                    expected = Expected {
+                        db,
+                        claimed: keys,
+                        start: offset,
+                        records: expected.records,
+                    };
                 }
                 Record::Aux { key, value } if loaded.aux.len() < MAX_AUX => {
                     loaded.aux.push((key.into_owned(), value.into_owned()));
@@ -204,7 +255,12 @@ impl Work<'_> {
                         );
                     }
                     loaded.end = end;
-                    let _ = sender.send(batch);
+                    // A file of one batch is small: its pages grow as they are filled.
+                    let last = Batch {
+                        items: batch,
+                        expected: (db, 0),
+                    };
+                    let _ = sender.send(last);
                     self.progress.bytes.store(end as u64, Relaxed);
                     return Ok(());
                 }
@@ -214,7 +270,7 @@ impl Work<'_> {
     }
 
     /// Takes batches until there are no more.
-    fn run(&self, receiver: &Mutex<Receiver<Vec<Item<'_>>>>) {
+    fn run(&self, receiver: &Mutex<Receiver<Batch<'_>>>) {
         loop {
             let received = receiver.lock().recv();
             let Ok(batch) = received else { return };
@@ -222,19 +278,24 @@ impl Work<'_> {
                 continue;
             }
             self.put_all(&batch);
-            self.progress.keys.fetch_add(batch.len() as u64, Relaxed);
+            let keys = batch.items.len() as u64;
+            self.progress.keys.fetch_add(keys, Relaxed);
         }
     }
 
     /// Puts a batch in by slot; records of one key stay in their order.
-    fn put_all(&self, batch: &[Item<'_>]) {
-        let mut order: Vec<_> = batch
-            .iter()
-            .enumerate()
-            .map(|(at, (_, record))| (Place::of(&record.key), at))
-            .collect();
-        order.sort_unstable_by_key(|(place, at)| (place.slot, *at));
-        let mut loading = Loading::new(self.engine);
+    fn put_all(&self, batch: &Batch<'_>) {
+        let (order, bytes) = by_slot(&batch.items);
+        let room = match batch.expected {
+            (db, keys) if keys >= LEAST_ROOM => Some(Room {
+                db,
+                keys,
+                mean: bytes / batch.items.len().max(1),
+            }),
+            _ => None,
+        };
+        let batch = &batch.items;
+        let mut loading = Loading::new(self.engine, room);
         for (next, (place, at)) in order.iter().enumerate() {
             if let Some((_, at)) = order.get(next + 4 * APPROACH) {
                 prefetch(&raw const batch[*at]);
@@ -245,6 +306,9 @@ impl Work<'_> {
                 prefetch(record.key.as_ptr());
                 prefetch(record.body.as_ptr());
                 loading.approach(*db, *ahead);
+            }
+            if let Some((ahead, at)) = order.get(next + APPROACH / 2) {
+                loading.arrive(batch[*at].0, *ahead);
             }
             let (db, record) = &batch[*at];
             if let Err(cause) = self.put(&mut loading, (*db, *place), record) {
@@ -305,4 +369,33 @@ impl Work<'_> {
         self.keys.fetch_add(1, Relaxed);
         Ok(())
     }
+}
+
+/// The places of the records in the order of their slots, and within a slot as they stand, with their indices; and the bytes
+/// they will take in pages, roughly. O(records + slots).
+fn by_slot(batch: &[Item<'_>]) -> (Vec<(Place, usize)>, usize) {
+    let mut bytes = 0;
+    let mut starts = vec![0usize; SLOTS + 1];
+    let places: Vec<Place> = batch
+        .iter()
+        .map(|(_, record)| {
+            let place = Place::of(&record.key);
+            bytes += HEAD_BYTES + record.key.len();
+            if record.kind == ObjectType::String && record.body.len() <= INLINE_MAX {
+                bytes += record.body.len();
+            }
+            starts[place.slot + 1] += 1;
+            place
+        })
+        .collect();
+    for slot in 0..SLOTS {
+        starts[slot + 1] += starts[slot];
+    }
+    let mut order = vec![(Place { slot: 0, hash: 0 }, 0); batch.len()];
+    for (at, place) in places.into_iter().enumerate() {
+        let next = &mut starts[place.slot];
+        order[*next] = (place, at);
+        *next += 1;
+    }
+    (order, bytes)
 }

@@ -150,11 +150,6 @@ impl Log {
     pub fn append(&self, db: usize, args: &[&[u8]]) {
         self.append_one(db, args);
     }
-
-    /// Appends the removal of a key whose time has come.
-    pub fn expired(&self, db: usize, key: &[u8]) {
-        self.append(db, &[b"DEL", key]);
-    }
 }
 
 #[cfg(test)]

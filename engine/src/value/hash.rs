@@ -3,14 +3,20 @@
 //! A small hash is one listpack, field and value alternating in the order the fields were
 //! first set: the very bytes that `DUMP` and RDB files hold. When a field or value is too
 //! long or there are too many, it becomes a paged table in hash order, and stays one.
+//! Times at which fields expire stand beside either of these (`lasting.rs`); without any,
+//! a hash costs nothing for them.
 //!
 //! Invariants: a listpack holds an even number of elements and no field twice; in a table
 //! a value longer than [`LONG_VALUE`] is the entry's object and its payload is empty, so
 //! that copying a page under a snapshot never copies long values.
 
+mod lasting;
+
 use std::sync::Arc;
 
 use basalt_formats::packed::Listpack;
+
+pub use self::lasting::{Lasting, MAX_EXPIRE_MS};
 
 pub use basalt_formats::packed::Entry as Element;
 
@@ -74,6 +80,8 @@ pub enum Hash {
     Packed(Listpack),
     /// A table by field.
     Table(PagedMap<HashSchema>),
+    /// One of the other two, with times at which fields expire.
+    Lasting(Box<Lasting>),
 }
 
 impl Default for Hash {
@@ -129,6 +137,7 @@ impl Hash {
         match self {
             Hash::Table(map) => put(map, field, value),
             Hash::Packed(_) => false,
+            Hash::Lasting(lasting) => lasting.fields.load(field, value, limits),
         }
     }
 
@@ -154,6 +163,7 @@ impl Hash {
         match self {
             Hash::Packed(_) => "listpack",
             Hash::Table(_) => "hashtable",
+            Hash::Lasting(lasting) => lasting.fields.encoding(),
         }
     }
 
@@ -162,6 +172,7 @@ impl Hash {
         match self {
             Hash::Packed(list) => Some(list),
             Hash::Table(_) => None,
+            Hash::Lasting(lasting) => lasting.fields.packed(),
         }
     }
 
@@ -170,6 +181,7 @@ impl Hash {
         match self {
             Hash::Packed(list) => list.len() / 2,
             Hash::Table(map) => map.len(),
+            Hash::Lasting(lasting) => lasting.fields.len(),
         }
     }
 
@@ -178,6 +190,7 @@ impl Hash {
         match self {
             Hash::Packed(list) => list.is_empty(),
             Hash::Table(map) => map.is_empty(),
+            Hash::Lasting(lasting) => lasting.fields.is_empty(),
         }
     }
 
@@ -189,6 +202,7 @@ impl Hash {
                 Some(list.entry(list.next(at)?))
             }
             Hash::Table(map) => map.get(field).map(value_of),
+            Hash::Lasting(lasting) => lasting.fields.get(field),
         }
     }
 
@@ -200,6 +214,7 @@ impl Hash {
                 None => false,
             },
             Hash::Table(map) => map.get(field).is_some(),
+            Hash::Lasting(lasting) => lasting.fields.contains(field),
         }
     }
 
@@ -217,7 +232,11 @@ impl Hash {
         strings: impl ExactSizeIterator<Item = &'a [u8]>,
         limits: &HashLimits,
     ) {
-        let Hash::Packed(list) = self else { return };
+        let list = match self {
+            Hash::Packed(list) => list,
+            Hash::Table(_) => return,
+            Hash::Lasting(lasting) => return lasting.fields.prepare(strings, limits),
+        };
         if strings.len() / 2 > limits.max_listpack_entries {
             return self.convert();
         }
@@ -233,8 +252,18 @@ impl Hash {
         }
     }
 
-    /// Sets a field; true if it is new. Converts as the limits ask for.
+    /// Sets a field, which then does not expire; true if it is new. Converts as the limits
+    /// ask for.
     pub fn set(&mut self, field: &[u8], value: &[u8], limits: &HashLimits) -> bool {
+        let new = self.set_value(field, value, limits);
+        if let Hash::Lasting(_) = self {
+            self.persist(field);
+        }
+        new
+    }
+
+    /// Sets a field and leaves the time at which it expires; true if it is new.
+    pub fn set_value(&mut self, field: &[u8], value: &[u8], limits: &HashLimits) -> bool {
         if let Hash::Packed(list) = self {
             let room = list.fits(field.len().saturating_add(value.len()).saturating_add(32));
             if field.len() > limits.max_listpack_value
@@ -259,6 +288,7 @@ impl Hash {
                 true
             }
             Hash::Table(map) => put(map, field, value),
+            Hash::Lasting(lasting) => lasting.fields.set_value(field, value, limits),
         }
     }
 
@@ -278,6 +308,13 @@ impl Hash {
                 found.is_some()
             }
             Hash::Table(map) => map.remove(field).is_some(),
+            Hash::Lasting(lasting) => {
+                let found = lasting.fields.remove(field);
+                if found {
+                    self.persist(field);
+                }
+                found
+            }
         }
     }
 
@@ -286,6 +323,7 @@ impl Hash {
         match self {
             Hash::Packed(list) => Iter::Packed(list.iter()),
             Hash::Table(map) => Iter::Table(map.iter()),
+            Hash::Lasting(lasting) => lasting.fields.iter(),
         }
     }
 
@@ -304,6 +342,7 @@ impl Hash {
                 Some((list.entry(at), list.entry(list.next(at)?)))
             }
             Hash::Table(map) => map.nth(rank).map(pair_of),
+            Hash::Lasting(lasting) => lasting.fields.nth(rank),
         }
     }
 
@@ -322,6 +361,7 @@ impl Hash {
                     f(field, value);
                 }
             }
+            Hash::Lasting(lasting) => lasting.fields.at_ranks(ranks, f),
             _ => {
                 let mut wanted = ranks.iter().copied().peekable();
                 for (rank, (field, value)) in self.iter().enumerate() {
@@ -360,6 +400,7 @@ impl Hash {
                     );
                 cursor_of(next)
             }
+            Hash::Lasting(lasting) => lasting.fields.scan(cursor, count, f),
         }
     }
 
@@ -368,6 +409,7 @@ impl Hash {
         match self {
             Hash::Packed(_) => 1,
             Hash::Table(map) => map.len(),
+            Hash::Lasting(lasting) => lasting.fields.free_effort() + lasting.len(),
         }
     }
 
@@ -389,6 +431,7 @@ impl Hash {
                 map.heap_bytes()
                     .saturating_add(usize::try_from(all).unwrap_or(usize::MAX))
             }
+            Hash::Lasting(lasting) => lasting.heap_bytes(),
         }
     }
 

@@ -36,6 +36,15 @@ pub enum Value {
 }
 
 impl Value {
+    /// When the first field of a hash expires, or a time before that.
+    #[inline]
+    pub fn next_field_expiry(&self) -> Option<i64> {
+        match self {
+            Value::Hash(hash) => hash.next_expiry(),
+            _ => None,
+        }
+    }
+
     /// Its type; strings count as raw.
     pub fn kind(&self) -> Kind {
         match self {

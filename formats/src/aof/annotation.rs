@@ -252,8 +252,14 @@ fn digit(byte: u8) -> Option<u8> {
 /// True if what begins here is, or was, a line of ours: some bytes of it may be damaged.
 #[must_use]
 pub fn is_ours(input: &[u8]) -> bool {
-    input.len() >= PREFIX.len()
-        && input.iter().zip(PREFIX).filter(|(a, b)| a == b).count() >= LIKENESS
+    input.len() >= PREFIX.len() && resembles(input)
+}
+
+/// True if the line that begins here could be taken for one of ours, whatever stands behind it.
+#[must_use]
+pub fn resembles(input: &[u8]) -> bool {
+    let line = input.iter().zip(PREFIX).take_while(|(a, _)| **a != b'\n');
+    line.filter(|(a, b)| a == b).count() >= LIKENESS
 }
 
 /// Reads the line of ours at the start of `input`. Also returns its `chk`; its length follows from its kind.

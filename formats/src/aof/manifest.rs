@@ -280,6 +280,12 @@ impl Manifest {
         }))
     }
 
+    /// Numbers that `other` has given out are not given out again.
+    pub fn use_up(&mut self, other: &Manifest) {
+        self.last_base = self.last_base.max(other.last_base);
+        self.last_incr = self.last_incr.max(other.last_incr);
+    }
+
     /// Names another file for what is written from now on.
     ///
     /// # Errors

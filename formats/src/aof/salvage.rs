@@ -17,6 +17,7 @@ use super::check::selected;
 use super::preamble::{has_preamble, preamble_end};
 use super::record::{AofReader, Record, Transaction};
 use super::resync;
+use crate::resp::encode::{array, bulk};
 
 /// Why a piece is trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +45,34 @@ pub struct Piece {
     pub db_after: u32,
     /// How many commands.
     pub commands: u64,
+}
+
+impl Piece {
+    /// Appends the piece of `input` to a file without checksums whose commands so far end with database `db` selected. Lines
+    /// that could be taken for checksum lines are left out: they would fit nothing there, and what resembles one can stand
+    /// even in a batch that is proven.
+    pub fn append_to(&self, input: &[u8], db: &mut u32, file: &mut Vec<u8>) {
+        if self.db != *db {
+            array(file, 2);
+            bulk(file, b"SELECT");
+            bulk(file, self.db.to_string().as_bytes());
+        }
+        *db = self.db_after;
+        let Range { mut start, end } = self.bytes;
+        if self.kind != PieceKind::Preamble {
+            let mut reader = AofReader::at(input, start);
+            reader.set_limit(end);
+            while let Ok(Some(record)) = reader.next_record() {
+                if let Record::Annotation(line) = record
+                    && annotation::resembles(input.get(line.clone()).unwrap_or_default())
+                {
+                    file.extend_from_slice(input.get(start..line.start).unwrap_or_default());
+                    start = line.end;
+                }
+            }
+        }
+        file.extend_from_slice(input.get(start..end).unwrap_or_default());
+    }
 }
 
 /// Yields the pieces of a file in order.

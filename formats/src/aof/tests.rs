@@ -316,6 +316,47 @@ fn batches_that_hold_something_else() {
     }
 }
 
+/// What is salvaged is a file without checksums: no line is left that would make it one with damaged checksums.
+#[test]
+fn what_is_salvaged_has_no_checksum_lines() {
+    const PING: &[u8] = b"*1\r\n$4\r\nPING\r\n";
+    let (line, _) = header().to_line();
+    let mut flipped = line;
+    flipped[4] ^= 1;
+    let lines: [&[u8]; 6] = [
+        &line,
+        &flipped,
+        b"#BSL\n",
+        b"#BSLT1 b what once was one\r\n",
+        b"#BS\n",
+        b"#\n#LT1 \n",
+    ];
+    for line in lines {
+        // In a batch whose checksum is right, and among commands that have none.
+        let mut writer = BatchWriter::create(&header());
+        writer.append_encoded(&[PING, line, PING].concat(), 0);
+        writer.append_encoded(&[line, b"#TS:5\r\n", PING].concat(), 1);
+        writer.close(TIME_MS);
+        let proven = writer.take();
+        let plain = [PING, line, PING, line, b"#TS:5\r\n", PING].concat();
+        for file in [&proven[..], &proven[1..], &plain] {
+            let (mut db, mut found, mut written) = (0, 0, Vec::new());
+            for piece in Salvage::new(file) {
+                piece.append_to(file, &mut db, &mut written);
+                found += piece.commands;
+            }
+            let report = check(&written);
+            let text = written.escape_ascii();
+            assert_eq!(report.verdict, Verdict::Valid, "{text}");
+            assert_ne!(report.form, Form::Annotated, "{text}");
+            assert!(found >= 3 && report.commands >= found, "{text}");
+            // Without a checksum all up to the next command is lost with a damaged line.
+            let time_mark = written.windows(7).any(|part| part == b"#TS:5\r\n");
+            assert!(time_mark || file == plain, "{text}");
+        }
+    }
+}
+
 #[test]
 fn commands_of_another_server_behind_the_batches() {
     let (file, _) = sample();

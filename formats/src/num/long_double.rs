@@ -20,7 +20,7 @@ const X87: Format = Format {
 };
 
 /// An 80-bit extended precision number; never NaN.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub struct LongDouble(X87DoubleExtended);
 
 impl LongDouble {
@@ -33,6 +33,18 @@ impl LongDouble {
     pub fn checked_add(self, other: Self) -> Option<Self> {
         let sum = (self.0 + other.0).value;
         sum.is_finite().then_some(Self(sum))
+    }
+
+    /// The largest finite number; its negative is the smallest.
+    #[must_use]
+    pub fn largest() -> Self {
+        Self(X87DoubleExtended::largest())
+    }
+
+    /// The number with the other sign.
+    #[must_use]
+    pub fn negated(self) -> Self {
+        Self(-self.0)
     }
 
     /// True for the two infinities, which `inf` parses to.

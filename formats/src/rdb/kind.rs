@@ -95,6 +95,10 @@ const REDIS: [(u8, ObjectType); 4] = [
     (25, ObjectType::HashListpackEx),
 ];
 
+/// What Basalt's files of version 11 have besides: hashes with fields that expire, as Redis writes
+/// them since version 12. Versions 11 of others do not use the byte.
+const BASALT: [(u8, ObjectType); 1] = [(24, ObjectType::HashMetadata)];
+
 /// Types of Valkey since version 80.
 const VALKEY: [(u8, ObjectType); 1] = [(22, ObjectType::ValkeyHash2)];
 
@@ -107,12 +111,15 @@ fn look_up(table: &[(u8, ObjectType)], byte: u8) -> Option<ObjectType> {
 }
 
 impl ObjectType {
-    /// The type a byte stands for in versions up to 11, which all vendors share.
+    /// The type a byte stands for in versions up to 11, which all vendors share, and in
+    /// Basalt's files.
     ///
     /// # Errors
     /// [`RdbError::UnknownType`].
     pub fn from_byte(byte: u8) -> Result<ObjectType, RdbError> {
-        look_up(&COMMON, byte).ok_or(RdbError::UnknownType(byte))
+        look_up(&COMMON, byte)
+            .or_else(|| look_up(&BASALT, byte))
+            .ok_or(RdbError::UnknownType(byte))
     }
 
     /// The type a byte stands for in a file with this header.
@@ -122,10 +129,12 @@ impl ObjectType {
     pub fn in_file(byte: u8, header: Header) -> Result<ObjectType, RdbError> {
         let own: &[_] = match header.magic {
             Magic::Redis if header.version >= REDIS_TYPES_SINCE => &REDIS,
-            Magic::Redis => &[],
+            Magic::Redis => &BASALT,
             Magic::Valkey => &VALKEY,
         };
-        look_up(own, byte).map_or_else(|| ObjectType::from_byte(byte), Ok)
+        look_up(own, byte)
+            .or_else(|| look_up(&COMMON, byte))
+            .ok_or(RdbError::UnknownType(byte))
     }
 
     /// The byte that stands for the type.
@@ -199,6 +208,11 @@ mod tests {
         );
         assert_eq!(ObjectType::in_file(22, valkey), Ok(ObjectType::ValkeyHash2));
         assert!(ObjectType::in_file(23, valkey).is_err());
+        assert!(ObjectType::in_file(24, valkey).is_err());
+        assert_eq!(
+            ObjectType::in_file(24, redis(11)),
+            Ok(ObjectType::HashMetadata)
+        );
         assert!(ObjectType::from_byte(6).is_err() && ObjectType::from_byte(8).is_err());
     }
 }

@@ -5,6 +5,7 @@
 //!                                            others -> Handle (outbox, signals) ----^
 //! ```
 
+pub mod caller;
 pub mod describe;
 pub mod handle;
 pub mod pause;
@@ -14,14 +15,13 @@ mod show;
 pub mod task;
 pub mod tracking;
 
-use std::any::Any;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use basalt_engine::command::{Command, Ctx};
+use basalt_engine::command::Ctx;
 use basalt_engine::keyspace::blocked::{Waiter, Wake};
-use basalt_engine::{Host, Reply, ReplyError, Session};
+use basalt_engine::{Host, Reply, Session};
 
 use crate::pubsub::Kind;
 use crate::server::Server;
@@ -65,6 +65,8 @@ pub enum Waiting {
     Pause(i64),
     /// The log (`WAITAOF`).
     Synced(SyncWait),
+    /// A stack that a script can leave: the request is to be run again there.
+    Stack,
 }
 
 /// What a client waits for in `WAITAOF`.
@@ -106,6 +108,10 @@ pub struct Conn {
     pub put_off_ms: Option<i64>,
     /// How long the command ran that is blocked now, before it was.
     pub blocked_nanos: u64,
+    /// While a script runs: the database of the client.
+    pub script_of_db: Option<usize>,
+    /// Memory was short when the command began that runs now, if it may run scripts.
+    pub short_of_memory: bool,
     waker: Arc<dyn Wake>,
 }
 
@@ -128,6 +134,8 @@ impl Conn {
             wait_synced: None,
             put_off_ms: None,
             blocked_nanos: 0,
+            script_of_db: None,
+            short_of_memory: false,
             waker,
         }
     }
@@ -203,41 +211,5 @@ impl Conn {
         !self.subs.channels.is_empty()
             || !self.subs.patterns.is_empty()
             || !self.subs.shard.is_empty()
-    }
-}
-
-impl Host for Conn {
-    fn as_any(&mut self) -> &mut dyn Any {
-        self
-    }
-
-    fn before_queued(
-        &mut self,
-        command: &'static Command,
-        args: &[&[u8]],
-    ) -> Result<(), ReplyError> {
-        process::started(self, command, args);
-        Ok(())
-    }
-
-    fn after_queued(
-        &mut self,
-        command: &'static Command,
-        args: &[&[u8]],
-        failed: Option<&ReplyError>,
-    ) {
-        process::finished_queued(self, command, args, failed);
-    }
-
-    fn after_read(&mut self, command: &'static Command, args: &[&[u8]]) {
-        if self.handle.tracks.load(Relaxed) {
-            self.server
-                .tracking
-                .remember(&self.handle, self.caching, command, args);
-        }
-    }
-
-    fn waker(&self) -> Option<Arc<dyn Wake>> {
-        Some(self.waker.clone())
     }
 }

@@ -7,8 +7,9 @@ use std::time::Instant;
 
 use basalt_engine::command::Command;
 use basalt_engine::command::spec::{Flags, Group};
-use basalt_engine::{Flow, Reply, ReplyError, Session, fail_transaction};
+use basalt_engine::{Flow, Queued, Reply, ReplyError, Session, fail_transaction};
 
+use super::caller::{Aside, Caller, flags_of, runs_scripts};
 use super::show::{feed_monitors, redacted, show, shown_before_it_runs};
 use super::{Conn, ReplyMode, Waiting, tracking};
 use crate::server::{Server, unix_us};
@@ -24,7 +25,8 @@ pub struct BatchTime {
 }
 
 /// Processes one request; what the client now waits for, if anything. The server is given
-/// besides the connection that holds it, so that no command pays for counting references.
+/// besides the connection that holds it, so that no command pays for counting references. Scripts
+/// are run only where they can step `aside`.
 pub fn process(
     server: &Server,
     session: &mut Session,
@@ -32,6 +34,7 @@ pub fn process(
     reply: &mut Reply,
     args: &[&[u8]],
     time: &mut BatchTime,
+    aside: Option<&dyn Aside>,
 ) -> Waiting {
     let before = reply.buf.len();
     if speaks_http(args) {
@@ -52,18 +55,19 @@ pub fn process(
         }
     };
     note_command(conn, Some(command));
-    if let Some(error) = refusal(session, conn, command, time.now_ms) {
+    let flags = flags_of(conn, command, args);
+    if let Some(error) = refusal(session, conn, (command, flags), time.now_ms) {
         bump(&conn.worker.commands[command.id].rejected, 1);
         reject(session, conn, reply, args, &error);
         return answered(conn, reply, before);
     }
     if server.hot.paused.load(Relaxed)
-        && let Some(until) = held_back(session, conn, command, time.now_ms)
+        && let Some(until) = held_back(session, conn, (command, flags), time.now_ms)
     {
         return Waiting::Pause(until);
     }
     if (server.engine.snapshot_room.is_tight() || conn.put_off_ms.is_some())
-        && writes(session, command)
+        && writes(session, conn, (command, flags))
         && (session.txn.is_none() || command.spec.name == "exec")
         && let Some(until) = server.put_off(&mut conn.put_off_ms, &conn.handle)
     {
@@ -72,7 +76,17 @@ pub fn process(
     if server.engine.queue(session, command, args, reply) {
         return answered(conn, reply, before);
     }
-    let flow = run(server, session, conn, reply, (command, args), time.now_ms);
+    if aside.is_none() && runs_scripts(session, command) {
+        return Waiting::Stack;
+    }
+    let flow = run(
+        server,
+        session,
+        (&mut *conn, aside),
+        reply,
+        (command, args),
+        time.now_ms,
+    );
     let ended = Instant::now();
     let nanos = u64::try_from((ended - time.instant).as_nanos()).unwrap_or(u64::MAX);
     time.instant = ended;
@@ -125,7 +139,7 @@ fn note_command(conn: &Conn, command: Option<&'static Command>) {
 fn run(
     server: &Server,
     session: &mut Session,
-    conn: &mut Conn,
+    (conn, aside): (&mut Conn, Option<&dyn Aside>),
     reply: &mut Reply,
     (command, args): (&'static Command, &[&[u8]]),
     now_ms: i64,
@@ -148,15 +162,20 @@ fn run(
     }
     tracking::set_running(conn.handle.id);
     let outcome = catch_unwind(AssertUnwindSafe(|| {
+        let mut caller = Caller {
+            conn: &mut *conn,
+            aside,
+        };
         server
             .engine
-            .call(command, session, &mut *conn, args, reply, now_ms)
+            .call(command, session, &mut caller, args, reply, now_ms)
     }));
     tracking::set_running(0);
     let flow = outcome.unwrap_or_else(|_| {
         tracing::error!("Internal error in command '{}'", command.name);
         reply.buf.truncate(before);
         session.txn = None;
+        conn.script_of_db = None;
         let error = ReplyError::err("internal error");
         reply.error(&error);
         conn.close_after_reply = true;
@@ -264,12 +283,11 @@ fn reject(
 /// Why a command may not run now, in the order in which Redis checks.
 fn refusal(
     session: &Session,
-    conn: &Conn,
-    command: &'static Command,
+    conn: &mut Conn,
+    (command, flags): (&'static Command, Flags),
     now_ms: i64,
 ) -> Option<ReplyError> {
     let server = &conn.server;
-    let flags = command.flags;
     if flags.has(Flags::PROTECTED)
         && let Some(error) = protected(conn, command)
     {
@@ -290,24 +308,23 @@ fn refusal(
         return Some(ReplyError::err("Replica can't interact with the keyspace"));
     }
     let maxmemory = server.hot.maxmemory.load(Relaxed);
-    if maxmemory != 0
-        && grows_memory(session, command)
-        && crate::memory::used_lately(now_ms) > maxmemory
-    {
-        return Some(ReplyError::OOM);
+    if maxmemory != 0 {
+        let grows = grows_memory(session, conn, (command, flags));
+        if grows || runs_scripts(session, command) {
+            let short = crate::memory::used_lately(now_ms) > maxmemory;
+            conn.short_of_memory = short;
+            if grows && short {
+                return Some(ReplyError::OOM);
+            }
+        }
+    } else {
+        conn.short_of_memory = false;
     }
-    if server.persist.snapshots.failed.load(Relaxed)
-        && (writes(session, command) || command.spec.name == "ping")
-        && server.writes_stopped()
+    let server = &conn.server;
+    if (writes(session, conn, (command, flags)) || command.spec.name == "ping")
+        && let Some(error) = conn.disk_refusal()
     {
-        return Some(ReplyError::SNAPSHOTS_FAIL);
-    }
-    if (writes(session, command) || command.spec.name == "ping")
-        && let Some(reason) = server.persist.aof.refusal()
-    {
-        return Some(ReplyError::raw(format!(
-            "MISCONF Errors writing to the AOF file: {reason}"
-        )));
+        return Some(error);
     }
     if conn.is_subscriber()
         && session.resp == 2
@@ -332,17 +349,43 @@ fn refusal(
     if server.hot.loading.load(Relaxed) && !runs_while_loading(session, command) {
         return Some(ReplyError::LOADING);
     }
+    if !flags.has(Flags::ALLOW_BUSY) {
+        return server.engine.scripts.running.busy();
+    }
     None
 }
 
+impl Conn {
+    /// Why nothing may be written: what was written before did not reach the disk.
+    pub(super) fn disk_refusal(&self) -> Option<ReplyError> {
+        let persist = &self.server.persist;
+        if persist.snapshots.failed.load(Relaxed) && self.server.writes_stopped() {
+            return Some(ReplyError::SNAPSHOTS_FAIL);
+        }
+        let reason = persist.aof.refusal()?;
+        Some(ReplyError::raw(format!(
+            "MISCONF Errors writing to the AOF file: {reason}"
+        )))
+    }
+}
+
+/// The flags of a queued command.
+fn queued_flags(conn: &Conn, queued: &Queued) -> Flags {
+    if shown_before_it_runs(queued.command) {
+        flags_of(conn, queued.command, &queued.args.slices())
+    } else {
+        queued.command.flags
+    }
+}
+
 /// Whether a command changes data; EXEC counts as the commands it would run.
-fn writes(session: &Session, command: &'static Command) -> bool {
+fn writes(session: &Session, conn: &Conn, (command, flags): (&'static Command, Flags)) -> bool {
     match (&session.txn, command.spec.name) {
         (Some(txn), "exec") => txn
             .queue
             .iter()
-            .any(|queued| queued.command.flags.has(Flags::WRITE)),
-        _ => command.flags.has(Flags::WRITE),
+            .any(|queued| queued_flags(conn, queued).has(Flags::WRITE)),
+        _ => flags.has(Flags::WRITE),
     }
 }
 
@@ -357,13 +400,20 @@ fn runs_while_loading(session: &Session, command: &'static Command) -> bool {
 
 /// Whether a command is refused when memory is short: it may make values longer, or grow the
 /// queue of a transaction. EXEC counts as the commands it would run.
-fn grows_memory(session: &Session, command: &'static Command) -> bool {
-    let denied = |command: &Command| command.flags.has(Flags::DENYOOM);
+fn grows_memory(
+    session: &Session,
+    conn: &Conn,
+    (command, flags): (&'static Command, Flags),
+) -> bool {
+    let denied = |flags: Flags| flags.has(Flags::DENYOOM);
     match (&session.txn, command.spec.name) {
-        (Some(txn), "exec") => txn.queue.iter().any(|queued| denied(queued.command)),
+        (Some(txn), "exec") => txn
+            .queue
+            .iter()
+            .any(|queued| denied(queued_flags(conn, queued))),
         (Some(_), "discard" | "quit" | "reset") => false,
         (Some(_), _) => true,
-        (None, _) => denied(command),
+        (None, _) => denied(flags),
     }
 }
 
@@ -399,13 +449,16 @@ fn protected(conn: &Conn, command: &'static Command) -> Option<ReplyError> {
 fn held_back(
     session: &Session,
     conn: &Conn,
-    command: &'static Command,
+    (command, flags): (&'static Command, Flags),
     now_ms: i64,
 ) -> Option<i64> {
-    let is_write = |command: &Command| command.flags.any(Flags::WRITE.or(Flags::MAY_REPLICATE));
+    let is_write = |flags: Flags| flags.any(Flags::WRITE.or(Flags::MAY_REPLICATE));
     let writes = match (&session.txn, command.spec.name) {
-        (Some(txn), "exec") => txn.queue.iter().any(|queued| is_write(queued.command)),
-        _ => is_write(command),
+        (Some(txn), "exec") => txn
+            .queue
+            .iter()
+            .any(|queued| is_write(queued_flags(conn, queued))),
+        _ => is_write(flags),
     };
     let container = command.parent.map_or("", |parent| parent.name);
     if container == "client" && command.spec.name == "unpause" {
@@ -523,6 +576,18 @@ thread_local! {
     static QUEUED_START: std::cell::Cell<Option<Instant>> = const { std::cell::Cell::new(None) };
 }
 
+/// Leaves a slow script alone for a moment. What this thread remembers of its command comes back
+/// with it.
+pub(super) fn step_aside(conn: &mut Conn, aside: &dyn Aside) {
+    let started = QUEUED_START.take();
+    let running = tracking::running();
+    tracking::set_running(0);
+    aside.step();
+    tracking::set_running(running);
+    QUEUED_START.set(started);
+    conn.handle.last_active_ms.store(unix_us() / 1000, Relaxed);
+}
+
 /// A queued command is about to run inside EXEC.
 pub(super) fn started(conn: &Conn, command: &'static Command, args: &[&[u8]]) {
     if shown_before_it_runs(command) && conn.server.hot.monitoring.load(Relaxed) {
@@ -627,6 +692,7 @@ mod tests {
                 &mut self.reply,
                 &args,
                 &mut time,
+                None,
             );
             String::from_utf8(std::mem::take(&mut self.reply.buf)).expect("text")
         }

@@ -25,7 +25,9 @@ pub(super) fn feed_monitors(conn: &Conn, command: &'static Command, args: &[&[u8
 /// Shows words to MONITOR clients as sent by this client.
 pub(super) fn show(conn: &Conn, words: &[&[u8]]) {
     let handle = &conn.handle;
-    let from = if handle.unix {
+    let from = if conn.script_of_db.is_some() {
+        "lua".to_owned()
+    } else if handle.unix {
         let path = handle.laddr.strip_suffix(":0").unwrap_or(&handle.laddr);
         format!("unix:{path}")
     } else {

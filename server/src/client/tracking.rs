@@ -33,6 +33,11 @@ pub fn set_running(id: u64) {
     RUNNING.set(id);
 }
 
+/// The client whose command this thread runs.
+pub fn running() -> u64 {
+    RUNNING.get()
+}
+
 /// CLIENT TRACKING of one client.
 #[derive(Default)]
 pub struct Tracking {

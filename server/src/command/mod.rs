@@ -7,7 +7,6 @@ mod migrate;
 mod monitor;
 mod pubsub;
 mod replication;
-mod scripting;
 mod server;
 
 use basalt_engine::ReplyError;
@@ -22,7 +21,6 @@ pub const SERVER_GROUPS: &[&[basalt_engine::command::CommandSpec]] = &[
     monitor::SPECS,
     pubsub::SPECS,
     replication::SPECS,
-    scripting::SPECS,
     server::SPECS,
 ];
 

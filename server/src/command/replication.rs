@@ -1,4 +1,4 @@
-//! WAIT, WAITAOF, ROLE, REPLICAOF of a primary without replicas.
+//! WAIT, WAITAOF, ROLE, FAILOVER, REPLICAOF of a primary without replicas.
 
 use basalt_engine::command::spec::{
     Acl, ArgSpec, ArgType, Args, CmdResult, CommandSpec, Flags, Group,
@@ -58,6 +58,43 @@ pub(super) const SPECS: &[CommandSpec] = &[
             .or(Flags::SENTINEL),
         acl: Acl::ADMIN.or(Acl::DANGEROUS),
         handler: role,
+        ..CommandSpec::BLANK
+    },
+    CommandSpec {
+        name: "failover",
+        group: Group::Server,
+        since: "6.2.0",
+        summary: "Has this primary swap roles with one of its replicas without losing writes.",
+        complexity: "O(1)",
+        arity: -1,
+        flags: Flags::ADMIN.or(Flags::NOSCRIPT).or(Flags::STALE),
+        args: &[
+            ArgSpec {
+                token: "TO",
+                optional: true,
+                args: &[
+                    ArgSpec::new("host", ArgType::String),
+                    ArgSpec::new("port", ArgType::Integer),
+                    ArgSpec {
+                        token: "FORCE",
+                        optional: true,
+                        ..ArgSpec::new("force", ArgType::PureToken)
+                    },
+                ],
+                ..ArgSpec::new("target", ArgType::Block)
+            },
+            ArgSpec {
+                token: "ABORT",
+                optional: true,
+                ..ArgSpec::new("abort", ArgType::PureToken)
+            },
+            ArgSpec {
+                token: "TIMEOUT",
+                optional: true,
+                ..ArgSpec::new("milliseconds", ArgType::Integer)
+            },
+        ],
+        handler: failover,
         ..CommandSpec::BLANK
     },
     CommandSpec {
@@ -204,6 +241,33 @@ fn replicaof(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {
     Err(ReplyError::err(
         "this server cannot follow a primary yet: replication is not built",
     ))
+}
+
+/// A primary without replicas has nobody to hand over to; that comes after all errors in the
+/// words themselves.
+fn failover(_ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {
+    if matches!(words, [_, word] if args::is(word, "abort")) {
+        return Err(ReplyError::err("No failover in progress."));
+    }
+    let (mut timeout, mut target, mut force) = (false, false, false);
+    let mut rest = args::Cursor::new(words, 1);
+    while let Some(word) = rest.next() {
+        if args::is(word, "timeout") && rest.remaining() >= 1 && !timeout {
+            if args::int(rest.required()?)? <= 0 {
+                return Err(ReplyError::err("FAILOVER timeout must be greater than 0"));
+            }
+            timeout = true;
+        } else if args::is(word, "to") && rest.remaining() >= 2 && !target {
+            rest.required()?;
+            args::int(rest.required()?)?;
+            target = true;
+        } else if args::is(word, "force") && !force {
+            force = true;
+        } else {
+            return Err(ReplyError::SYNTAX);
+        }
+    }
+    Err(ReplyError::err("FAILOVER requires connected replicas."))
 }
 
 fn slaveof(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {

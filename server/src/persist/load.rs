@@ -11,13 +11,13 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use basalt_engine::load::{LoadOptions, Loaded, RdbLoadCause, RdbLoadError};
+use basalt_engine::script::libraries::{LibraryError, Policy};
 use basalt_formats::rdb::file::Fault;
 use tokio::sync::oneshot;
 
 use super::aof::control::OpenError;
 use super::aof::load::LoadedAof;
 use super::aof::{AofFailure, AofFiles};
-use super::libraries::{Library, LibraryError, Policy};
 use super::loading::Round;
 use super::mapped::MappedFile;
 use super::snapshots::all_cores;
@@ -261,14 +261,16 @@ impl Server {
         } else {
             Policy::Append
         };
-        let libraries = loaded.functions.iter().map(|code| Library::parse(code));
-        libraries
-            .collect::<Result<Vec<_>, _>>()
-            .and_then(|libraries| self.persist.libraries.add(libraries, policy))
-            .map_err(|cause| LoadFailure::Library {
-                path: path(),
-                cause,
-            })?;
+        let codes: Vec<&[u8]> = loaded.functions.iter().map(|code| &code[..]).collect();
+        if !codes.is_empty() {
+            self.engine
+                .scripts
+                .load_libraries(&codes, policy)
+                .map_err(|cause| LoadFailure::Library {
+                    path: path(),
+                    cause,
+                })?;
+        }
         self.delay_load(round, loaded.keys);
         Ok(loaded)
     }

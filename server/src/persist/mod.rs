@@ -19,7 +19,6 @@
 pub mod aof;
 pub mod cost;
 pub mod file;
-pub mod libraries;
 pub mod lineage;
 pub mod load;
 pub mod loading;
@@ -48,8 +47,6 @@ pub struct Persist {
     pub aof: aof::Aof,
     /// What should be there at the next start.
     pub lineage: lineage::keep::Keeper,
-    /// Function libraries.
-    pub libraries: libraries::Libraries,
     /// Where the log and its record are.
     pub place: place::Place,
 }

@@ -235,7 +235,7 @@ impl Server {
             threads,
             access: access(config.maxmemory_policy),
             aux: self.snapshot_facts(),
-            functions: self.persist.libraries.codes(),
+            functions: self.engine.scripts.libraries.codes(),
         }
     }
 

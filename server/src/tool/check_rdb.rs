@@ -2,8 +2,7 @@
 //!
 //! The file is mapped and read once, front to back. Every value is decoded as a load would, so what
 //! passes here loads; the checksum is computed over all of it. With a target, what that server
-//! cannot keep is listed as well. Values of modules and hash fields that expire are no damage, but
-//! nothing this server can load.
+//! cannot keep is listed as well. Values of modules are no damage, but nothing this server can load.
 //!
 //! A file with damage in its frame ends there; damage inside a value does not keep the tool from
 //! reading on, the first one is told and the rest counted.

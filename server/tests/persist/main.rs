@@ -2,6 +2,7 @@
 
 mod aof;
 mod backup;
+mod fields;
 mod harness;
 mod loading;
 mod log;

@@ -185,7 +185,7 @@ pub(super) const SPECS: &[CommandSpec] = &[
 
 /// Restrictions by the expiry that is there; several may be given.
 #[derive(Default, Clone, Copy)]
-struct Conditions {
+pub(in crate::command) struct Conditions {
     nx: bool,
     xx: bool,
     gt: bool,
@@ -193,7 +193,8 @@ struct Conditions {
 }
 
 impl Conditions {
-    fn parse(words: Args<'_>) -> Result<Conditions, ReplyError> {
+    /// Reads the words `NX`, `XX`, `GT` and `LT`.
+    pub(in crate::command) fn parse(words: Args<'_>) -> Result<Conditions, ReplyError> {
         let mut given = Conditions::default();
         for word in words {
             let flag = match word.to_ascii_lowercase().as_slice() {
@@ -224,7 +225,7 @@ impl Conditions {
     }
 
     /// Whether the expiry may become `new`; no expiry counts as infinitely late.
-    fn allow(self, current: Option<i64>, new: i64) -> bool {
+    pub(in crate::command) fn allow(self, current: Option<i64>, new: i64) -> bool {
         !(self.nx && current.is_some()
             || self.xx && current.is_none()
             || self.gt && current.is_none_or(|at| new <= at)

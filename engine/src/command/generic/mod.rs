@@ -1,7 +1,7 @@
 //! Commands on keys of any type.
 
 mod dump;
-mod expire;
+pub(super) mod expire;
 mod keys;
 mod object;
 mod relocate;

@@ -12,7 +12,7 @@ pub(super) const SPECS: &[CommandSpec] = &[
         name: "geosearch",
         group: Group::Geo,
         since: "6.2.0",
-        summary: "Finds the places inside a circle or a rectangle.",
+        summary: "Finds the places inside a circle, a rectangle or a polygon.",
         complexity: "O(N+log(M)), N being the places in the grid cells around the shape and M those \
         inside it.",
         arity: -7,
@@ -39,6 +39,7 @@ pub(super) const SPECS: &[CommandSpec] = &[
                         ..ArgSpec::new("fromlonlat", ArgType::Block)
                     },
                 ],
+                optional: true,
                 ..ArgSpec::new("from", ArgType::OneOf)
             },
             ArgSpec {
@@ -103,6 +104,24 @@ pub(super) const SPECS: &[CommandSpec] = &[
                             },
                         ],
                         ..ArgSpec::new("box", ArgType::Block)
+                    },
+                    ArgSpec {
+                        since: "9.0.0",
+                        args: &[
+                            ArgSpec {
+                                token: "BYPOLYGON",
+                                ..ArgSpec::new("num-vertices", ArgType::Integer)
+                            },
+                            ArgSpec {
+                                multiple: true,
+                                args: &[
+                                    ArgSpec::new("longitude", ArgType::Double),
+                                    ArgSpec::new("latitude", ArgType::Double),
+                                ],
+                                ..ArgSpec::new("vertex", ArgType::Block)
+                            },
+                        ],
+                        ..ArgSpec::new("polygon", ArgType::Block)
                     },
                 ],
                 ..ArgSpec::new("by", ArgType::OneOf)
@@ -152,7 +171,10 @@ pub(super) const SPECS: &[CommandSpec] = &[
                 ..ArgSpec::new("withhash", ArgType::PureToken)
             },
         ],
-        history: &[("7.0.0", "Units may be in upper case.")],
+        history: &[
+            ("7.0.0", "Units may be in upper case."),
+            ("9.0.0", "New option `BYPOLYGON`."),
+        ],
         handler: geosearch,
         ..CommandSpec::BLANK
     },
@@ -160,7 +182,7 @@ pub(super) const SPECS: &[CommandSpec] = &[
         name: "geosearchstore",
         group: Group::Geo,
         since: "6.2.0",
-        summary: "Finds the places inside a circle or a rectangle and stores them.",
+        summary: "Finds the places inside a circle, a rectangle or a polygon and stores them.",
         complexity: "O(N+log(M)), N being the places in the grid cells around the shape and M those \
         inside it.",
         arity: -8,
@@ -194,6 +216,7 @@ pub(super) const SPECS: &[CommandSpec] = &[
                         ..ArgSpec::new("fromlonlat", ArgType::Block)
                     },
                 ],
+                optional: true,
                 ..ArgSpec::new("from", ArgType::OneOf)
             },
             ArgSpec {
@@ -259,6 +282,24 @@ pub(super) const SPECS: &[CommandSpec] = &[
                         ],
                         ..ArgSpec::new("box", ArgType::Block)
                     },
+                    ArgSpec {
+                        since: "9.0.0",
+                        args: &[
+                            ArgSpec {
+                                token: "BYPOLYGON",
+                                ..ArgSpec::new("num-vertices", ArgType::Integer)
+                            },
+                            ArgSpec {
+                                multiple: true,
+                                args: &[
+                                    ArgSpec::new("longitude", ArgType::Double),
+                                    ArgSpec::new("latitude", ArgType::Double),
+                                ],
+                                ..ArgSpec::new("vertex", ArgType::Block)
+                            },
+                        ],
+                        ..ArgSpec::new("polygon", ArgType::Block)
+                    },
                 ],
                 ..ArgSpec::new("by", ArgType::OneOf)
             },
@@ -297,7 +338,10 @@ pub(super) const SPECS: &[CommandSpec] = &[
                 ..ArgSpec::new("storedist", ArgType::PureToken)
             },
         ],
-        history: &[("7.0.0", "Units may be in upper case.")],
+        history: &[
+            ("7.0.0", "Units may be in upper case."),
+            ("9.0.0", "New option `BYPOLYGON`."),
+        ],
         handler: geosearchstore,
         ..CommandSpec::BLANK
     },

@@ -4,7 +4,7 @@ use super::{metres_of, point_of};
 use crate::command::args::{self, Cursor};
 use crate::command::spec::Args;
 use crate::error::{ReplyError, shown};
-use crate::structs::geohash::{Point, Shape};
+use crate::structs::geohash::{Point, Polygon, Shape};
 use crate::value::Zset;
 
 /// Which command it is.
@@ -63,6 +63,8 @@ impl With {
 pub(super) struct Request<'a> {
     pub(super) centre: Point,
     pub(super) shape: Shape,
+    /// Only places inside are wanted; the shape then is a circle around it.
+    pub(super) polygon: Option<Polygon>,
     pub(super) with: With,
     /// Only ever given with a limit or a word of the request.
     pub(super) order: Option<Order>,
@@ -82,6 +84,7 @@ struct Options<'a> {
     centre: Option<Point>,
     from_member: bool,
     shape: Option<Shape>,
+    polygon: Option<Polygon>,
     with: With,
     order: Option<Order>,
     limit: Option<usize>,
@@ -140,6 +143,7 @@ impl<'a> Request<'a> {
         Ok(Request {
             centre: options.centre.unwrap_or(ORIGIN),
             shape: options.shape.unwrap_or(NOTHING),
+            polygon: options.polygon,
             with: options.with,
             order,
             limit: options.limit,
@@ -201,6 +205,9 @@ impl<'a> Options<'a> {
     ) -> Result<(), ReplyError> {
         let more = words.remaining();
         let is = |option| args::is(word, option);
+        if self.polygon.is_some() {
+            return Err(ReplyError::SYNTAX);
+        }
         let is_circle = matches!(self.shape, Some(Shape::Circle { .. }));
         let is_box = matches!(self.shape, Some(Shape::Box { .. }));
         let from_point = self.centre.is_some() && !self.from_member;
@@ -218,6 +225,11 @@ impl<'a> Options<'a> {
         } else if is("bybox") && more >= 3 && !is_circle {
             let (width, height) = (words.required()?, words.required()?);
             self.shape = Some(rectangle(width, height, words.required()?)?);
+        } else if is("bypolygon") && more >= 1 && self.shape.is_none() && self.centre.is_none() {
+            let polygon = polygon(words)?;
+            self.centre = Some(polygon.centre);
+            self.shape = Some(polygon.circle());
+            self.polygon = Some(polygon);
         } else {
             return Err(ReplyError::SYNTAX);
         }
@@ -271,6 +283,23 @@ fn circle(radius: &[u8], unit: &[u8]) -> Result<Shape, ReplyError> {
     }
     let metres = metres_of(unit)?;
     Ok(Shape::Circle { radius, metres })
+}
+
+/// `num-vertices lon lat [lon lat ...]`.
+fn polygon(words: &mut Cursor<'_>) -> Result<Polygon, ReplyError> {
+    let number = args::int(words.required()?)?;
+    if number < 3 {
+        return Err(ReplyError::err("a polygon must have at least 3 vertices"));
+    }
+    let number = usize::try_from(number).unwrap_or(usize::MAX);
+    if number > words.remaining() / 2 {
+        return Err(ReplyError::SYNTAX);
+    }
+    let mut corners = Vec::with_capacity(number);
+    for _ in 0..number {
+        corners.push(point_of(words.required()?, words.required()?)?);
+    }
+    Ok(Polygon::new(corners))
 }
 
 fn rectangle(width: &[u8], height: &[u8], unit: &[u8]) -> Result<Shape, ReplyError> {

@@ -56,7 +56,11 @@ fn find(zset: &Zset, request: &Request<'_>) -> Vec<Place> {
         }
         for (member, score) in zset.iter_span(zset.score_span(&range), false) {
             let point = Point::of_score(score);
-            if let Some(distance) = request.shape.distance(request.centre, point) {
+            let distance = match &request.polygon {
+                Some(polygon) => polygon.distance(point),
+                None => request.shape.distance(request.centre, point),
+            };
+            if let Some(distance) = distance {
                 places.push(Place {
                     member: member.to_vec(),
                     point,

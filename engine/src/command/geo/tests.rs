@@ -252,3 +252,41 @@ fn strange_scores_do_no_harm() {
         }
     }
 }
+
+/// The example of the documentation.
+#[test]
+fn places_in_a_polygon() {
+    let mut c = Client::new();
+    c.run("GEOADD Sicily 13.361389 38.115556 Palermo 15.087269 37.502669 Catania");
+    c.run("GEOADD Sicily 12.758489 38.788135 edge1 17.241510 38.788135 edge2");
+    let corners = "12.41098696654226 38.05033923003755 15.107936245794182 38.00616649901906 \
+                   18.148439288534455 38.63804787603499 17.80831874257693 39.50316813110968 \
+                   12.458468633214036 38.57719533463012";
+    let line = format!("GEOSEARCH Sicily BYPOLYGON 5 {corners} ASC WITHDIST");
+    assert_eq!(
+        c.run(&line),
+        "*2\r\n*2\r\n$7\r\nPalermo\r\n$11\r\n166482.0159\r\n\
+         *2\r\n$5\r\nedge2\r\n$11\r\n180861.7725\r\n"
+    );
+    assert_eq!(
+        c.run(&format!("GEOSEARCHSTORE d Sicily BYPOLYGON 5 {corners}")),
+        ":2\r\n"
+    );
+    for line in [
+        "GEOSEARCH Sicily FROMLONLAT 15 37 BYPOLYGON 3 0 0 1 0 1 1",
+        "GEOSEARCH Sicily BYPOLYGON 3 0 0 1 0 1 1 FROMMEMBER Palermo",
+        "GEOSEARCH Sicily BYPOLYGON 3 0 0 1 0 1 1 BYBOX 1 1 m",
+        "GEOSEARCH Sicily BYPOLYGON 9223372036854775807 0 0 1 0 1 1",
+        "GEOSEARCH Sicily BYPOLYGON 4 0 0 1 0 1 1 ASC",
+    ] {
+        assert_eq!(c.run(line), "-ERR syntax error\r\n", "{line}");
+    }
+    assert_eq!(
+        c.run("GEOSEARCH Sicily BYPOLYGON 2 0 0 1 0 1 1"),
+        "-ERR a polygon must have at least 3 vertices\r\n"
+    );
+    assert!(
+        c.run("GEOSEARCH Sicily BYPOLYGON 3 0 0 1 0 500 1")
+            .starts_with("-ERR invalid longitude,latitude pair")
+    );
+}

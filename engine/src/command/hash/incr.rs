@@ -11,6 +11,8 @@ use crate::command::spec::{
 use crate::error::ReplyError;
 use crate::keyspace::notify::NotifyClass;
 
+use super::expire::propagate_expiry;
+
 pub(super) const SPECS: &[CommandSpec] = &[
     CommandSpec {
         name: "hincrby",
@@ -75,7 +77,7 @@ fn hincrby(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
         }
     };
     let new = old.checked_add(increment).ok_or(ReplyError::OVERFLOW)?;
-    hash.set(field, itoa::Buffer::new().format(new).as_bytes(), &limits);
+    hash.set_value(field, itoa::Buffer::new().format(new).as_bytes(), &limits);
     ctx.out.int(new);
     ctx.ks.modified(key);
     ctx.ks.notify(NotifyClass::HASH, "hincrby", key);
@@ -100,13 +102,17 @@ fn hincrbyfloat(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     let new = old.checked_add(increment).ok_or(ReplyError::NAN_OR_INF)?;
     let mut text = Vec::with_capacity(32);
     format_long_double_human(new, &mut text);
-    hash.set(field, &text, &limits);
+    hash.set_value(field, &text, &limits);
+    let until = hash.expiry(field);
     ctx.out.bulk(&text);
     ctx.ks.modified(key);
     ctx.ks.notify(NotifyClass::HASH, "hincrbyfloat", key);
     ctx.ks.dirty += 1;
     // The result is logged, not the sum: the reader may compute in another precision.
     ctx.propagate(&[b"HSET", key, field, &text]);
+    if let Some(at) = until {
+        propagate_expiry(ctx, key, at, &[field]);
+    }
     Ok(())
 }
 

@@ -2,6 +2,8 @@
 
 mod all;
 mod del;
+mod expire;
+mod fields;
 mod get;
 mod incr;
 mod random;
@@ -11,9 +13,11 @@ mod set;
 use super::spec::{CommandSpec, concat};
 
 /// The group's rows.
-pub(super) const SPECS: &[CommandSpec] = &concat::<16>(&[
+pub(super) const SPECS: &[CommandSpec] = &concat::<28>(&[
     all::SPECS,
     del::SPECS,
+    expire::SPECS,
+    fields::SPECS,
     get::SPECS,
     incr::SPECS,
     random::SPECS,

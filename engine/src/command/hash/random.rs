@@ -86,8 +86,8 @@ fn hrandfield(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
 fn with_repetition(out: &mut Reply, hash: &Hash, count: usize, with_values: bool) {
     header(out, count, with_values);
     // Reaching a pair of a listpack is a walk: one walk for all.
-    let packed: Vec<_> = match hash {
-        Hash::Packed(_) if count > 1 => hash.iter().collect(),
+    let packed: Vec<_> = match hash.packed() {
+        Some(_) if count > 1 => hash.iter().collect(),
         _ => Vec::new(),
     };
     for _ in 0..count {

@@ -141,6 +141,7 @@ fn linsert(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     let len = list.len();
     ctx.out.count(len);
     ctx.ks.modified(key);
+    ctx.ks.signal_ready(key);
     ctx.ks.notify(NotifyClass::LIST, "linsert", key);
     ctx.ks.dirty += 1;
     Ok(())

@@ -284,13 +284,16 @@ fn take_and_push(
         return Ok(None);
     };
     let emptied = list.is_empty();
-    ks.list_or_create(destination)?
-        .push_popped(&limits, to, &element);
+    let list = ks.list_or_create(destination)?;
+    list.push_popped(&limits, to, &element);
+    if list.len() > 1 {
+        ks.signal_ready(destination);
+    }
     Ok(Some((element, emptied)))
 }
 
 /// Whether a key exists; it must be a list then.
-fn is_list(ks: &mut Keyspace<'_>, key: &[u8]) -> Result<bool, ReplyError> {
+pub(super) fn is_list(ks: &mut Keyspace<'_>, key: &[u8]) -> Result<bool, ReplyError> {
     match ks.look(key, Look::SILENT) {
         None => Ok(false),
         Some(found) if found.header.kind == Kind::List => Ok(true),

@@ -2,6 +2,7 @@
 
 mod edit;
 mod lmove;
+mod lmovem;
 mod pop;
 mod push;
 mod read;
@@ -13,10 +14,11 @@ use crate::keyspace::{Keyspace, NotifyClass};
 use crate::value::list::Side;
 
 /// The group's rows.
-pub(super) const SPECS: &[CommandSpec] = &concat::<22>(&[
+pub(super) const SPECS: &[CommandSpec] = &concat::<24>(&[
     push::SPECS,
     pop::SPECS,
     lmove::SPECS,
+    lmovem::SPECS,
     read::SPECS,
     edit::SPECS,
 ]);

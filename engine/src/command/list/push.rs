@@ -138,6 +138,10 @@ fn push(ctx: &mut Ctx<'_>, args: Args<'_>, side: Side, create: bool) -> CmdResul
     ctx.out.count(len);
     ctx.ks.dirty += elements.len() as u64;
     ctx.ks.modified(key);
+    if len > elements.len() {
+        // A new list says so itself; on an old one, only BLMOVEM may wait for more.
+        ctx.ks.signal_ready(key);
+    }
     ctx.ks
         .notify(NotifyClass::LIST, super::push_event(side), key);
     Ok(())

@@ -213,7 +213,10 @@ pub(super) const SPECS: &[CommandSpec] = &[
 ///
 /// # Errors
 /// `WRONGTYPE` when a key holds another type.
-fn sets<'a>(ctx: &'a mut Ctx<'_>, keys: Args<'_>) -> Result<Vec<Option<&'a Set>>, ReplyError> {
+pub(super) fn sets<'a>(
+    ctx: &'a mut Ctx<'_>,
+    keys: Args<'_>,
+) -> Result<Vec<Option<&'a Set>>, ReplyError> {
     for key in keys {
         if let Some(found) = ctx.ks.look(key, Look::READ)
             && as_set(found).is_none()

@@ -2,6 +2,7 @@
 
 mod add;
 mod algebra;
+mod card;
 mod pop;
 mod random;
 mod read;
@@ -11,9 +12,10 @@ mod scan;
 use super::spec::{CommandSpec, concat};
 
 /// The group's rows.
-pub(super) const SPECS: &[CommandSpec] = &concat::<17>(&[
+pub(super) const SPECS: &[CommandSpec] = &concat::<19>(&[
     add::SPECS,
     algebra::SPECS,
+    card::SPECS,
     pop::SPECS,
     random::SPECS,
     read::SPECS,

@@ -1,8 +1,10 @@
 //! String commands.
 
+mod compare;
 mod counter;
 mod get;
 mod getex;
+mod increx;
 mod lcs;
 mod mset;
 mod options;
@@ -12,12 +14,14 @@ mod set;
 use super::spec::{CommandSpec, concat};
 
 /// The group's rows.
-pub(super) const SPECS: &[CommandSpec] = &concat::<22>(&[
+pub(super) const SPECS: &[CommandSpec] = &concat::<27>(&[
     get::SPECS,
     set::SPECS,
+    compare::SPECS,
     getex::SPECS,
     mset::SPECS,
     range::SPECS,
     counter::SPECS,
+    increx::SPECS,
     lcs::SPECS,
 ]);

@@ -1,10 +1,12 @@
-//! The options that SET and GETEX share: when the key expires, and under which condition the
+//! The options that SET, GETEX and MSETEX share: when the key expires, and under which condition the
 //! write happens. A word that does not fit what came before it is a syntax error, as is an
 //! unknown one.
 
 use crate::command::args::{self, Cursor};
 use crate::command::spec::Args;
 use crate::error::ReplyError;
+
+use super::compare::Comparison;
 
 /// In which form an expiry was given.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -20,7 +22,8 @@ pub(super) enum TimeForm {
 }
 
 impl TimeForm {
-    fn of(word: &[u8]) -> Option<TimeForm> {
+    /// The form this word begins.
+    pub fn of(word: &[u8]) -> Option<TimeForm> {
         const FORMS: [(&str, TimeForm); 4] = [
             ("EX", TimeForm::Ex),
             ("PX", TimeForm::Px),
@@ -62,8 +65,8 @@ pub(super) enum Condition<'a> {
     Nx,
     /// Only on an existing key.
     Xx,
-    /// Only over this very string.
-    IfEq(&'a [u8]),
+    /// Only over a string that compares so.
+    If(Comparison<'a>),
 }
 
 /// What happens to the expiry.
@@ -97,6 +100,8 @@ pub(super) enum Dialect {
     Set,
     /// GETEX.
     GetEx,
+    /// MSETEX: neither `GET` nor a comparison.
+    MsetEx,
 }
 
 impl<'a> Options<'a> {
@@ -147,13 +152,16 @@ impl<'a> Options<'a> {
             self.condition = Condition::Nx;
         } else if args::is(word, "XX") && (untouched || self.condition == Condition::Xx) {
             self.condition = Condition::Xx;
-        } else if args::is(word, "IFEQ") && untouched {
-            self.condition = Condition::IfEq(words.required()?);
-        } else if args::is(word, "GET") {
+        } else if args::is(word, "GET") && dialect == Dialect::Set {
             self.get = true;
         } else if args::is(word, "KEEPTTL") && matches!(self.expiry, Expiry::Unsaid | Expiry::Keep)
         {
             self.expiry = Expiry::Keep;
+        } else if dialect == Dialect::Set
+            && untouched
+            && let Some(comparison) = Comparison::parse(word, words)?
+        {
+            self.condition = Condition::If(comparison);
         } else {
             return Err(ReplyError::SYNTAX);
         }

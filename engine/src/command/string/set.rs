@@ -59,6 +59,21 @@ pub(super) const SPECS: &[CommandSpec] = &[
                         since: "8.1.0",
                         ..ArgSpec::new("comparison-value", ArgType::String)
                     },
+                    ArgSpec {
+                        token: "IFNE",
+                        since: "8.4.0",
+                        ..ArgSpec::new("ifne-value", ArgType::String)
+                    },
+                    ArgSpec {
+                        token: "IFDEQ",
+                        since: "8.4.0",
+                        ..ArgSpec::new("ifdeq-digest", ArgType::String)
+                    },
+                    ArgSpec {
+                        token: "IFDNE",
+                        since: "8.4.0",
+                        ..ArgSpec::new("ifdne-digest", ArgType::String)
+                    },
                 ],
                 ..ArgSpec::new("condition", ArgType::OneOf)
             },
@@ -106,6 +121,7 @@ pub(super) const SPECS: &[CommandSpec] = &[
             ("6.2.0", "New options `GET`, `EXAT` and `PXAT`."),
             ("7.0.0", "`NX` may be combined with `GET`."),
             ("8.1.0", "New option `IFEQ`."),
+            ("8.4.0", "New options `IFNE`, `IFDEQ` and `IFDNE`."),
         ],
         handler: set,
         ..CommandSpec::BLANK
@@ -264,7 +280,7 @@ fn set(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
         None => {
             let keep = options.expiry == Expiry::Keep;
             store(ctx, key, value, if keep { Ttl::Keep } else { Ttl::Clear });
-            if options.get || matches!(options.condition, Condition::IfEq(_)) {
+            if options.get || matches!(options.condition, Condition::If(_)) {
                 propagate_unconditional(ctx, args, &options);
             }
         }
@@ -284,20 +300,21 @@ fn condition_holds(
         Condition::Always => true,
         Condition::Nx => ctx.ks.look(key, Look::WRITE).is_none(),
         Condition::Xx => ctx.ks.look(key, Look::WRITE).is_some(),
-        Condition::IfEq(expected) => ctx
-            .ks
-            .string_as(key, Look::WRITE)?
-            .is_some_and(|found| found.bytes == expected),
+        Condition::If(comparison) => {
+            let found = ctx.ks.string_as(key, Look::WRITE)?;
+            comparison.holds(found.map(|found| found.bytes))
+        }
     })
 }
 
-/// Logs a SET that was carried out without what only concerns its caller: GET and IFEQ.
+/// Logs a SET that was carried out without what only concerns its caller: GET and
+/// comparisons.
 fn propagate_unconditional(ctx: &mut Ctx<'_>, args: Args<'_>, options: &Options<'_>) {
     let mut words: Vec<&[u8]> = args[..3].to_vec();
     match options.condition {
         Condition::Nx => words.push(b"NX"),
         Condition::Xx => words.push(b"XX"),
-        Condition::Always | Condition::IfEq(_) => {}
+        Condition::Always | Condition::If(_) => {}
     }
     if options.expiry == Expiry::Keep {
         words.push(b"KEEPTTL");

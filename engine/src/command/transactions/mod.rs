@@ -11,9 +11,10 @@ use super::spec::{
     Locking,
 };
 use crate::error::ReplyError;
-use crate::keyspace::shard::Watcher;
+use crate::keyspace::shard::{Shard, Watcher};
 use crate::keyspace::watch::WatchKey;
 use crate::keyspace::{Keyspace, Place};
+use crate::script::running::Left;
 use crate::session::{Session, WatchFlag, WatchedKey};
 
 /// The group's rows.
@@ -165,34 +166,54 @@ fn unwatch(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
 
 /// Ends all watches of the session. Every shard of a watched key is locked.
 fn forget_watches(ctx: &mut Ctx<'_>) {
-    let flag = ctx.session.watch.clone();
-    for watched in std::mem::take(&mut ctx.session.watched) {
-        let shard = ctx.ks.shard_mut(Place::of(&watched.key).shard());
-        let at = (watched.db, watched.key);
-        if let Some(flags) = shard.watched.get_mut(&at) {
-            flags.retain(|other| !Arc::ptr_eq(&other.flag, &flag));
-            if flags.is_empty() {
-                shard.watched.remove(&at);
+    let flag = std::mem::take(&mut ctx.session.watch);
+    let watched = std::mem::take(&mut ctx.session.watched);
+    ctx.end_watches([(flag, watched)]);
+}
+
+impl Ctx<'_> {
+    /// Ends watches. Every shard of a watched key is locked.
+    pub(crate) fn end_watches(&mut self, left: impl IntoIterator<Item = Left>) {
+        for (flag, watched) in left {
+            for watched in watched {
+                let shard = self.ks.shard_mut(Place::of(&watched.key).shard());
+                shard.end_watch(watched, &flag);
             }
         }
     }
-    ctx.session.watch = Default::default();
+}
+
+impl Shard {
+    fn end_watch(&mut self, watched: WatchedKey, flag: &Arc<WatchFlag>) {
+        let at = (watched.db, watched.key);
+        if let Some(flags) = self.watched.get_mut(&at) {
+            flags.retain(|other| !Arc::ptr_eq(&other.flag, flag));
+            if flags.is_empty() {
+                self.watched.remove(&at);
+            }
+        }
+    }
 }
 
 impl crate::engine::Engine {
-    /// Ends all watches of a session that goes away.
+    /// Ends all watches of a session that goes away: now, or when the script ends that holds
+    /// the shards.
     pub fn release_watches(&self, session: &mut Session) {
-        for watched in std::mem::take(&mut session.watched) {
-            let mut shard = self.shards[Place::of(&watched.key).shard()].lock.lock();
-            let at = (watched.db, watched.key);
-            if let Some(flags) = shard.watched.get_mut(&at) {
-                flags.retain(|other| !Arc::ptr_eq(&other.flag, &session.watch));
-                if flags.is_empty() {
-                    shard.watched.remove(&at);
-                }
-            }
+        let flag = std::mem::take(&mut session.watch);
+        let watched = std::mem::take(&mut session.watched);
+        if watched.is_empty() {
+            return;
         }
-        session.watch = Default::default();
+        let mut left = Some((flag, watched));
+        let leave = || left.take().unwrap_or_default();
+        if self.scripts.running.leave(leave) {
+            return;
+        }
+        let (flag, watched) = left.unwrap_or_default();
+        for watched in watched {
+            let mut shard = self.shards[Place::of(&watched.key).shard()].lock.lock();
+            shard.end_watch(watched, &flag);
+        }
     }
 }
 

@@ -15,9 +15,11 @@
 
 mod cover;
 mod distance;
+mod polygon;
 
 pub use cover::{Shape, cover};
 pub use distance::{between, within_box};
+pub use polygon::Polygon;
 
 /// Halvings of each axis in a score.
 pub const MAX_STEP: u32 = 26;

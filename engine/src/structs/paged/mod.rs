@@ -195,6 +195,14 @@ impl<S: Schema> PagedMap<S> {
         }
     }
 
+    /// Asks the processor for what a put writes, of a map that was asked for with [`Self::prefetch`] some time before.
+    #[inline]
+    pub fn prefetch_end(&self) {
+        if let Some(Node::Leaf(leaf)) = &self.root {
+            leaf.prefetch_end();
+        }
+    }
+
     /// Opens an entry for change in place; see [`EntryMut`] about hints.
     pub fn get_mut(&mut self, key: &[u8]) -> Option<EntryMut<'_, S>> {
         self.get_mut_hashed(S::hash(key), key)
@@ -229,6 +237,19 @@ impl<S: Schema> PagedMap<S> {
         payload_parts: &[&[u8]],
         obj: Option<S::Obj>,
     ) -> Option<Old<S::Obj>> {
+        self.put_expecting(h, key, payload_parts, obj, (0, 0))
+    }
+
+    /// Like [`Self::put_hashed`]; an empty map gets room for the entries that are expected: so many, with so many bytes of keys
+    /// and payloads. They need not come, but room that is not used is lost until the map is written to again and again.
+    pub(crate) fn put_expecting(
+        &mut self,
+        h: u64,
+        key: &[u8],
+        payload_parts: &[&[u8]],
+        obj: Option<S::Obj>,
+        (entries, bytes): (usize, usize),
+    ) -> Option<Old<S::Obj>> {
         debug_assert_eq!(h, S::hash(key));
         let mut put = Put {
             hash: h,
@@ -239,7 +260,12 @@ impl<S: Schema> PagedMap<S> {
             hint: u64::MAX,
             hint_raised: false,
         };
-        let root = self.root.get_or_insert_with(|| Node::Leaf(Leaf::empty()));
+        let root = self.root.get_or_insert_with(|| {
+            Node::Leaf(match entries {
+                0 => Leaf::empty(),
+                _ => Leaf::with_room(entries, bytes.saturating_add(entries.saturating_mul(2))),
+            })
+        });
         loop {
             match root.put(Span::FULL, &mut put) {
                 Done::Full => root.grow_root(),

@@ -77,6 +77,31 @@ impl<S: Schema> Leaf<S> {
         Leaf { bytes, side: None }
     }
 
+    /// A page without entries, to be filled at once, with room for `entries` whose records have `records` bytes together. No
+    /// more is taken than a page may have.
+    pub fn with_room(entries: usize, records: usize) -> Self {
+        let entries = entries.min(MAX_ENTRIES);
+        let records = records.min(MAX_BYTES - HEADER - MAX_ENTRIES * 3);
+        let (arena, cap) = size::plan(entries, records, 0, MAX_ENTRIES);
+        let mut bytes = zeroed(arena);
+        let mut edit = Edit(own(&mut bytes));
+        edit.set_cap(cap);
+        let base = edit.view().base();
+        edit.set_used(base);
+        edit.set_hint(u64::MAX);
+        Leaf { bytes, side: None }
+    }
+
+    /// Asks the processor for all that a put into a page of one cache line after the other reads and writes: the index, and
+    /// where the next record goes. It reads the header.
+    #[inline]
+    pub fn prefetch_end(&self) {
+        let start = self.bytes.as_ptr();
+        prefetch(start.wrapping_add(128));
+        prefetch(start.wrapping_add(192));
+        prefetch(start.wrapping_add(self.view().used()));
+    }
+
     /// Asks the processor for the header and the tags, and with luck the records.
     #[inline]
     pub fn prefetch(&self) {

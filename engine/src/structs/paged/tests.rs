@@ -460,3 +460,45 @@ fn rewriting_with_changing_lengths_keeps_the_page_compact() {
         assert!(map.heap_bytes() < live * 3 / 2 + 64, "{round}");
     }
 }
+
+#[test]
+fn room_for_what_is_expected() {
+    let key = |i: u32| i.to_be_bytes();
+    let put = |map: &mut PagedMap<Real>, i: u32, room| {
+        let key = key(i);
+        map.put_expecting(Real::hash(&key), &key, &[b"pay", b"load"], None, room)
+    };
+    let mut map = PagedMap::new();
+    put(&mut map, 0, (50, 50 * 11));
+    let before = map.heap_bytes();
+    // The room of the first put is that of the page; later ones have no say.
+    (1..50).for_each(|i| assert_eq!(put(&mut map, i, (1, 1)), None));
+    assert_eq!((check(&map), map.heap_bytes()), (50, before));
+    let mut grown = PagedMap::new();
+    (0..50).for_each(|i| assert_eq!(put(&mut grown, i, (0, 0)), None));
+    assert_eq!(grown.heap_bytes(), before);
+    let keys = |map: &PagedMap<Real>| {
+        map.iter()
+            .map(|entry| entry.key.to_vec())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(keys(&grown), keys(&map));
+
+    // Too little and far too much.
+    for room in [
+        (1, 0),
+        (1, 1),
+        (3, 4),
+        (usize::MAX, 1),
+        (1, usize::MAX),
+        (usize::MAX, usize::MAX),
+    ] {
+        let mut map = PagedMap::new();
+        put(&mut map, 0, room);
+        assert!(map.heap_bytes() <= page::MAX_BYTES + 64, "{room:?}");
+        (1..1000).for_each(|i| assert_eq!(put(&mut map, i, room), None));
+        assert_eq!(check(&map), 1000);
+        (0..1000).for_each(|i| assert!(map.remove(&key(i)).is_some()));
+        assert!(map.is_empty());
+    }
+}

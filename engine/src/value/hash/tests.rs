@@ -264,3 +264,70 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn times_come_and_go_with_their_fields() {
+    let limits = HashLimits::default();
+    let mut hash = Hash::default();
+    for (field, value) in [(b"a", b"1"), (b"b", b"2"), (b"c", b"3")] {
+        hash.set(field, value, &limits);
+    }
+    assert!(!hash.set_expiry(b"none", 5));
+    assert_eq!((hash.lasting_len(), hash.next_expiry()), (0, None));
+    assert!(hash.set_expiry(b"a", 500) && hash.set_expiry(b"b", 300));
+    assert_eq!((hash.lasting_len(), hash.next_expiry()), (2, Some(300)));
+    assert_eq!((hash.expiry(b"a"), hash.expiry(b"c")), (Some(500), None));
+    assert_eq!((hash.len(), hash.encoding()), (3, "listpack"));
+    // A changed value keeps the time, a set one has none.
+    assert!(!hash.set_value(b"a", b"9", &limits));
+    assert_eq!(hash.expiry(b"a"), Some(500));
+    assert!(!hash.set(b"b", b"8", &limits));
+    assert_eq!((hash.expiry(b"b"), hash.next_expiry()), (None, Some(500)));
+    assert!(hash.remove(b"a"));
+    assert!(matches!(hash, Hash::Packed(_)), "nothing expires any more");
+    assert!(hash.set_expiry(b"c", i64::MAX));
+    assert_eq!(hash.expiry(b"c"), Some(super::MAX_EXPIRE_MS));
+    assert!(hash.persist(b"c") && !hash.persist(b"c"));
+    assert!(matches!(hash, Hash::Packed(_)));
+}
+
+#[test]
+fn what_is_due_is_taken_out_and_nothing_else() {
+    let limits = HashLimits::default();
+    let mut hash = Hash::default();
+    for n in 0..5000i64 {
+        let field = format!("field:{n}");
+        hash.set(field.as_bytes(), b"v", &limits);
+        if n % 2 == 0 {
+            hash.set_expiry(field.as_bytes(), 1000 + n);
+        }
+    }
+    let before = hash.clone();
+    assert!(
+        hash.take_due(1000, 10_000).is_empty(),
+        "its time, not past it"
+    );
+    assert_eq!(hash.take_due(1001, 10_000), [b"field:0"]);
+    assert_eq!(hash.take_due(3000, 10).len(), 10);
+    assert_eq!(hash.take_due(3000, 10_000).len(), 989);
+    assert_eq!((hash.len(), hash.lasting_len()), (4000, 1500));
+    assert_eq!(hash.next_expiry(), Some(3000));
+    assert!(hash.contains(b"field:1") && hash.contains(b"field:2000"));
+    assert_eq!(hash.take_due(i64::MAX, 10_000).len(), 1500);
+    assert!(matches!(hash, Hash::Table(_)));
+    assert_eq!(
+        (before.len(), before.lasting_len()),
+        (5000, 2500),
+        "a copy stays as it was"
+    );
+}
+
+#[test]
+fn times_cost_only_those_who_have_them() {
+    /// An enum of only the other two.
+    enum Plain {
+        _Packed(Listpack),
+        _Table(PagedMap<HashSchema>),
+    }
+    assert_eq!(size_of::<Hash>(), size_of::<Plain>());
+}

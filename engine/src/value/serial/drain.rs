@@ -46,7 +46,8 @@ impl Draining {
         let (len, draining) = match value {
             Value::Hash(hash) => match &**hash {
                 Hash::Table(map) => (map.len(), Draining::Hash(Drain::new(map.clone()))),
-                Hash::Packed(_) => return None,
+                // One with times is written whole: times stand in another table.
+                Hash::Packed(_) | Hash::Lasting(_) => return None,
             },
             Value::Set(set) => match &**set {
                 Set::Table(map) => (map.len(), Draining::Set(Drain::new(map.clone()))),

@@ -24,9 +24,6 @@ pub enum LoadError {
     /// An element, field or member comes twice, or a field has no value.
     #[error("{0:?} with a repeated or incomplete element")]
     NotDistinct(ObjectType),
-    /// A field of a hash has an expiry time, which hashes here do not have.
-    #[error("a field of a hash has an expiry time")]
-    FieldExpires,
     /// A sorted set is not one.
     #[error(transparent)]
     Zset(#[from] ZsetError),
@@ -129,23 +126,28 @@ fn load_hash(run: Pairs<'_, '_>, limits: &HashLimits, twice: LoadError) -> Resul
     hash.loaded(limits).ok_or(twice)
 }
 
-/// A hash in a layout that has room for expiry times of fields, of which none is used.
+/// A hash in a layout that has room for expiry times of fields.
 fn load_lasting(
     run: TtlFields<'_, '_>,
     limits: &HashLimits,
     twice: LoadError,
 ) -> Result<Hash, LoadError> {
     let mut hash = Hash::for_load(run.left(), limits);
+    let mut times = Vec::new();
     for field in run {
         let field = field?;
-        if field.expire_ms.is_some() {
-            return Err(LoadError::FieldExpires);
+        if let Some(at) = field.expire_ms {
+            times.push((field.field.to_vec(), at));
         }
         if !hash.load(&field.field, &field.value, limits) {
             return Err(twice);
         }
     }
-    hash.loaded(limits).ok_or(twice)
+    let mut hash = hash.loaded(limits).ok_or(twice)?;
+    for (field, at) in times {
+        hash.set_expiry(&field, at);
+    }
+    Ok(hash)
 }
 
 /// A zipmap was filled under other limits, so its strings are looked at too.

@@ -23,6 +23,8 @@ pub fn kind_of(content: Content<'_>) -> ObjectType {
         Value::Hash(hash) => match **hash {
             Hash::Packed(_) => ObjectType::HashListpack,
             Hash::Table(_) => ObjectType::Hash,
+            // Of Redis 7.4; what is older has no place for the times.
+            Hash::Lasting(_) => ObjectType::HashMetadata,
         },
         Value::Zset(zset) => match **zset {
             Zset::Packed(_) => ObjectType::ZsetListpack,
@@ -83,6 +85,18 @@ fn write_hash(writer: &mut Writer<'_>, hash: &Hash) {
         Hash::Table(_) => {
             writer.len(hash.len());
             hash.for_each(|field, value| {
+                writer.string(field);
+                writer.string(value);
+            });
+        }
+        Hash::Lasting(_) => {
+            // Times count from just before the first; 0 is for never.
+            let first = hash.next_expiry().unwrap_or(0);
+            writer.raw(&first.to_le_bytes());
+            writer.len(hash.len());
+            hash.for_each(|field, value| {
+                let distance = hash.expiry(field).map_or(0, |at| (at - first).max(0) + 1);
+                writer.len(usize::try_from(distance).unwrap_or(0));
                 writer.string(field);
                 writer.string(value);
             });

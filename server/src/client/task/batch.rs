@@ -12,6 +12,7 @@ use bytes::Buf;
 use smallvec::SmallVec;
 
 use super::{Client, WRITE_CHUNK};
+use crate::client::caller::Aside;
 use crate::client::handle::signal;
 use crate::client::process::{BatchTime, process};
 use crate::client::{ReplyMode, Waiting};
@@ -32,6 +33,8 @@ pub(super) enum Batch {
     Stalled,
     /// The client must be closed at once.
     Abort,
+    /// The next request runs a script, which needs a stack of its own.
+    Stack,
 }
 
 /// Requests decoded before the first of them is processed.
@@ -103,7 +106,7 @@ impl Client {
     }
 
     /// Processes the complete requests in the buffer.
-    pub(super) fn run_batch(&mut self) -> Batch {
+    pub(super) fn run_batch(&mut self, aside: Option<&dyn Aside>) -> Batch {
         if self.closing || self.held.is_some() || !matches!(self.waiting, Waiting::No) {
             return Batch::Stalled;
         }
@@ -123,7 +126,7 @@ impl Client {
         let batch = loop {
             let limits = self.limits();
             let end = self.decode_ahead(&mut window, consumed, &limits);
-            let (done, stopped) = self.run_window(&window, &limits, &mut time, &mut then);
+            let (done, stopped) = self.run_window(&window, &limits, (&mut time, aside), &mut then);
             commands += done as u64;
             if let Some(last) = done.checked_sub(1) {
                 consumed = window.requests[last].end;
@@ -233,7 +236,7 @@ impl Client {
         &mut self,
         window: &Window,
         limits: &Limits,
-        time: &mut BatchTime,
+        (time, aside): (&mut BatchTime, Option<&dyn Aside>),
         then: &mut Waiting,
     ) -> (usize, Option<Stop>) {
         for (at, slot) in window.requests[..window.len].iter().enumerate() {
@@ -256,9 +259,13 @@ impl Client {
                 &mut self.reply,
                 &args,
                 time,
+                aside,
             );
             if self.conn.handle.signals() & signal::OUTBOX != 0 {
                 self.conn.handle.drain_outbox(&mut self.reply.buf);
+            }
+            if let Waiting::Stack = waiting {
+                return (at, Some(Stop::Batch(Batch::Stack)));
             }
             if let Waiting::Pause(_) = waiting {
                 // The request stays in the buffer and is decoded again later.

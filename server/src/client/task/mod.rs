@@ -8,6 +8,7 @@
 mod batch;
 mod hold;
 mod output;
+mod script;
 mod wait;
 
 use std::future::{Future, poll_fn};
@@ -24,6 +25,7 @@ use tokio::time::Sleep;
 use basalt_engine::{Reply, Session};
 use basalt_formats::resp::decode::{Decoder, Request};
 
+use super::caller::Aside;
 use super::handle::{Handle, signal};
 use super::{Conn, Waiting};
 use crate::net::stream::Stream;
@@ -74,6 +76,18 @@ pub struct Client {
     yielded: bool,
     /// Nothing is sent and nothing more is processed before the log has come to this index.
     held: Option<u64>,
+    /// It runs scripts: its work is done on a stack of its own.
+    scripted: bool,
+}
+
+/// What comes after some work.
+enum Work {
+    /// Waiting for the next event.
+    Wait,
+    /// The end of the client.
+    Close,
+    /// The same on another stack.
+    Stack,
 }
 
 impl Client {
@@ -102,61 +116,83 @@ impl Client {
             resume: false,
             yielded: false,
             held: None,
+            scripted: false,
         }
     }
 
     /// Serves the client until it goes away.
-    pub async fn run(mut self) {
+    pub async fn run(self) {
+        let mut client = Box::new(self);
         loop {
-            match self.next_event().await {
-                Event::Read(Ok(0)) if matches!(self.waiting, Waiting::No) => self.eof = true,
+            match client.next_event().await {
+                Event::Read(Ok(0)) if matches!(client.waiting, Waiting::No) => client.eof = true,
                 Event::Read(Ok(0) | Err(_)) | Event::WriteFailed => return,
-                Event::Read(Ok(n)) => self.received(n),
+                Event::Read(Ok(n)) => client.received(n),
                 Event::Written | Event::Resume => {}
-                Event::Deadline => self.deadline(),
+                Event::Deadline => client.deadline(),
                 Event::Signal => {
-                    if !self.signalled() {
+                    if !client.signalled() {
                         return;
                     }
                 }
             }
-            if !self.work() {
+            let mut work = if client.scripted {
+                Work::Stack
+            } else {
+                client.work(None)
+            };
+            if let Work::Stack = work {
+                client.scripted = true;
+                let Some(done) = script::on_stack(client).await else {
+                    return;
+                };
+                (client, work) = done;
+            }
+            if !matches!(work, Work::Wait) {
                 return;
             }
         }
     }
 
-    /// Processes what is there and writes what can be written; false: close now.
-    fn work(&mut self) -> bool {
+    /// Processes what is there and writes what can be written. Scripts are run only where they
+    /// can step aside.
+    fn work(&mut self, aside: Option<&dyn Aside>) -> Work {
         self.resume = false;
         loop {
-            let batch = self.run_batch();
+            let batch = self.run_batch(aside);
+            if let Batch::Stack = batch {
+                return Work::Stack;
+            }
             self.publish_facts();
             self.hold();
             if matches!(batch, Batch::Abort) || self.over_limits() || !self.flush_now() {
-                return false;
+                return Work::Close;
             }
             match batch {
                 _ if self.held.is_some() => break,
                 Batch::More if self.pending() == 0 => {}
                 Batch::More => {
                     self.resume = true;
-                    return true;
+                    return Work::Wait;
                 }
-                Batch::Drained | Batch::Stalled | Batch::Abort => break,
+                Batch::Drained | Batch::Stalled | Batch::Abort | Batch::Stack => break,
             }
         }
         if self.eof {
             // Nobody is there to wait for; what was answered may still be read.
             self.closing = true;
             if !matches!(self.waiting, Waiting::No) {
-                return false;
+                return Work::Close;
             }
         }
         if self.closing {
             self.conn.handle.closing.store(true, Relaxed);
         }
-        !(self.closing && self.pending() == 0)
+        if self.closing && self.pending() == 0 {
+            Work::Close
+        } else {
+            Work::Wait
+        }
     }
 
     /// Waits for the next thing that happens to this client.

@@ -26,7 +26,7 @@ impl Client {
             Waiting::Until(until, _) => (*until != i64::MAX).then_some(*until),
             Waiting::Pause(until) => Some(*until),
             Waiting::Synced(wait) => wait.until_ms,
-            Waiting::No => None,
+            Waiting::No | Waiting::Stack => None,
         };
         self.set_timer(deadline_ms);
         let handle = &self.conn.handle;
@@ -164,7 +164,7 @@ impl Client {
                     self.unblocked_error()
                 }
             }),
-            Waiting::No | Waiting::Pause(_) => None,
+            Waiting::No | Waiting::Pause(_) | Waiting::Stack => None,
         };
         if let Some(reply) = reply {
             self.end_wait(&reply);
@@ -183,10 +183,15 @@ impl Client {
                 let over = wait.until_ms.is_none_or(|until| until <= unix_ms());
                 over.then(|| self.synced_reply(*wait))
             }
-            Waiting::Pause(_) | Waiting::No => Some(Vec::new()),
+            Waiting::Pause(_) | Waiting::No | Waiting::Stack => Some(Vec::new()),
         };
         match reply {
-            Some(_) if matches!(self.waiting, Waiting::Pause(_) | Waiting::No) => {
+            Some(_)
+                if matches!(
+                    self.waiting,
+                    Waiting::Pause(_) | Waiting::No | Waiting::Stack
+                ) =>
+            {
                 self.stop_waiting();
             }
             Some(reply) => self.end_wait(&reply),

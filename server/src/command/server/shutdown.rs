@@ -110,6 +110,11 @@ fn shutdown(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {
         ));
     }
     let server = Conn::of(ctx).server.clone();
+    if !wish.flags.nosave
+        && let Some(busy) = server.engine.scripts.running.busy()
+    {
+        return Err(busy);
+    }
     let Err(error) = server.stop(wish.flags);
     Err(ReplyError::err(error))
 }

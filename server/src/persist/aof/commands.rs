@@ -88,6 +88,13 @@ fn key(out: &mut Vec<u8>, record: &KeyRecord<'_>, limits: &Limits) -> io::Result
                 .iter()
                 .map(|(field, value)| [field.as_slice(), value.as_slice()]);
             pieces(out, b"HMSET", key, pairs);
+            hash.for_each_expiry(|field, at| {
+                let at = at.to_string();
+                command(
+                    out,
+                    &[b"HPEXPIREAT", key, at.as_bytes(), b"FIELDS", b"1", field],
+                );
+            });
         }
         Value::Zset(zset) => {
             let items: Vec<_> = zset

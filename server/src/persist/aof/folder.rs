@@ -9,6 +9,9 @@
 //! Whatever is cut short, one manifest is whole and every file it names is there. Each step has
 //! a failpoint.
 
+#[cfg(test)]
+mod tests;
+
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -57,6 +60,8 @@ pub struct Folder {
     exists: bool,
     /// Files that a base has replaced stay (`aof-disable-auto-gc`).
     pub keep_history: bool,
+    /// Files that only a manifest names of which it is not known whether it is on the disk.
+    doubtful: Vec<PathBuf>,
 }
 
 /// A new increment, open for appending and durable as it is.
@@ -80,6 +85,8 @@ impl Folder {
         lineage: Lineage,
     ) -> Result<Folder, FolderError> {
         let folder = Folder::read(disk, dir, prefix, lineage)?;
+        // The process before may have died with a rename that was not synced.
+        folder.disk.sync_dir(&folder.dir)?;
         folder.remove_temporary()?;
         Ok(folder)
     }
@@ -111,6 +118,7 @@ impl Folder {
             unpublished: false,
             exists,
             keep_history: false,
+            doubtful: Vec::new(),
         })
     }
 
@@ -248,11 +256,33 @@ impl Folder {
         self.disk.rename(path, Path::new(&aside))
     }
 
-    /// Takes the newest increment back, which was not published.
+    /// Has the manifest on the disk not name the newest increment, which stays in memory: it may
+    /// name it although storing it failed.
+    ///
+    /// # Errors
+    /// What the disk reports; whether it is named is not known then. It is out of the manifest,
+    /// and removed once that is certain.
+    pub fn forget_incr(&mut self) -> Result<(), DiskError> {
+        let Some(info) = self.manifest.incr.pop() else {
+            return Ok(());
+        };
+        match self.store() {
+            Ok(()) => {
+                self.manifest.incr.push(info);
+                Ok(())
+            }
+            Err(error) => {
+                self.doubtful.push(self.path(&info.name));
+                Err(error)
+            }
+        }
+    }
+
+    /// Takes the newest increment back, which no manifest on the disk names.
     pub fn drop_incr(&mut self) {
         if let Some(info) = self.manifest.incr.pop() {
             // Nobody knows it.
-            let _ = self.disk.remove(&self.path(&info.name));
+            let _ = self.disk.remove_if_there(&self.path(&info.name));
         }
     }
 
@@ -292,16 +322,24 @@ impl Folder {
         self.manifest.retire_incr(keep);
         if let Err(error) = named.and_then(|()| self.store()) {
             tracing::warn!("The new AOF base cannot be put in its place: {error}");
-            // The number stays used up.
+            // The manifest on the disk may name it all the same, so no other file may ever have
+            // its name.
             let mut old = before;
-            std::mem::swap(&mut old, &mut self.manifest);
+            old.use_up(&self.manifest);
+            self.manifest = old;
             if !self.unpublished && self.store().is_ok() {
                 // Nothing names it any more.
                 let _ = self.disk.remove(&path);
+            } else {
+                self.doubtful.push(path);
             }
             return Err(error.into());
         }
         self.unpublished = false;
+        for path in std::mem::take(&mut self.doubtful) {
+            // Now it is certain that no manifest names it.
+            let _ = self.disk.remove_if_there(&path);
+        }
         self.remove_history();
         Ok(())
     }

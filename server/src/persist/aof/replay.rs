@@ -7,11 +7,11 @@ use std::sync::OnceLock;
 
 use basalt_engine::command::spec::Flags;
 use basalt_engine::command::{Command, args};
+use basalt_engine::script::libraries::Policy;
 use basalt_engine::{Flow, Host, Reply, Session, shown};
 use smallvec::SmallVec;
 
 use crate::command::SERVER_GROUPS;
-use crate::persist::libraries::{Library, Policy};
 use crate::server::{Server, unix_ms};
 
 /// Errors of commands that the log shows; after that it would only repeat itself.
@@ -136,7 +136,7 @@ impl Replayer {
         Ok(())
     }
 
-    /// A library is kept whole; nobody can run it yet.
+    /// Loads a library, however long that takes.
     fn load_function(&mut self, words: &[&[u8]]) -> Result<(), BadCommand> {
         let wrong = |error: &dyn std::fmt::Display| BadCommand::Wrong(error.to_string());
         let (policy, code) = match words {
@@ -145,10 +145,10 @@ impl Replayer {
             [_, _, word, code] if args::is(word, "replace") => (Policy::Replace, code),
             _ => return Err(wrong(&"wrong number of arguments for 'function|load'")),
         };
-        let library = Library::parse(code).map_err(|error| wrong(&error))?;
-        let libraries = &self.host.server.persist.libraries;
-        libraries
-            .add(vec![library], policy)
+        let scripts = &self.host.server.engine.scripts;
+        scripts
+            .load_libraries(&[code], policy)
+            .map(drop)
             .map_err(|error| wrong(&error))
     }
 }

@@ -375,23 +375,26 @@ impl Writer {
         let incr = self.folder.create_incr(self.batches.chain())?;
         // A file that only a base makes known is followed by another such file.
         let hidden = rotation == Rotation::Replace || self.folder.unpublished;
-        if !hidden && let Err(error) = self.folder.store() {
-            // It may be named on the disk after all: what was, is written anew before the file goes.
-            let info = self.folder.manifest.incr.pop();
-            if self.folder.store().is_ok()
-                && let Some(info) = info
-            {
-                let _ = self
-                    .folder
-                    .disk()
-                    .remove_if_there(&self.folder.path(&info.name));
+        let named = if hidden { Ok(()) } else { self.folder.store() };
+        let at = self.log.accepted();
+        let finished = self.log.file_len();
+        let moved = named
+            .and_then(|()| fail_point!("aof.rotate.named"))
+            .and_then(|()| self.log.rotate(incr.file, self.now_ms()));
+        if let Err(error) = moved {
+            // It may be named on the disk all the same: then what was there is written anew, and
+            // if that fails too, nothing may follow in the current file.
+            let unnamed = if hidden {
+                Ok(())
+            } else {
+                self.folder.forget_incr()
+            };
+            match unnamed {
+                Ok(()) => self.folder.drop_incr(),
+                Err(error) => self.log.give_up(error),
             }
             return Err(error.into());
         }
-        let at = self.log.accepted();
-        let finished = self.log.file_len();
-        fail_point!("aof.rotate.named")?;
-        self.log.rotate(incr.file, self.now_ms())?;
         self.batches = BatchWriter::resume(incr.chain);
         self.other_bytes = self.other_bytes.saturating_add(finished);
         if rotation == Rotation::Replace {

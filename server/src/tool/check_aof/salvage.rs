@@ -8,7 +8,6 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use basalt_formats::aof::{PieceKind, Salvage, check};
-use basalt_formats::resp::encode::{array, bulk};
 use serde_json::json;
 
 use super::cut::sync_folder;
@@ -120,14 +119,8 @@ fn copy(
     let mut pieces = Salvage::new(bytes);
     for piece in &mut pieces {
         preamble |= piece.kind == PieceKind::Preamble;
-        if piece.db != db {
-            array(&mut salvaged, 2);
-            bulk(&mut salvaged, b"SELECT");
-            bulk(&mut salvaged, piece.db.to_string().as_bytes());
-        }
-        db = piece.db_after;
         kept += piece.bytes.len();
-        salvaged.extend_from_slice(bytes.get(piece.bytes.clone()).unwrap_or_default());
+        piece.append_to(bytes, &mut db, &mut salvaged);
         match piece.kind {
             PieceKind::Proven => total.proven += piece.commands,
             PieceKind::Plain => total.plain += piece.commands,

@@ -102,7 +102,6 @@ pub(super) fn judge(record: &KeyRecord<'_>) -> Verdict {
             cause: format!("{} bytes follow the value", reader.left()),
         },
         Err(LoadError::Rdb(RdbError::Empty)) => Verdict::Empty,
-        Err(error @ LoadError::FieldExpires) => Verdict::Foreign(error.to_string()),
         Err(error) => Verdict::Damaged {
             offset: Some(reader.offset()),
             cause: error.to_string(),

@@ -293,3 +293,31 @@ fn timeouts_are_read_as_long_doubles() {
         waiting.time_out(&c).expect("nobody served it");
     }
 }
+
+#[test]
+fn blmovem_waits_for_as_many_as_it_asks_for() {
+    let (mut c, [mut exact, mut some, mut popper]) = clients();
+    let exact = exact.block("BLMOVEM l d LEFT RIGHT 0 EXACTLY 3 BULK");
+    c.run("RPUSH l a");
+    c.run("RPUSH l b");
+    assert_eq!(exact.reply(), None);
+    c.run("LINSERT l AFTER a x");
+    assert_eq!(
+        exact.reply().as_deref(),
+        Some("*3\r\n$1\r\na\r\n$1\r\nx\r\n$1\r\nb\r\n")
+    );
+    let some = some.block("BLMOVEM l d LEFT LEFT 0 COUNT 9 OBO");
+    c.run("RPUSH l 1 2");
+    assert_eq!(
+        some.reply().as_deref(),
+        Some("*2\r\n$1\r\n2\r\n$1\r\n1\r\n")
+    );
+    // Who waits for one element is not kept waiting by who waits for more.
+    let mut more = c.other();
+    more.session.id = 200;
+    let more = more.block("BLMOVEM l d LEFT LEFT 0 EXACTLY 2 OBO");
+    let popper = popper.block("BLPOP l 0");
+    c.run("RPUSH l z");
+    assert_eq!(popper.reply(), popped("l", "z"));
+    assert_eq!(more.time_out(&c).as_deref(), Some("*-1\r\n"));
+}

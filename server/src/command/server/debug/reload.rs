@@ -39,7 +39,7 @@ pub(super) fn reload(ctx: &mut Ctx<'_>, options: Args<'_>) -> CmdResult {
     }
     if flush {
         empty(ctx);
-        server.persist.libraries.clear();
+        server.engine.scripts.clear_libraries();
     }
     let result = ctx.unlocked(|_| server.reload_snapshot(merge));
     if result.is_err() {
@@ -69,7 +69,7 @@ pub(super) fn load_aof(ctx: &mut Ctx<'_>) -> CmdResult {
     })?;
     let log = log.ok_or_else(failed)?;
     empty(ctx);
-    server.persist.libraries.clear();
+    server.engine.scripts.clear_libraries();
     ctx.unlocked(|_| server.reload(&Source::Log(log), false))
         .map_err(|_| failed())?;
     server.data_is_saved();

@@ -37,6 +37,7 @@ pub(super) fn stats(lines: &mut Lines, server: &Server) {
     );
     lines.zeros(&["sync_full", "sync_partial_ok", "sync_partial_err"]);
     lines.put("expired_keys", data.expired);
+    lines.put("expired_fields", data.expired_fields);
     lines.put("expired_stale_perc", "0.00");
     lines.put("expired_time_cap_reached_count", 0);
     lines.put(

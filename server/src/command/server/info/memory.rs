@@ -130,19 +130,29 @@ pub(super) fn section(lines: &mut Lines, server: &Server) {
     lines.put("allocator_resident", usage.resident);
     lines.put("total_system_memory", machine);
     lines.put("total_system_memory_human", human(machine));
-    lines.zeros(&["used_memory_lua", "used_memory_vm_eval"]);
-    lines.put("used_memory_lua_human", human(0));
-    lines.zeros(&[
-        "used_memory_scripts_eval",
-        "number_of_cached_scripts",
-        "number_of_functions",
-        "number_of_libraries",
-        "used_memory_vm_functions",
-        "used_memory_vm_total",
-    ]);
-    lines.put("used_memory_vm_total_human", human(0));
-    lines.zeros(&["used_memory_functions", "used_memory_scripts"]);
-    lines.put("used_memory_scripts_human", human(0));
+    let scripts = &server.engine.scripts;
+    let (eval, functions) = scripts.vm_bytes();
+    let (cached, cache_bytes) = scripts.cached();
+    let library_bytes = scripts.libraries.bytes();
+    lines.put("used_memory_lua", eval);
+    lines.put("used_memory_vm_eval", eval);
+    lines.put("used_memory_lua_human", human(eval as u64));
+    lines.put("used_memory_scripts_eval", cache_bytes);
+    lines.put("number_of_cached_scripts", cached);
+    lines.put("number_of_functions", scripts.libraries.function_count());
+    lines.put("number_of_libraries", scripts.libraries.len());
+    lines.put("used_memory_vm_functions", functions);
+    lines.put("used_memory_vm_total", eval + functions);
+    lines.put(
+        "used_memory_vm_total_human",
+        human((eval + functions) as u64),
+    );
+    lines.put("used_memory_functions", library_bytes);
+    lines.put("used_memory_scripts", cache_bytes + library_bytes);
+    lines.put(
+        "used_memory_scripts_human",
+        human((cache_bytes + library_bytes) as u64),
+    );
     lines.put("maxmemory", config.maxmemory);
     lines.put("maxmemory_human", human(config.maxmemory));
     lines.put("maxmemory_policy", config.maxmemory_policy.name());

@@ -386,6 +386,13 @@ impl LogWriter {
         }
     }
 
+    /// Nothing may follow in the current file: the manifest on the disk may name another one
+    /// behind it.
+    pub fn give_up(&mut self, error: DiskError) {
+        self.cut_at = None;
+        self.condemn(error);
+    }
+
     fn condemn(&mut self, error: DiskError) {
         if self.is_condemned() {
             return;

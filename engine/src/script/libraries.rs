@@ -1,14 +1,16 @@
 //! Function libraries, kept whole: their code as it was loaded.
 //!
-//! Libraries are part of the data set. They come from snapshots, logs and FUNCTION RESTORE, and
-//! go back into every file written, whether or not an engine for them runs here. Of the code
-//! only the first line is read, which names engine and library.
+//! Libraries are part of the data set. They come from FUNCTION LOAD, snapshots, logs and FUNCTION
+//! RESTORE, and go back into every file written. What they registered when they were loaded is
+//! kept beside the code; the functions themselves are in the Lua state.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use basalt_engine::shown;
 use parking_lot::Mutex;
+
+use super::ScriptFlags;
+use crate::shown;
 
 /// Longest first line that is read.
 const MAX_SHEBANG: usize = 64 * 1024;
@@ -22,6 +24,32 @@ pub struct Library {
     pub engine: String,
     /// The whole code with the first line.
     pub code: Arc<[u8]>,
+    /// What it registered, in that order.
+    pub functions: Vec<FunctionInfo>,
+}
+
+/// A function of a library.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FunctionInfo {
+    /// Its name: letters, digits and underscores.
+    pub name: Vec<u8>,
+    /// What its author says of it.
+    pub description: Option<Vec<u8>>,
+    /// What it may do.
+    pub flags: ScriptFlags,
+}
+
+/// Where a function is that FCALL names.
+#[derive(Clone, Debug)]
+pub(super) struct Callable {
+    pub library: Vec<u8>,
+    pub function: FunctionInfo,
+}
+
+/// Whether these are letters, digits and underscores, and not none.
+pub(super) fn is_name(name: &[u8]) -> bool {
+    let fits = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+    !name.is_empty() && name.iter().all(fits)
 }
 
 /// Why code is no library, or cannot be added, in Redis's words.
@@ -51,9 +79,27 @@ pub enum LibraryError {
     /// Nobody knows the engine.
     #[error("Engine '{0}' not found")]
     NoEngine(String),
-    /// A library of this name is there already.
+    /// A library of this name is there already, as FUNCTION RESTORE says it.
     #[error("Library {0} already exists")]
     Exists(String),
+    /// As FUNCTION LOAD says it.
+    #[error("Library '{0}' already exists")]
+    LoadExists(String),
+    /// A function of this name is there already, in another library.
+    #[error("Function {0} already exists")]
+    FunctionExists(String),
+    /// The code does not compile.
+    #[error("Error compiling function: {0}")]
+    Compile(String),
+    /// The code failed when it was run to register its functions.
+    #[error("Error registering functions: {0}")]
+    Register(String),
+    /// It registered none.
+    #[error("No functions registered")]
+    NoFunctions,
+    /// The Lua state failed.
+    #[error("Error registering functions: {0}")]
+    State(String),
 }
 
 impl Library {
@@ -69,7 +115,7 @@ impl Library {
             .position(|byte| *byte == b'\n')
             .ok_or(LibraryError::BadMetadata)?;
         let line = rest.get(..end).unwrap_or_default();
-        let words = crate::config::text::split_args(line).ok_or(LibraryError::BadMetadata)?;
+        let words = basalt_formats::words::split_args(line).ok_or(LibraryError::BadMetadata)?;
         // A space right behind `#!` leaves the engine's name empty.
         let unnamed = line.first().is_none_or(u8::is_ascii_whitespace);
         let (engine, options) = match words.split_first() {
@@ -89,8 +135,7 @@ impl Library {
             }
         }
         let name = name.ok_or(LibraryError::NoName)?;
-        let fits = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
-        if name.is_empty() || !name.iter().all(fits) {
+        if !is_name(&name) {
             return Err(LibraryError::BadName);
         }
         if !engine.eq_ignore_ascii_case(b"lua") {
@@ -100,7 +145,14 @@ impl Library {
             name,
             engine: "LUA".into(),
             code: code.into(),
+            functions: Vec::new(),
         })
+    }
+
+    /// The code without its first line, whose end stays so that lines keep their numbers.
+    pub(super) fn body(&self) -> &[u8] {
+        let end = self.code.iter().position(|&byte| byte == b'\n');
+        self.code.get(end.unwrap_or(0)..).unwrap_or_default()
     }
 }
 
@@ -126,7 +178,7 @@ impl Libraries {
     ///
     /// # Errors
     /// [`LibraryError::Exists`], also for two new ones of one name.
-    pub fn add(&self, new: Vec<Library>, policy: Policy) -> Result<(), LibraryError> {
+    pub(super) fn add(&self, new: Vec<Library>, policy: Policy) -> Result<(), LibraryError> {
         let mut adding = BTreeMap::new();
         for library in new {
             if let Some(twice) = adding.insert(library.name.clone(), library) {
@@ -134,27 +186,66 @@ impl Libraries {
             }
         }
         let mut by_name = self.by_name.lock();
+        if policy == Policy::Append
+            && let Some(there) = adding.keys().find(|name| by_name.contains_key(*name))
+        {
+            return Err(LibraryError::Exists(shown(there)));
+        }
+        let staying = by_name
+            .values()
+            .filter(|library| policy != Policy::Flush && !adding.contains_key(&library.name));
+        let mut taken = HashSet::new();
+        for library in staying.chain(adding.values()) {
+            for function in &library.functions {
+                if !taken.insert(function.name.to_ascii_lowercase())
+                    && adding.contains_key(&library.name)
+                {
+                    return Err(LibraryError::FunctionExists(shown(&function.name)));
+                }
+            }
+        }
         match policy {
             Policy::Flush => *by_name = adding,
-            Policy::Append => {
-                if let Some(there) = adding.keys().find(|name| by_name.contains_key(*name)) {
-                    return Err(LibraryError::Exists(shown(there)));
-                }
-                by_name.append(&mut adding);
-            }
-            Policy::Replace => by_name.append(&mut adding),
+            Policy::Append | Policy::Replace => by_name.append(&mut adding),
         }
         Ok(())
     }
 
     /// Removes one; whether it was there.
-    pub fn remove(&self, name: &[u8]) -> bool {
+    pub(super) fn remove(&self, name: &[u8]) -> bool {
         self.by_name.lock().remove(name).is_some()
     }
 
     /// Removes all.
-    pub fn clear(&self) {
+    pub(super) fn clear(&self) {
         self.by_name.lock().clear();
+    }
+
+    /// Whether there is one of this name.
+    pub fn contains(&self, name: &[u8]) -> bool {
+        self.by_name.lock().contains_key(name)
+    }
+
+    /// The function of this name, in any letter case.
+    pub(super) fn function(&self, name: &[u8]) -> Option<Callable> {
+        let by_name = self.by_name.lock();
+        by_name.values().find_map(|library| {
+            let mut functions = library.functions.iter();
+            let function = functions.find(|f| f.name.eq_ignore_ascii_case(name))?;
+            Some(Callable {
+                library: library.name.clone(),
+                function: function.clone(),
+            })
+        })
+    }
+
+    /// How many functions there are in all.
+    pub fn function_count(&self) -> usize {
+        let by_name = self.by_name.lock();
+        by_name
+            .values()
+            .map(|library| library.functions.len())
+            .sum()
     }
 
     /// All, in order of their names.
@@ -169,6 +260,17 @@ impl Libraries {
             .values()
             .map(|library| library.code.to_vec())
             .collect()
+    }
+
+    /// Bytes that they take outside of Lua.
+    pub fn bytes(&self) -> usize {
+        let by_name = self.by_name.lock();
+        let of = |library: &Library| {
+            let functions = library.functions.iter();
+            let infos = functions.map(|f| size_of::<FunctionInfo>() + f.name.len());
+            size_of::<Library>() + library.code.len() + library.name.len() + infos.sum::<usize>()
+        };
+        by_name.values().map(of).sum()
     }
 
     /// How many there are.

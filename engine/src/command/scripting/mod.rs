@@ -1,21 +1,24 @@
-//! FUNCTION and SCRIPT while there is no script engine: libraries are kept whole and no script
-//! is ever cached; the subcommands that make sense without running anything act on that.
+//! EVAL, FCALL, SCRIPT and FUNCTION.
 
+mod eval;
 mod function;
 
-use basalt_engine::ReplyError;
-use basalt_engine::command::spec::{
-    Acl, ArgSpec, ArgType, Args, CmdResult, CommandSpec, Flags, Group, Locking,
+use super::Ctx;
+use super::args;
+use super::spec::{
+    Acl, ArgSpec, ArgType, Args, CmdResult, CommandSpec, Flags, Group, Locking, concat,
 };
-use basalt_engine::command::{Ctx, args};
+use crate::error::ReplyError;
 
 use function::{
     function_delete, function_dump, function_flush, function_help, function_kill, function_list,
-    function_restore, function_stats,
+    function_load, function_restore, function_stats,
 };
 
 /// The group's rows.
-pub(super) const SPECS: &[CommandSpec] = &[
+pub(super) const SPECS: &[CommandSpec] = &concat::<8>(&[eval::SPECS, CONTAINERS]);
+
+const CONTAINERS: &[CommandSpec] = &[
     CommandSpec {
         name: "function",
         group: Group::Scripting,
@@ -130,6 +133,28 @@ pub(super) const SPECS: &[CommandSpec] = &[
                 ..CommandSpec::BLANK
             },
             CommandSpec {
+                name: "load",
+                group: Group::Scripting,
+                since: "7.0.0",
+                summary: "Loads a library from its source code.",
+                complexity: "O(1), compilation aside.",
+                arity: -3,
+                flags: Flags::NOSCRIPT.or(Flags::WRITE).or(Flags::DENYOOM),
+                acl: Acl::SCRIPTING,
+                args: &[
+                    ArgSpec {
+                        token: "REPLACE",
+                        optional: true,
+                        ..ArgSpec::new("replace", ArgType::PureToken)
+                    },
+                    ArgSpec::new("function-code", ArgType::String),
+                ],
+                tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
+                locking: Locking::All,
+                handler: function_load,
+                ..CommandSpec::BLANK
+            },
+            CommandSpec {
                 name: "restore",
                 group: Group::Scripting,
                 since: "7.0.0",
@@ -193,6 +218,35 @@ pub(super) const SPECS: &[CommandSpec] = &[
         arity: -2,
         subcommands: &[
             CommandSpec {
+                name: "debug",
+                group: Group::Scripting,
+                since: "3.2.0",
+                summary: "Turns the script debugger on or off for this connection.",
+                complexity: "O(1)",
+                arity: 3,
+                flags: Flags::NOSCRIPT,
+                acl: Acl::SCRIPTING,
+                args: &[ArgSpec {
+                    args: &[
+                        ArgSpec {
+                            token: "YES",
+                            ..ArgSpec::new("yes", ArgType::PureToken)
+                        },
+                        ArgSpec {
+                            token: "SYNC",
+                            ..ArgSpec::new("sync", ArgType::PureToken)
+                        },
+                        ArgSpec {
+                            token: "NO",
+                            ..ArgSpec::new("no", ArgType::PureToken)
+                        },
+                    ],
+                    ..ArgSpec::new("mode", ArgType::OneOf)
+                }],
+                handler: script_debug,
+                ..CommandSpec::BLANK
+            },
+            CommandSpec {
                 name: "exists",
                 group: Group::Scripting,
                 since: "2.6.0",
@@ -238,6 +292,7 @@ pub(super) const SPECS: &[CommandSpec] = &[
                 }],
                 tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
                 history: &[("6.2.0", "New options `ASYNC` and `SYNC`.")],
+                locking: Locking::All,
                 handler: script_flush,
                 ..CommandSpec::BLANK
             },
@@ -266,12 +321,42 @@ pub(super) const SPECS: &[CommandSpec] = &[
                 handler: script_kill,
                 ..CommandSpec::BLANK
             },
+            CommandSpec {
+                name: "load",
+                group: Group::Scripting,
+                since: "2.6.0",
+                summary: "Puts a script into the cache and replies with its SHA1.",
+                complexity: "O(N), N being the bytes of the script.",
+                arity: 3,
+                flags: Flags::NOSCRIPT.or(Flags::STALE),
+                acl: Acl::SCRIPTING,
+                args: &[ArgSpec::new("script", ArgType::String)],
+                tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
+                locking: Locking::All,
+                handler: script_load,
+                ..CommandSpec::BLANK
+            },
+            CommandSpec {
+                name: "show",
+                group: Group::Scripting,
+                since: "8.0.0",
+                summary: "Reads the source of a cached script.",
+                complexity: "O(1)",
+                arity: 3,
+                flags: Flags::NOSCRIPT,
+                acl: Acl::SCRIPTING,
+                args: &[ArgSpec::new("sha1", ArgType::String)],
+                handler: script_show,
+                ..CommandSpec::BLANK
+            },
         ],
         ..CommandSpec::BLANK
     },
 ];
 
 const SCRIPT_HELP: &[&str] = &[
+    "DEBUG (YES|SYNC|NO)",
+    "    Set the debug mode for subsequent scripts executed.",
     "EXISTS <sha1> [<sha1> ...]",
     "    Return information about the existence of the scripts in the script cache.",
     "FLUSH [ASYNC|SYNC]",
@@ -282,6 +367,8 @@ const SCRIPT_HELP: &[&str] = &[
     "    * SYNC: Synchronously flush the scripts cache.",
     "KILL",
     "    Kill the currently executing Lua script.",
+    "LOAD <script>",
+    "    Load a script into the scripts cache without executing it.",
 ];
 
 /// Whether the words after the subcommand are nothing, ASYNC or SYNC.
@@ -293,28 +380,55 @@ pub(super) fn is_flush_mode(words: Args<'_>) -> bool {
     }
 }
 
-pub(super) fn not_busy() -> ReplyError {
-    ReplyError::raw("NOTBUSY No scripts in execution right now.")
-}
-
 fn script_flush(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {
     if !is_flush_mode(&words[2..]) {
         return Err(ReplyError::err(
             "SCRIPT FLUSH only support SYNC|ASYNC option",
         ));
     }
+    ctx.engine().scripts.flush();
     ctx.out.ok();
     Ok(())
 }
 
 fn script_exists(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {
+    let engine = ctx.engine();
     ctx.out.array(words.len() - 2);
-    words[2..].iter().for_each(|_| ctx.out.int(0));
+    for sha in &words[2..] {
+        ctx.out.int(i64::from(engine.scripts.exists(sha)));
+    }
     Ok(())
 }
 
-fn script_kill(_ctx: &mut Ctx<'_>, _words: Args<'_>) -> CmdResult {
-    Err(not_busy())
+fn script_load(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {
+    let sha = ctx.engine().scripts.load(words[2])?;
+    ctx.out.bulk(&sha);
+    Ok(())
+}
+
+fn script_show(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {
+    let Some(body) = ctx.engine().scripts.source(words[2]) else {
+        return Err(ReplyError::raw("NOSCRIPT No matching script."));
+    };
+    ctx.out.bulk(&body);
+    Ok(())
+}
+
+fn script_kill(ctx: &mut Ctx<'_>, _words: Args<'_>) -> CmdResult {
+    ctx.engine().scripts.running.kill(true)?;
+    ctx.out.ok();
+    Ok(())
+}
+
+fn script_debug(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {
+    if args::is(words[2], "no") {
+        ctx.out.ok();
+        Ok(())
+    } else if args::is(words[2], "yes") || args::is(words[2], "sync") {
+        Err(ReplyError::err("The script debugger is not available"))
+    } else {
+        Err(ReplyError::err("Use SCRIPT DEBUG YES/SYNC/NO"))
+    }
 }
 
 fn script_help(ctx: &mut Ctx<'_>, _words: Args<'_>) -> CmdResult {

@@ -1,15 +1,14 @@
-//! Handlers of FUNCTION: what can be done with libraries without running them.
+//! Handlers of FUNCTION.
 
-use basalt_engine::ReplyError;
-use basalt_engine::command::spec::{Args, CmdResult};
-use basalt_engine::command::{Ctx, args};
 use basalt_formats::glob::glob_match;
 use basalt_formats::rdb::{Reader, Writer, open_payload, seal_payload};
 
-use super::{is_flush_mode, not_busy};
-use crate::command::server::subcommand_syntax;
-use crate::persist::libraries::{Library, Policy};
-use crate::persist::server_of;
+use super::is_flush_mode;
+use crate::command::spec::{Args, CmdResult};
+use crate::command::{Ctx, args};
+use crate::error::{ReplyError, shown};
+use crate::script::LOAD_TIMEOUT;
+use crate::script::libraries::{Library, LibraryError, Policy};
 
 /// The byte before a library in a payload or file.
 const OPCODE: u8 = 245;
@@ -17,6 +16,8 @@ const OPCODE: u8 = 245;
 const OPCODE_BEFORE_RELEASE: u8 = 246;
 
 const FUNCTION_HELP: &[&str] = &[
+    "LOAD [REPLACE] <FUNCTION CODE>",
+    "    Create a new library with the given library name and code.",
     "DELETE <LIBRARY NAME>",
     "    Delete the given library.",
     "LIST [LIBRARYNAME PATTERN] [WITHCODE]",
@@ -45,10 +46,13 @@ const FUNCTION_HELP: &[&str] = &[
     "DUMP",
     "    Return a serialized payload representing the current libraries, can be restored using FUNCTION RESTORE command",
     "RESTORE <PAYLOAD> [FLUSH|APPEND|REPLACE]",
-    "    Restore the libraries of a payload. What happens to libraries that are there (default APPEND):",
-    "    * FLUSH: delete all of them first.",
-    "    * APPEND: keep them; fail if a name is taken.",
-    "    * REPLACE: keep them, except those whose names come again.",
+    "    Restore the libraries represented by the given payload, it is possible to give a restore policy to",
+    "    control how to handle existing libraries (default APPEND):",
+    "    * FLUSH: delete all existing libraries.",
+    "    * APPEND: appends the restored libraries to the existing libraries. On collision, abort.",
+    "    * REPLACE: appends the restored libraries to the existing libraries, On collision, replace the old",
+    "      libraries with the new libraries (notice that even on this option there is a chance of failure",
+    "      in case of functions name collision with another library).",
 ];
 
 pub(super) fn function_flush(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {
@@ -60,14 +64,14 @@ pub(super) fn function_flush(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {
             "FUNCTION FLUSH only supports SYNC|ASYNC option",
         ));
     }
-    server_of(ctx).persist.libraries.clear();
+    ctx.engine().scripts.clear_libraries();
     ctx.ks.dirty += 1;
     ctx.out.ok();
     Ok(())
 }
 
 pub(super) fn function_delete(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {
-    if !server_of(ctx).persist.libraries.remove(words[2]) {
+    if !ctx.engine().scripts.remove_library(words[2]) {
         return Err(ReplyError::err("Library not found"));
     }
     ctx.ks.dirty += 1;
@@ -75,8 +79,52 @@ pub(super) fn function_delete(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {
     Ok(())
 }
 
-pub(super) fn function_kill(_ctx: &mut Ctx<'_>, _words: Args<'_>) -> CmdResult {
-    Err(not_busy())
+/// Wrong words after a subcommand, in Redis's words.
+fn subcommand_syntax(words: Args<'_>) -> ReplyError {
+    let at = |at: usize| {
+        let word = words.get(at).copied().unwrap_or_default();
+        shown(&word[..word.len().min(128)])
+    };
+    ReplyError::err(format_args!(
+        "unknown subcommand or wrong number of arguments for '{}'. Try {} HELP.",
+        at(1),
+        at(0).to_uppercase()
+    ))
+}
+
+pub(super) fn function_load(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {
+    let mut policy = Policy::Append;
+    let [options @ .., code] = &words[2..] else {
+        return Err(ReplyError::err("Function code is missing"));
+    };
+    for option in options {
+        if !args::is(option, "replace") {
+            return Err(ReplyError::err(format_args!(
+                "Unknown option given: {}",
+                shown(option)
+            )));
+        }
+        policy = Policy::Replace;
+    }
+    let timeout = (!ctx.session.replaying).then_some(LOAD_TIMEOUT);
+    let library = Library::parse(code).map_err(ReplyError::err)?;
+    let scripts = &ctx.engine().scripts;
+    if policy == Policy::Append && scripts.libraries.contains(&library.name) {
+        let there = LibraryError::LoadExists(shown(&library.name));
+        return Err(ReplyError::err(there));
+    }
+    let name = scripts
+        .add_libraries(&[code], policy, timeout)
+        .map_err(ReplyError::err)?;
+    ctx.ks.dirty += 1;
+    ctx.out.bulk(&name);
+    Ok(())
+}
+
+pub(super) fn function_kill(ctx: &mut Ctx<'_>, _words: Args<'_>) -> CmdResult {
+    ctx.engine().scripts.running.kill(false)?;
+    ctx.out.ok();
+    Ok(())
 }
 
 pub(super) fn function_list(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {
@@ -93,11 +141,11 @@ pub(super) fn function_list(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {
         } else {
             return Err(ReplyError::err(format_args!(
                 "Unknown argument {}",
-                basalt_engine::shown(word)
+                shown(word)
             )));
         }
     }
-    let mut libraries = server_of(ctx).persist.libraries.all();
+    let mut libraries = ctx.engine().scripts.libraries.all();
     libraries
         .retain(|library| pattern.is_none_or(|pattern| glob_match(pattern, &library.name, true)));
     ctx.out.array(libraries.len());
@@ -107,9 +155,20 @@ pub(super) fn function_list(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {
         ctx.out.bulk(&library.name);
         ctx.out.bulk(b"engine");
         ctx.out.bulk(library.engine.as_bytes());
-        // Which functions a library registers is known only by running it.
         ctx.out.bulk(b"functions");
-        ctx.out.array(0);
+        ctx.out.array(library.functions.len());
+        for function in &library.functions {
+            ctx.out.map(3);
+            ctx.out.bulk(b"name");
+            ctx.out.bulk(&function.name);
+            ctx.out.bulk(b"description");
+            ctx.out.bulk_opt(function.description.as_deref());
+            ctx.out.bulk(b"flags");
+            ctx.out.set(function.flags.words().count());
+            for word in function.flags.words() {
+                ctx.out.simple(word);
+            }
+        }
         if with_code {
             ctx.out.bulk(b"library_code");
             ctx.out.bulk(&library.code);
@@ -119,22 +178,33 @@ pub(super) fn function_list(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {
 }
 
 pub(super) fn function_stats(ctx: &mut Ctx<'_>, _words: Args<'_>) -> CmdResult {
-    let libraries = server_of(ctx).persist.libraries.len();
+    let scripts = &ctx.engine().scripts;
+    let running = scripts.running.function()?;
     ctx.out.map(2);
     ctx.out.bulk(b"running_script");
-    ctx.out.null();
-    ctx.out.bulk(b"engines");
-    if libraries == 0 {
-        ctx.out.map(0);
-        return Ok(());
+    match running {
+        None => ctx.out.null(),
+        Some(running) => {
+            ctx.out.map(3);
+            ctx.out.bulk(b"name");
+            ctx.out.bulk(running.name.as_bytes());
+            ctx.out.bulk(b"command");
+            let words = running.command.slices();
+            ctx.out.array(words.len());
+            words.iter().for_each(|word| ctx.out.bulk(word));
+            ctx.out.bulk(b"duration_ms");
+            let elapsed = i64::try_from(running.elapsed.as_millis()).unwrap_or(i64::MAX);
+            ctx.out.int(elapsed);
+        }
     }
+    ctx.out.bulk(b"engines");
     ctx.out.map(1);
     ctx.out.bulk(b"LUA");
     ctx.out.map(2);
     ctx.out.bulk(b"libraries_count");
-    ctx.out.count(libraries);
+    ctx.out.count(scripts.libraries.len());
     ctx.out.bulk(b"functions_count");
-    ctx.out.int(0);
+    ctx.out.count(scripts.libraries.function_count());
     Ok(())
 }
 
@@ -145,7 +215,7 @@ pub(super) fn function_help(ctx: &mut Ctx<'_>, _words: Args<'_>) -> CmdResult {
 
 pub(super) fn function_dump(ctx: &mut Ctx<'_>, _words: Args<'_>) -> CmdResult {
     let mut writer = Writer::new(true);
-    for library in server_of(ctx).persist.libraries.all() {
+    for library in ctx.engine().scripts.libraries.all() {
         writer.raw(&[OPCODE]);
         writer.string(&library.code);
     }
@@ -154,7 +224,7 @@ pub(super) fn function_dump(ctx: &mut Ctx<'_>, _words: Args<'_>) -> CmdResult {
 }
 
 /// The libraries of a payload.
-fn libraries_in(payload: &[u8]) -> Result<Vec<Library>, ReplyError> {
+fn libraries_in(payload: &[u8]) -> Result<Vec<Vec<u8>>, ReplyError> {
     let body = open_payload(payload, true)
         .map_err(|_| ReplyError::err("DUMP payload version or checksum are wrong"))?;
     let mut reader = Reader::new(body);
@@ -170,7 +240,7 @@ fn libraries_in(payload: &[u8]) -> Result<Vec<Library>, ReplyError> {
         let code = reader
             .string()
             .map_err(|_| ReplyError::err("Failed loading library code"))?;
-        libraries.push(Library::parse(&code).map_err(ReplyError::err)?);
+        libraries.push(code.to_vec());
     }
     Ok(libraries)
 }
@@ -189,8 +259,15 @@ pub(super) fn function_restore(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult 
         _ => return Err(subcommand_syntax(words)),
     };
     let libraries = libraries_in(words[2])?;
-    let store = &server_of(ctx).persist.libraries;
-    store.add(libraries, policy).map_err(ReplyError::err)?;
+    let codes: Vec<&[u8]> = libraries.iter().map(Vec::as_slice).collect();
+    if codes.is_empty() && policy == Policy::Flush {
+        ctx.engine().scripts.clear_libraries();
+    } else if !codes.is_empty() {
+        ctx.engine()
+            .scripts
+            .add_libraries(&codes, policy, None)
+            .map_err(ReplyError::err)?;
+    }
     ctx.ks.dirty += 1;
     ctx.out.ok();
     Ok(())

@@ -1,0 +1,373 @@
+//! Lua scripts: the states they run in, the cache of scripts, libraries of functions, and how one
+//! runs over the engine's commands.
+//!
+//! A script holds every shard while it runs, as it may touch any key; so there is one at a time,
+//! and one Lua state for all of EVAL and one for all functions serve every thread. What needs a
+//! state is called with every shard locked: its mutex is free then.
+//!
+//! The language is Lua 5.1.5 by `mlua`; why, and how the holes of that version are closed, is
+//! in `docs/adr/`.
+
+mod cache;
+mod exchange;
+mod functions;
+mod lib;
+pub mod libraries;
+mod raised;
+mod redis;
+mod reply;
+mod run;
+pub mod running;
+mod shebang;
+#[cfg(test)]
+mod tests;
+mod vm;
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use mlua::{Function, Value};
+use parking_lot::Mutex;
+
+use crate::command::spec::{Args, CmdResult, Flags};
+use crate::command::{Command, Ctx};
+use crate::error::{ReplyError, shown};
+use cache::Cache;
+pub(crate) use functions::{LOAD_TIMEOUT, fcall};
+use libraries::Libraries;
+use reply::ReplyOrLua;
+use run::Run;
+use running::Running;
+pub use shebang::ScriptFlags;
+use vm::{Failure, Kind, Vm};
+
+/// Size of a stack on which any script can run: Lua calls itself up to 200 levels deep through
+/// functions of C and of the host, each with its buffers.
+pub const STACK_BYTES: usize = 8 << 20;
+/// Bytes a Lua state may hold unless told otherwise.
+const MEMORY_LIMIT: usize = 1 << 30;
+
+/// Scripts and functions of an engine.
+pub struct Scripts {
+    eval: Mutex<Option<Vm>>,
+    functions: Mutex<Option<Vm>>,
+    cache: Mutex<Cache>,
+    /// Libraries of functions.
+    pub libraries: Libraries,
+    /// The script that is running.
+    pub running: Arc<Running>,
+    /// Bytes that each Lua state may hold; what needs more fails. For states made from now on.
+    pub memory_limit: AtomicUsize,
+    eval_bytes: AtomicUsize,
+    function_bytes: AtomicUsize,
+}
+
+impl Default for Scripts {
+    fn default() -> Scripts {
+        Scripts {
+            eval: Mutex::default(),
+            functions: Mutex::default(),
+            cache: Mutex::default(),
+            libraries: Libraries::default(),
+            running: Arc::default(),
+            memory_limit: AtomicUsize::new(MEMORY_LIMIT),
+            eval_bytes: AtomicUsize::new(0),
+            function_bytes: AtomicUsize::new(0),
+        }
+    }
+}
+
+impl std::fmt::Debug for Scripts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Scripts").finish_non_exhaustive()
+    }
+}
+
+/// The parts of a request that runs a script: what, and its keys and arguments.
+struct Call<'a> {
+    words: Args<'a>,
+    keys: Args<'a>,
+    argv: Args<'a>,
+    read_only: bool,
+}
+
+impl<'a> Call<'a> {
+    fn parse(words: Args<'a>, read_only: bool) -> Result<Call<'a>, ReplyError> {
+        let count = crate::command::args::int(words[2])?;
+        let rest = &words[3..];
+        if count > i64::try_from(rest.len()).unwrap_or(i64::MAX) {
+            return Err(ReplyError::err(
+                "Number of keys can't be greater than number of args",
+            ));
+        }
+        let count = usize::try_from(count)
+            .map_err(|_| ReplyError::err("Number of keys can't be negative"))?;
+        let (keys, argv) = rest.split_at(count);
+        Ok(Call {
+            words,
+            keys,
+            argv,
+            read_only,
+        })
+    }
+}
+
+fn internal(error: mlua::Error) -> ReplyError {
+    tracing::warn!("Lua failed: {error}");
+    ReplyError::err("Error running script: out of memory or stack")
+}
+
+impl Scripts {
+    fn vm<T>(
+        &self,
+        kind: Kind,
+        work: impl FnOnce(&mut Vm) -> Result<T, ReplyError>,
+    ) -> Result<T, ReplyError> {
+        let (slot, bytes) = match kind {
+            Kind::Eval => (&self.eval, &self.eval_bytes),
+            Kind::Functions => (&self.functions, &self.function_bytes),
+        };
+        let mut slot = slot.lock();
+        let vm = match &mut *slot {
+            Some(vm) => vm,
+            empty => {
+                let limit = self.memory_limit.load(Ordering::Relaxed);
+                empty.insert(Vm::new(kind, &self.running, limit).map_err(internal)?)
+            }
+        };
+        let result = work(vm);
+        bytes.store(vm.lua.used_memory(), Ordering::Relaxed);
+        result
+    }
+
+    /// The flags of a command that runs a script or function: those of its row, or what the
+    /// script says of itself.
+    pub fn flags(&self, command: &Command, args: Args<'_>) -> Flags {
+        let Some(name) = args.get(1) else {
+            return command.flags;
+        };
+        let known = match command.spec.name {
+            "fcall" | "fcall_ro" => {
+                let found = self.libraries.function(name);
+                found.map(|found| found.function.flags)
+            }
+            "evalsha" | "evalsha_ro" => self.cache.lock().get(name).map(|script| script.flags),
+            _ => shebang::script_flags(name).ok().map(|(flags, _)| flags),
+        };
+        match known {
+            Some(flags) if !flags.has(ScriptFlags::COMPAT) => flags.of_command(command.flags),
+            _ => command.flags,
+        }
+    }
+
+    /// Bytes of the Lua states: of EVAL, of functions.
+    pub fn vm_bytes(&self) -> (usize, usize) {
+        (
+            self.eval_bytes.load(Ordering::Relaxed),
+            self.function_bytes.load(Ordering::Relaxed),
+        )
+    }
+
+    /// Scripts in the cache, and bytes of it.
+    pub fn cached(&self) -> (usize, usize) {
+        self.cache.lock().size()
+    }
+
+    /// SCRIPT FLUSH. The caller holds every shard.
+    pub(crate) fn flush(&self) {
+        self.cache.lock().clear();
+        *self.eval.lock() = None;
+        self.eval_bytes.store(0, Ordering::Relaxed);
+    }
+
+    /// Whether each script is in the cache.
+    pub(crate) fn exists(&self, sha: &[u8]) -> bool {
+        self.cache.lock().get(sha).is_some()
+    }
+
+    /// The source of a cached script.
+    pub(crate) fn source(&self, sha: &[u8]) -> Option<Arc<[u8]>> {
+        Some(self.cache.lock().get(sha)?.body.clone())
+    }
+
+    /// Puts a script into the cache; its SHA1. The caller holds every shard.
+    ///
+    /// # Errors
+    /// It does not compile.
+    pub(crate) fn load(&self, body: &[u8]) -> Result<[u8; 40], ReplyError> {
+        let sha = redis::sha1_hex(body);
+        if self.exists(&sha) {
+            return Ok(sha);
+        }
+        let (flags, start) = shebang::script_flags(body)?;
+        self.vm(Kind::Eval, |vm| {
+            let f = vm
+                .compile("@user_script", body.get(start..).unwrap_or_default())
+                .map_err(|message| {
+                    ReplyError::err(format_args!(
+                        "Error compiling script (new function): {}",
+                        shown(message.as_bytes())
+                    ))
+                })?;
+            vm.compiled.insert(sha, f);
+            Ok(())
+        })?;
+        self.cache.lock().insert(sha, body, flags);
+        Ok(sha)
+    }
+}
+
+/// Runs EVAL and its kin. Every shard is locked.
+pub(crate) fn eval(ctx: &mut Ctx<'_>, words: Args<'_>, by_sha: bool, read_only: bool) -> CmdResult {
+    let engine = ctx.engine();
+    let scripts = &engine.scripts;
+    let no_script = || ReplyError::raw("NOSCRIPT No matching script. Please use EVAL.");
+    if by_sha && words[1].len() != 40 {
+        return Err(no_script());
+    }
+    let call = Call::parse(words, read_only)?;
+    let sha = if by_sha {
+        let mut sha = [0; 40];
+        sha.copy_from_slice(words[1]);
+        sha.make_ascii_lowercase();
+        sha
+    } else {
+        redis::sha1_hex(words[1])
+    };
+    if !scripts.exists(&sha) {
+        if by_sha {
+            return Err(no_script());
+        }
+        scripts.load(words[1])?;
+    }
+    let flags = scripts
+        .cache
+        .lock()
+        .get(&sha)
+        .map_or(ScriptFlags::COMPAT, |script| script.flags);
+    scripts.vm(Kind::Eval, |vm| {
+        let Some(f) = vm.compiled.get(&sha).cloned() else {
+            return Err(no_script());
+        };
+        vm.set_global("KEYS", call.keys).map_err(internal)?;
+        vm.set_global("ARGV", call.argv).map_err(internal)?;
+        let name = String::from_utf8_lossy(&sha).into_owned();
+        perform(ctx, vm, &call, (&f, None), (name, flags))
+    })
+}
+
+/// What may keep a script with known flags from running.
+fn refusal(ctx: &mut Ctx<'_>, flags: ScriptFlags, read_only: bool) -> Result<(), ReplyError> {
+    if flags.has(ScriptFlags::COMPAT) {
+        return Ok(());
+    }
+    let writes = !flags.has(ScriptFlags::NO_WRITES);
+    let grows = writes && !flags.has(ScriptFlags::ALLOW_OOM);
+    if writes {
+        ctx.host.script_may_write()?;
+        if read_only {
+            return Err(ReplyError::err(
+                "Can not execute a script with write flag using *_ro command.",
+            ));
+        }
+    }
+    if grows {
+        ctx.host.script_may_grow()?;
+    }
+    Ok(())
+}
+
+/// Nothing is running any more, whatever ended it: a panic in a command passes through here.
+struct Over<'r>(&'r Running);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        drop(self.0.end());
+    }
+}
+
+/// Runs a compiled function for a request and writes its reply.
+fn perform(
+    ctx: &mut Ctx<'_>,
+    vm: &mut Vm,
+    call: &Call<'_>,
+    (f, args): (&Function, Option<(mlua::Table, mlua::Table)>),
+    (name, flags): (String, ScriptFlags),
+) -> CmdResult {
+    refusal(ctx, flags, call.read_only)?;
+    let running = &ctx.engine().scripts.running;
+    running.begin(
+        name.clone(),
+        call.words,
+        args.is_none(),
+        ctx.session.replaying,
+    );
+    let _over = Over(running);
+    let (db, session_db) = (ctx.ks.db, ctx.session.db);
+    let denied = std::mem::replace(&mut ctx.session.deny_blocking, true);
+    ctx.host.script_runs(true);
+    let run = RefCell::new(Run::new(ctx, running, flags, call.read_only));
+    let lua = vm.lua.clone();
+    let exchange = vm.exchange.clone();
+    let ended = lua.scope(|scope| {
+        let ask = scope.create_function(|_, ()| {
+            // Nothing of ours calls back into Lua while the run is borrowed.
+            let mut run = run
+                .try_borrow_mut()
+                .map_err(|_| mlua::Error::runtime("a script's command ran a script"))?;
+            run.answer(&mut exchange.talk.lock());
+            Ok(())
+        })?;
+        let tick = scope.create_function(|_, ()| {
+            if let Ok(mut run) = run.try_borrow_mut() {
+                run.tick();
+            }
+            Ok(())
+        })?;
+        vm.run(f, args, Some(ask), Some(tick))
+    });
+    let resp = run.into_inner().resp;
+    ctx.host.script_runs(false);
+    ctx.session.deny_blocking = denied;
+    ctx.ks.db = db;
+    ctx.session.db = session_db;
+    let left = running.end();
+    ctx.end_watches(left);
+    // The effects of its commands are settled; the script itself adds none.
+    ctx.propagate_nothing();
+    match ended.map_err(internal)? {
+        Ok(value) => answer(ctx, value, resp),
+        Err(failure) => failed(ctx, &name, failure),
+    }
+}
+
+fn answer(ctx: &mut Ctx<'_>, value: Value, resp: u8) -> CmdResult {
+    let start = ctx.out.buf.len();
+    match reply::from_lua(value, resp, ctx.out) {
+        Ok(()) => Ok(()),
+        Err(ReplyOrLua::Reply(error)) => Err(error),
+        Err(ReplyOrLua::Lua(error)) => {
+            ctx.out.buf.truncate(start);
+            Err(internal(error))
+        }
+    }
+}
+
+fn failed(ctx: &mut Ctx<'_>, name: &str, failure: Failure) -> CmdResult {
+    let Some(message) = failure.message else {
+        return Err(ReplyError::err(format_args!(
+            "Error running script {name}, execution failure"
+        )));
+    };
+    let mut text = shown(&message);
+    if let Some((source, line)) = failure.place {
+        text.push_str(&format!(" script: {name}, on {source}:{line}."));
+    }
+    let error = ReplyError::raw(text);
+    if failure.counted {
+        ctx.out.error(&error);
+        return Ok(());
+    }
+    Err(error)
+}

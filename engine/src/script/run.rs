@@ -1,0 +1,142 @@
+//! One run of a script or function: its commands go through the engine's dispatch as those of a
+//! transaction do, under the locks that the run holds.
+
+use super::exchange::{Answer, Request, Talk};
+use super::running::Running;
+use super::shebang::ScriptFlags;
+use crate::command::spec::Flags;
+use crate::command::{Command, Ctx};
+use crate::error::ReplyError;
+use crate::reply::Reply;
+
+/// Effects of the script's commands go to the log.
+const REPL_AOF: i64 = 1;
+/// Effects go everywhere.
+pub(super) const REPL_ALL: i64 = 3;
+
+/// What a run is allowed and has chosen.
+pub(super) struct Run<'c, 'e> {
+    ctx: &'c mut Ctx<'e>,
+    running: &'c Running,
+    read_only: bool,
+    allow_oom: bool,
+    /// Protocol of the replies of its commands.
+    pub resp: u8,
+    /// Where its effects go.
+    repl: i64,
+}
+
+impl<'c, 'e> Run<'c, 'e> {
+    pub fn new(
+        ctx: &'c mut Ctx<'e>,
+        running: &'c Running,
+        flags: ScriptFlags,
+        read_only: bool,
+    ) -> Run<'c, 'e> {
+        let known = !flags.has(ScriptFlags::COMPAT);
+        Run {
+            ctx,
+            running,
+            read_only: read_only || known && flags.has(ScriptFlags::NO_WRITES),
+            allow_oom: known && flags.has(ScriptFlags::ALLOW_OOM),
+            resp: 2,
+            repl: REPL_ALL,
+        }
+    }
+
+    /// Lets others have their turn while the script is slow.
+    pub fn tick(&mut self) {
+        self.ctx.host.script_is_slow();
+    }
+
+    /// Does what a function of the script asks for.
+    pub fn answer(&mut self, talk: &mut Talk) {
+        talk.answer = match talk.request {
+            Request::Call => match self.execute(&talk.words.slices()) {
+                Ok(reply) => Answer::Reply(reply),
+                Err(error) => Answer::Refused(error.wire_bytes().into_owned(), true),
+            },
+            Request::SetResp(version) => {
+                self.resp = version;
+                Answer::Done
+            }
+            Request::SetRepl(flags) => {
+                self.repl = flags;
+                Answer::Done
+            }
+            Request::AclCheck => self.acl_check(&talk.words.slices()),
+        };
+    }
+
+    /// Runs one command; its reply, or why it was not run.
+    fn execute(&mut self, args: &[&[u8]]) -> Result<Vec<u8>, ReplyError> {
+        let command = self.ctx.engine().registry.resolve(args).ok();
+        let checked = match command {
+            None => Err(ReplyError::err("Unknown Redis command called from script")),
+            Some(command) if !command.arity_fits(args.len()) => Err(ReplyError::err(
+                "Wrong number of args calling Redis command from script",
+            )),
+            Some(command) => self.check(command, args).map(|()| command),
+        };
+        let command = match checked {
+            Ok(command) => command,
+            Err(error) => {
+                self.ctx.host.script_refused(command, &error);
+                return Err(error);
+            }
+        };
+        if command.flags.has(Flags::WRITE) {
+            self.running.write();
+        }
+        let ctx = &mut *self.ctx;
+        let effects = ctx.effects.len();
+        let outer = std::mem::replace(ctx.out, Reply::new(self.resp));
+        let resp = std::mem::replace(&mut ctx.session.resp, self.resp);
+        match ctx.host.before_queued(command, args) {
+            Err(refused) => ctx.out.error(&refused),
+            Ok(()) => {
+                let result = ctx.run(command, args);
+                ctx.host.after_queued(command, args, result.as_ref().err());
+            }
+        }
+        ctx.session.resp = resp;
+        let reply = std::mem::replace(ctx.out, outer);
+        if self.repl & REPL_AOF == 0 {
+            ctx.collect_expired();
+            ctx.effects.truncate(effects);
+        }
+        Ok(reply.buf)
+    }
+
+    fn check(&mut self, command: &'static Command, args: &[&[u8]]) -> Result<(), ReplyError> {
+        let flags = command.flags;
+        if flags.has(Flags::NOSCRIPT) {
+            return Err(ReplyError::err(
+                "This Redis command is not allowed from script",
+            ));
+        }
+        self.ctx.host.script_permits(command, args)?;
+        if self.read_only && flags.any(Flags::WRITE.or(Flags::MAY_REPLICATE)) {
+            return Err(ReplyError::err(
+                "Write commands are not allowed from read-only scripts.",
+            ));
+        }
+        if !self.running.wrote() {
+            self.ctx.host.script_can(command, self.allow_oom)?;
+        }
+        Ok(())
+    }
+
+    fn acl_check(&mut self, args: &[&[u8]]) -> Answer {
+        match self.ctx.engine().registry.resolve(args) {
+            Err(_) => Answer::Refused(
+                b"ERR Invalid command passed to redis.acl_check_cmd()".to_vec(),
+                false,
+            ),
+            Ok(command) => match self.ctx.host.script_permits(command, args) {
+                Ok(()) => Answer::Done,
+                Err(_) => Answer::No,
+            },
+        }
+    }
+}

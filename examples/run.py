@@ -1,0 +1,22 @@
+#!/usr/bin/env python3
+"""Runs every example beside this file with the same arguments."""
+
+import glob
+import os
+import subprocess
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+failed = 0
+for path in sorted(glob.glob(os.path.join(HERE, "*.py"))):
+    name = os.path.basename(path)
+    if name in ("run.py", "common.py"):
+        continue
+    done = subprocess.run([sys.executable, path, *sys.argv[1:]], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60, check=False)
+    text = done.stdout.decode(errors="replace")
+    good = done.returncode == 0 and text.rstrip().endswith("ok")
+    failed += not good
+    print(f"{name:<24} {'ok' if good else 'FAILED'}", flush=True)
+    if not good:
+        print(text)
+sys.exit(1 if failed else 0)
