@@ -164,7 +164,8 @@ fn double(text: &[u8]) -> f64 {
 
 /// A number as Redis makes an integer of it: what does not fit is the smallest there is.
 pub(super) fn as_integer(number: f64) -> i64 {
-    if number >= -9_223_372_036_854_775_808.0 && number < 9_223_372_036_854_775_808.0 {
+    let held = -9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0;
+    if held.contains(&number) {
         number as i64
     } else {
         i64::MIN

@@ -12,6 +12,9 @@ use std::ops::Range;
 use super::annotation::{BATCH_BYTES, BatchLine, Header};
 use crate::resp::encode::{array, bulk};
 
+/// A buffer that grew beyond this is not kept.
+const KEEP_BUFFER: usize = 1 << 20;
+
 /// What the next batch of a file continues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Chain {
@@ -140,6 +143,20 @@ impl BatchWriter {
     #[must_use]
     pub fn chain(&self) -> Chain {
         self.chain
+    }
+
+    /// Hands the closed batches over, to be copied, if none is open; its memory is kept for the next
+    /// ones.
+    pub fn hand_over<T>(&mut self, take: impl FnOnce(&[u8]) -> T) -> Option<T> {
+        if self.open.is_some() {
+            return None;
+        }
+        let taken = take(&self.buffer);
+        self.buffer.clear();
+        if self.buffer.capacity() > KEEP_BUFFER {
+            self.buffer = Vec::new();
+        }
+        Some(taken)
     }
 
     /// Takes the closed batches out, to be written. The open one stays.

@@ -192,7 +192,7 @@ struct Cut {
     snapshot: Snapshot,
     options: SaveOptions,
     name: String,
-    target: io::Result<Target>,
+    target: Target,
     incremental: bool,
 }
 
@@ -262,7 +262,7 @@ impl Server {
             options,
             snapshot,
             name: config.dbfilename.clone(),
-            target: Target::here(&config.dbfilename),
+            target: Target::at(&self.persist.place, &config.dbfilename),
             incremental: config.rdb_save_incremental_fsync,
         }
     }
@@ -270,13 +270,7 @@ impl Server {
     /// Writes what was cut; then that is the last save.
     fn write(&self, run: &Run, cut: Cut) -> Result<Saved, SaveError> {
         let name = cut.name;
-        let target = cut.target.inspect_err(|error| {
-            tracing::warn!(
-                "Failed opening the directory for saving: {}",
-                crate::config::text::os_reason(error)
-            );
-        })?;
-        let saved = target.write(cut.incremental, |sink| {
+        let saved = cut.target.write(cut.incremental, |sink| {
             let mut delayed = 0;
             let mut paced = |bytes: &[u8]| {
                 sink(bytes)?;

@@ -384,7 +384,15 @@ fn a_kill_at_any_step_leaves_the_old_or_the_new_log() {
                 let mut client = server.client();
                 client.try_ask("CONFIG SET appendonly yes");
                 client.try_ask("BGREWRITEAOF");
-                std::thread::sleep(Duration::from_millis(150));
+                let over = |text: String| {
+                    text.contains("aof_rewrite_in_progress:0")
+                        && text.contains("aof_rewrite_scheduled:0")
+                };
+                eventually("it is over", || {
+                    client.try_ask("INFO persistence").is_none_or(over)
+                });
+                // Removing history comes last.
+                std::thread::sleep(Duration::from_millis(20));
             }
             killed += usize::from(server.has_ended());
             drop(server);

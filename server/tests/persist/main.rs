@@ -6,5 +6,7 @@ mod fields;
 mod harness;
 mod loading;
 mod log;
+mod promise;
+mod rewriting;
 mod saving;
 mod shutdown;

@@ -4,6 +4,7 @@
 //! nothing here takes a shard, and the writer thread never takes one. The cut of a rewrite
 //! takes all of them, in the thread of the rewrite, which holds nothing else then.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::*};
 use std::sync::mpsc;
@@ -30,6 +31,8 @@ const MAX_BACKLOG: usize = 64 << 20;
 struct Running {
     sink: Arc<LogBuffer>,
     writer: Arc<Mutex<Writer>>,
+    /// Its folder, which `CONFIG SET dir` does not move.
+    dir: PathBuf,
     /// Attached to the engine's log; not yet when it waits for its first cut.
     attached: Option<SinkId>,
 }
@@ -95,6 +98,12 @@ impl Aof {
             .lock()
             .as_ref()
             .map(|running| running.sink.clone())
+    }
+
+    /// The folder of the log that is on.
+    fn dir(&self) -> Option<PathBuf> {
+        let running = self.running.lock();
+        running.as_ref().map(|running| running.dir.clone())
     }
 
     /// Whether the log is on, or on its way to be.
@@ -223,12 +232,14 @@ impl From<basalt_engine::env::disk::DiskError> for OpenError {
 }
 
 impl Server {
-    /// The folder of the log, wherever the process goes: to own it, or only to look.
+    /// The folder of the log, also when the process is elsewhere by now: to own it, or only to look.
     pub(super) fn log_folder(&self, own: bool) -> Result<Folder, FolderError> {
         let config = self.config.load();
         let place = &self.persist.place;
-        let dir = place.dir.join(&config.appenddirname);
-        let dir = std::path::absolute(&dir).unwrap_or(dir);
+        let dir = self.persist.aof.dir().unwrap_or_else(|| {
+            let dir = place.dir.join(&config.appenddirname);
+            std::path::absolute(&dir).unwrap_or(dir)
+        });
         let disk = place.disk.clone();
         let lineage = Lineage(self.persist.lineage.id().0);
         let open = if own { Folder::open } else { Folder::read };
@@ -283,11 +294,13 @@ impl Server {
             }
         };
         self.persist.aof.promised.store(true, Relaxed);
+        let dir = folder.dir().to_owned();
         let (sink, writer) = self.spawn_writer(folder, incr)?;
         let attached = self.engine.log.attach(Box::new(Feed(sink.clone())));
         *self.persist.aof.running.lock() = Some(Running {
             sink,
             writer,
+            dir,
             attached: Some(attached),
         });
         Ok(())
@@ -335,10 +348,12 @@ impl Server {
         let mut folder = self.log_folder(true)?;
         let incr = folder.create_incr(first_chain(self.persist.lineage.next_index()))?;
         folder.unpublished = true;
+        let dir = folder.dir().to_owned();
         let (sink, writer) = self.spawn_writer(folder, incr)?;
         *aof.running.lock() = Some(Running {
             sink,
             writer,
+            dir,
             attached: None,
         });
         self.rewrite_soon();

@@ -25,6 +25,8 @@ pub struct Facts {
     pub failures: AtomicU64,
     /// The last rewrite failed.
     pub failed: AtomicBool,
+    /// Writes are put off by so many microseconds (`DEBUG AOF-FLUSH-SLEEP`).
+    pub flush_sleep_us: AtomicU64,
     /// How long the last rewrite took, in seconds; -1: there was none.
     pub took_s: AtomicI64,
 }
@@ -42,6 +44,7 @@ impl Default for Facts {
             rewrites: AtomicU64::new(0),
             failures: AtomicU64::new(0),
             failed: AtomicBool::new(false),
+            flush_sleep_us: AtomicU64::new(0),
             took_s: AtomicI64::new(-1),
         }
     }

@@ -16,6 +16,7 @@
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Poll, Waker};
 
 use super::durable::Until;
@@ -82,6 +83,9 @@ pub async fn run(server: Arc<Server>) {
         PASS.with(|pass| std::mem::swap(&mut held, &mut *pass.held.borrow_mut()));
         let durable = &server.persist.aof.durable;
         for (index, handle) in held.drain(..) {
+            if handle.gone.load(Relaxed) {
+                continue;
+            }
             if durable.has(index, Until::Promised) || !durable.wait(index, Until::Promised, &handle)
             {
                 handle.raise(signal::DURABLE);

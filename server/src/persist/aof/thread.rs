@@ -350,8 +350,14 @@ impl Writer {
         let Some(closed) = self.batches.close(time_ms) else {
             return;
         };
-        let end = self.log.push(&self.batches.take());
-        self.marks.add(end, body.newest, closed.index);
+        let put_off = self.aof().facts.flush_sleep_us.load(Relaxed);
+        if put_off > 0 {
+            std::thread::sleep(Duration::from_micros(put_off));
+        }
+        let log = &mut self.log;
+        if let Some(end) = self.batches.hand_over(|batch| log.push(batch)) {
+            self.marks.add(end, body.newest, closed.index);
+        }
         self.spare = body.bytes;
         self.spare.clear();
     }

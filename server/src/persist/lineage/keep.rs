@@ -6,8 +6,10 @@
 //! beside the log carries the index of the newest batch it is sure to hold.
 
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::sync::atomic::Ordering::Relaxed;
 
+use basalt_engine::env::disk::parent;
 use parking_lot::Mutex;
 
 use super::verdict::{Good, Load};
@@ -116,7 +118,8 @@ impl Server {
         kept.index = kept.index.max(facts.last_index.load(Relaxed));
         kept.durable = facts.durable_index.load(Relaxed);
         kept.aof = Some(expected(folder, len));
-        self.store_record(&kept);
+        // Beside the log, wherever `CONFIG SET dir` has brought the process.
+        self.store_record_in(&kept, parent(folder.dir()));
     }
 
     /// The log is off from now on.
@@ -145,6 +148,10 @@ impl Server {
     }
 
     fn store_record(&self, kept: &Kept) {
+        self.store_record_in(kept, &self.persist.place.dir);
+    }
+
+    fn store_record_in(&self, kept: &Kept, dir: &Path) {
         let Some(id) = kept.id else { return };
         let record = Lineage {
             id,
@@ -153,8 +160,7 @@ impl Server {
             rdb: kept.rdb.clone(),
             aof: kept.aof.clone(),
         };
-        let place = &self.persist.place;
-        if let Err(error) = record.store(place.disk.as_ref(), &place.dir) {
+        if let Err(error) = record.store(self.persist.place.disk.as_ref(), dir) {
             // It is behind then, and claims less than there is.
             tracing::warn!("Cannot write {}: {error}", super::FILE_NAME);
         }

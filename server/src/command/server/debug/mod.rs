@@ -57,6 +57,8 @@ const HELP: &[&str] = &[
     "    Write <message> to the server log.",
     "HTSTATS <dbid> [full]",
     "    Return hash table statistics of the specified Redis database.",
+    "AOF-FLUSH-SLEEP <microsec>",
+    "    Server will sleep before flushing the AOF, this is used for testing.",
     "HTSTATS-KEY <key> [full]",
     "    Like HTSTATS but for the hash table stored at <key>'s value.",
     "OBJECT <key>",
@@ -127,6 +129,14 @@ fn debug(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {
         (b"set-active-expire", [on]) => {
             let on = is_on(on);
             ctx.engine().settings.active_expire.store(on, Relaxed);
+            done(ctx)
+        }
+        (b"aof-flush-sleep", [us]) => {
+            let us = num::parse_i64(us).ok_or(ReplyError::NOT_INTEGER)?;
+            let facts = &Conn::of(ctx).server.persist.aof.facts;
+            facts
+                .flush_sleep_us
+                .store(u64::try_from(us).unwrap_or(0), Relaxed);
             done(ctx)
         }
         (b"pause-cron", [on]) => {
