@@ -154,7 +154,7 @@ impl Server {
         if run.progress.cancel.load(Relaxed) {
             return Err(JobError::Cancelled);
         }
-        let libraries = self.persist.libraries.codes();
+        let libraries = self.engine.scripts.libraries.codes();
         let commit_index = self.persist.lineage.next_index().saturating_sub(1);
         let archived = self.config.load().backup_archive;
         let mut name = [0; 8];
