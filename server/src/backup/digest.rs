@@ -5,7 +5,7 @@ use basalt_engine::keyspace::Kind;
 use basalt_engine::snapshot::SnapshotEntry;
 use basalt_engine::value::serial::Content;
 use basalt_engine::value::stream::{Group, StreamId};
-use basalt_engine::value::{Hash, Stream, Value};
+use basalt_engine::value::{Stream, Value};
 use blake3::Hasher;
 
 /// The number of a type; that of the type of key in RDB files of old.
@@ -89,9 +89,7 @@ fn content(hasher: &mut Hasher, key: &DigestKey, value: &Value) {
                 let mut element = key.hasher();
                 string(&mut element, field);
                 string(&mut element, value);
-                if let Hash::Lasting(lasting) = &**hash
-                    && let Some(at_ms) = lasting.expiry(field)
-                {
+                if let Some(at_ms) = hash.expiry(field) {
                     element.update(&at_ms.to_le_bytes());
                 }
                 sum.add_hash(&element);
