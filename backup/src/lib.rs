@@ -1,12 +1,18 @@
 //! The object-store tier of Basalt: where backups live and in which form they go there.
 //!
 //! ```text
-//!   repo   chunk: bodies compressed and opened again under a bound
-//!          spool: frames on the local disk, on their way to the store
+//!   job    create: a walk over the data becomes chunks and a manifest
+//!          catalog, verify, join, prune: what is done with a repository afterwards
+//!          schedule, retention: when, and for how long
+//!            |
+//!   repo   manifest: what makes chunks a backup        key: what authenticates it
+//!          object: chunks compressed (chunk), encrypted (crypt) and hashed
+//!          digest: what proves restored data           spool: frames on the local disk
 //!            |
 //!   store  BackupStore: named objects, whole or absent
 //!            |-- MemoryStore
-//!            |-- BucketStore: a local directory, or whatever the object_store crate reaches
+//!            |-- BucketStore: a local directory, S3, GCS, Azure (url)
+//!            |-- RetryingStore: asks again
 //!            '-- FaultyStore: any of these with scripted faults, for tests
 //! ```
 //!
@@ -15,5 +21,6 @@
 //! nothing that exists is replaced unless the caller asked for exactly that.
 #![forbid(unsafe_code)]
 
+pub mod job;
 pub mod repo;
 pub mod store;

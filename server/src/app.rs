@@ -230,6 +230,7 @@ pub(crate) fn build_with(
         hot: Hot::default(),
         listeners: Listeners::default(),
         persist,
+        backups: Default::default(),
         run_id: random_id()?,
         replication_id: Mutex::new(random_id()?),
         started: Instant::now(),

@@ -40,6 +40,9 @@ pub async fn run(server: Arc<Server>) {
         if !server.engine.scripts.running.is_running() {
             server.check_save_points();
             server.check_log();
+            if ticks.is_multiple_of(hz) {
+                server.check_backups(now_ms);
+            }
         }
         server.tracking.broadcast();
         server.end_pause_if_due(now_ms);

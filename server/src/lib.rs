@@ -1,6 +1,7 @@
 //! Everything with a socket, a thread or a signal.
 
 pub mod app;
+pub mod backup;
 pub mod client;
 pub mod command;
 pub mod config;

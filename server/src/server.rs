@@ -47,6 +47,8 @@ pub struct Server {
     pub listeners: crate::net::Listeners,
     /// Files of the data set.
     pub persist: crate::persist::Persist,
+    /// Backups to an object store.
+    pub backups: crate::backup::Backups,
     /// 40 hex digits that name this run.
     pub run_id: String,
     /// 40 hex digits that name the data set's history.

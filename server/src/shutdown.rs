@@ -39,6 +39,8 @@ impl Server {
         // What is half loaded must not take the place of what is whole.
         let loading = self.persist.loading.cancel();
         let save = wish.save || !wish.nosave && !self.config.load().save.0.is_empty();
+        self.backups.stop();
+        self.flush_archive(std::time::Duration::from_secs(3));
         if self.persist.snapshots.cancel() {
             tracing::warn!("There is a child saving an .rdb. Killing it!");
         }

@@ -26,7 +26,10 @@ fn commands_are_described_as_in_valkey() {
     let rows: Vec<Vec<&str>> = rows.collect();
     let names = client.ask("command list");
     assert!(names.items().len() > 200);
-    for name in names.items().iter().map(Reply::text) {
+    // What no Valkey has.
+    let own = ["backup"];
+    let names = names.items().iter().map(Reply::text);
+    for name in names.filter(|name| !own.contains(name)) {
         let row = rows.iter().find(|row| row[0] == name);
         let row = row.unwrap_or_else(|| panic!("{name} is in no table"));
         let reply = client.ask(&format!("command info {name}"));

@@ -14,8 +14,8 @@ use std::str::FromStr;
 
 use lz4_flex::frame::{BlockMode, BlockSize, FrameDecoder, FrameEncoder, FrameInfo};
 
-/// The most plain bytes a chunk may have.
-pub const MAX_CHUNK_BYTES: u64 = 1 << 30;
+/// The most plain bytes a chunk may have. Chunks are ended long before, but one value can be that large.
+pub const MAX_CHUNK_BYTES: u64 = 1 << 40;
 /// zstd's levels above 19 need more memory to read than is allowed here.
 pub const ZSTD_LEVELS: std::ops::RangeInclusive<u8> = 1..=19;
 /// The level of `zstd` without a number, zstd's own choice.
@@ -247,6 +247,8 @@ impl<W: Write> Write for Encoder<W> {
 pub struct Decoder<R: BufRead> {
     stage: DecoderStage<R>,
     claimed: u64,
+    /// There must be as many bytes as claimed, not only no more.
+    exact: bool,
     found: u64,
     state: DecoderState,
 }
@@ -318,9 +320,20 @@ impl<R: BufRead> Decoder<R> {
         Ok(Decoder {
             stage,
             claimed,
+            exact: true,
             found: 0,
             state: DecoderState::Reading,
         })
+    }
+
+    /// Reads the body in `source`, which has at most `limit` plain bytes.
+    ///
+    /// # Errors
+    /// As [`Decoder::new`].
+    pub fn unclaimed(format: Format, source: R, limit: u64) -> Result<Self, ChunkError> {
+        let mut decoder = Decoder::new(format, source, limit)?;
+        decoder.exact = false;
+        Ok(decoder)
     }
 
     fn step(&mut self, buffer: &mut [u8]) -> Result<usize, ChunkError> {
@@ -368,7 +381,7 @@ impl<R: BufRead> Decoder<R> {
                 return Err(ChunkError::Trailing);
             }
         }
-        if self.found < self.claimed {
+        if self.exact && self.found < self.claimed {
             return Err(ChunkError::Shorter {
                 claimed: self.claimed,
                 found: self.found,

@@ -1,4 +1,17 @@
-//! The parts of a repository: how bytes look in the store and on the way there.
+//! The parts of a repository: what its objects are called, what is in them, and how bytes look on the way there.
+//! `docs/formats/repository.md` describes them.
 
 pub mod chunk;
+pub mod crypt;
+mod digest;
+mod id;
+pub mod key;
+pub mod layout;
+pub mod manifest;
+pub mod object;
 pub mod spool;
+
+pub use digest::{Digest, DigestKey, InvalidDigest};
+pub use id::{BackupId, InvalidId, parse_moment, time_text};
+pub use key::{KeyError, RepositoryKey};
+pub use manifest::{Chunk, Manifest, ManifestError, Position};

@@ -22,7 +22,7 @@ use tokio::runtime::Handle;
 
 use super::driver::Driver;
 use super::error::Operation;
-use super::{BackupStore, ObjectInfo, ObjectName, StoreError, range_within};
+use super::{BackupStore, NextPart, ObjectInfo, ObjectName, StoreError, range_within};
 
 /// How long an operation may take with all its retries before it counts as failed.
 pub const DEFAULT_DEADLINE: Duration = Duration::from_secs(600);
@@ -102,6 +102,45 @@ impl fmt::Debug for BucketStore {
 impl BackupStore for BucketStore {
     fn put(&self, name: &ObjectName, body: Bytes) -> Result<(), StoreError> {
         self.write(Operation::Put, name, body, PutMode::Overwrite)
+    }
+
+    fn put_parts(&self, name: &ObjectName, next: &mut NextPart<'_>) -> Result<(), StoreError> {
+        let local = |error: io::Error| StoreError::failed(Operation::Put, name, error);
+        let first = next().map_err(local)?.unwrap_or_default();
+        let Some(second) = next().map_err(local)? else {
+            return self.put(name, first);
+        };
+        let (inner, path) = (Arc::clone(&self.inner), path(Operation::Put, name)?);
+        let mut upload = self.run(Operation::Put, name, async move {
+            inner.put_multipart(&path).await
+        })?;
+        let mut part = Some(first);
+        let mut ahead = Some(second);
+        let sent = loop {
+            let Some(body) = part.take() else {
+                break Ok(());
+            };
+            if let Err(error) = self.run(Operation::Put, name, upload.put_part(body.into())) {
+                break Err(error);
+            }
+            part = match ahead.take() {
+                Some(body) => Some(body),
+                None => match next() {
+                    Ok(body) => body,
+                    Err(error) => break Err(local(error)),
+                },
+            };
+        };
+        match sent {
+            Ok(()) => self.run(Operation::Put, name, async move {
+                upload.complete().await.map(drop)
+            }),
+            Err(error) => {
+                // The first error says more than a failed clean-up.
+                let _ = self.run(Operation::Put, name, async move { upload.abort().await });
+                Err(error)
+            }
+        }
     }
 
     fn put_new(&self, name: &ObjectName, body: Bytes) -> Result<(), StoreError> {

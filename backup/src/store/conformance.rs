@@ -5,6 +5,7 @@ use std::thread;
 use bytes::Bytes;
 
 use super::{BackupStore, ObjectName, StoreError};
+use crate::repo::object::PART_BYTES;
 
 macro_rules! ensure {
     ($condition:expr, $($what:tt)+) => {
@@ -24,6 +25,7 @@ pub(super) fn check(store: &dyn BackupStore) -> Check {
     );
     missing(store)?;
     bodies(store)?;
+    parts(store)?;
     creating(store)?;
     ranges(store)?;
     listing(store)?;
@@ -99,6 +101,44 @@ fn bodies(store: &dyn BackupStore) -> Check {
     store
         .delete(&object)
         .map_err(|error| format!("second delete: {error}"))
+}
+
+/// Objects that come in pieces.
+fn parts(store: &dyn BackupStore) -> Check {
+    let object = name("parts/one");
+    let body = pattern(2 * PART_BYTES as u32 + 5);
+    for length in [0, 1, PART_BYTES, PART_BYTES + 1, 2 * PART_BYTES, body.len()] {
+        let body = body.slice(..length);
+        let mut at = 0;
+        store
+            .put_parts(&object, &mut || {
+                let part = body.slice(at..length.min(at + PART_BYTES));
+                at += part.len();
+                Ok((!part.is_empty()).then_some(part))
+            })
+            .map_err(text)?;
+        ensure!(
+            store.get(&object, u64::MAX).map_err(text)? == body,
+            "{length} bytes in parts"
+        );
+    }
+    let mut given = 0;
+    let broken = store.put_parts(&name("parts/broken"), &mut || {
+        given += 1;
+        match given {
+            1 | 2 => Ok(Some(body.slice(..PART_BYTES))),
+            _ => Err(std::io::Error::other("scripted")),
+        }
+    });
+    ensure!(broken.is_err(), "an upload whose source fails succeeds");
+    ensure!(
+        matches!(
+            store.head(&name("parts/broken")),
+            Err(StoreError::NotFound { .. })
+        ),
+        "a broken upload is an object"
+    );
+    Ok(())
 }
 
 fn creating(store: &dyn BackupStore) -> Check {

@@ -94,6 +94,28 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether asking again cannot help: the answer was about the request, or about who asks.
+    pub fn is_permanent(&self) -> bool {
+        let StoreError::Failed { source, .. } = self else {
+            return true;
+        };
+        use object_store::Error::{
+            InvalidPath, NotImplemented, NotSupported, PermissionDenied, Unauthenticated,
+            UnknownConfigurationKey,
+        };
+        matches!(
+            source.downcast_ref::<object_store::Error>(),
+            Some(
+                InvalidPath { .. }
+                    | NotImplemented { .. }
+                    | NotSupported { .. }
+                    | PermissionDenied { .. }
+                    | Unauthenticated { .. }
+                    | UnknownConfigurationKey { .. }
+            )
+        )
+    }
+
     pub(super) fn failed(
         operation: Operation,
         what: impl fmt::Display,

@@ -13,8 +13,11 @@ mod faulty;
 mod local;
 mod memory;
 mod name;
+mod retry;
+pub mod url;
 
 use std::fmt;
+use std::io;
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -25,6 +28,7 @@ pub use faulty::{Fault, FaultyStore};
 pub use local::open_local;
 pub use memory::MemoryStore;
 pub use name::{InvalidName, MAX_NAME_BYTES, MAX_SEGMENT_BYTES, ObjectName};
+pub use retry::{Backoff, RetryingStore};
 
 /// What a store tells of an object without its body.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +38,9 @@ pub struct ObjectInfo {
     /// The length of its body in bytes.
     pub size_bytes: u64,
 }
+
+/// Gives the pieces of an object.
+pub type NextPart<'a> = dyn FnMut() -> io::Result<Option<Bytes>> + 'a;
 
 /// A place for backups.
 ///
@@ -55,6 +62,22 @@ pub struct ObjectInfo {
 pub trait BackupStore: fmt::Debug + Send + Sync {
     /// Writes an object, replacing the one of that name.
     fn put(&self, name: &ObjectName, body: Bytes) -> Result<(), StoreError>;
+
+    /// Writes an object of any length, replacing the one of that name. `next` gives it in pieces of
+    /// [`PART_BYTES`](crate::repo::object::PART_BYTES), only the last of which may be shorter, and `None` at its end; each
+    /// is asked for once. If it fails, or the store does, there is no such object or the old one. Pieces already sent may
+    /// stay with the store as an upload that never ended, which buckets remove by a rule.
+    ///
+    /// The default gathers the object in memory.
+    fn put_parts(&self, name: &ObjectName, next: &mut NextPart<'_>) -> Result<(), StoreError> {
+        let mut body = Vec::new();
+        while let Some(part) =
+            next().map_err(|error| StoreError::failed(Operation::Put, name, error))?
+        {
+            body.extend_from_slice(&part);
+        }
+        self.put(name, Bytes::from(body))
+    }
 
     /// Writes an object if none of that name exists; of several callers at most one succeeds.
     ///

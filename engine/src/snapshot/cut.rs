@@ -21,6 +21,7 @@ use crate::keyspace::shard::{SLOTS_PER_SHARD, ShardDb, SlotTable};
 use crate::structs::paged::{Copied, Watcher};
 use crate::value::Value;
 use crate::value::serial::drain::is_big;
+use basalt_formats::crc16::key_slot;
 use basalt_formats::rdb::Writer;
 
 /// Entries up to which a writer encodes a slot itself: some hundred microseconds.
@@ -45,6 +46,7 @@ pub(super) enum Captured {
     /// Encoded already.
     Bytes {
         db: usize,
+        shard: usize,
         bytes: Vec<u8>,
         keys: u64,
     },
@@ -219,10 +221,17 @@ impl Cut {
             Some(encoder) if full && may_wait && is_short(&table) => {
                 self.encoded.fetch_add(1, Relaxed);
                 let mut writer = Writer::new(encoder.compress());
-                let keys = encoder.slot(&table, &mut writer, &self.over, None);
+                let keys = encoder.slot(db, &table, &mut writer, &self.over, None);
+                let shard = shard_of(&table);
                 drop(table);
                 let bytes = writer.into_bytes();
-                self.push(Captured::Bytes { db, bytes, keys }, false);
+                let captured = Captured::Bytes {
+                    db,
+                    shard,
+                    bytes,
+                    keys,
+                };
+                self.push(captured, false);
             }
             _ => {
                 let captured = Captured::Table {
@@ -243,6 +252,14 @@ impl Cut {
         let nanos = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.longest_ns.fetch_max(nanos, Relaxed);
     }
+}
+
+/// The shard a slot's table is from; the first for one without keys.
+pub(super) fn shard_of(table: &SlotTable) -> usize {
+    let first = table.iter().next();
+    first.map_or(0, |entry| {
+        usize::from(key_slot(entry.key)) / SLOTS_PER_SHARD
+    })
 }
 
 /// Whether encoding a slot takes less than a millisecond.

@@ -83,11 +83,7 @@ impl Snapshot {
             sized: Vec::new(),
         };
         file.put(&head(options))?;
-        let encoder = Arc::new(RdbEntries {
-            compress: options.compress,
-            access: options.access,
-            clock: self.clock,
-        });
+        let encoder = Arc::new(self.rdb_entries(options.compress, options.access));
         let keys = self.walk(engine, encoder, options.threads, &mut file, progress)?;
         file.put(&[EOF])?;
         let crc = file.crc;
@@ -122,10 +118,22 @@ fn head(options: &SaveOptions) -> Vec<u8> {
 /// ```text
 /// record = [ 0xfc | expiry, 8 bytes LE ] [ 0xf8 | idle seconds ] [ 0xf9 | frequency ] | type | key | value |
 /// ```
-struct RdbEntries {
+#[derive(Clone, Copy, Debug)]
+pub struct RdbEntries {
     compress: bool,
     access: Access,
     clock: Clock,
+}
+
+impl Snapshot {
+    /// Entries as RDB records, for sinks that make files of their own.
+    pub fn rdb_entries(&self, compress: bool, access: Access) -> RdbEntries {
+        RdbEntries {
+            compress,
+            access,
+            clock: self.clock,
+        }
+    }
 }
 
 impl Encode for RdbEntries {

@@ -15,6 +15,8 @@ use crate::value::serial::drain::is_big;
 /// An entry of a snapshot.
 #[derive(Clone, Copy, Debug)]
 pub struct SnapshotEntry<'a> {
+    /// Its database, by its number at the cut.
+    pub db: usize,
     /// The key.
     pub key: &'a [u8],
     /// Type, expiry and access field.
@@ -54,6 +56,7 @@ impl dyn Encode {
     /// once cancelled. Big values are left out if there is a place to put them aside.
     pub(super) fn slot(
         &self,
+        db: usize,
         table: &SlotTable,
         writer: &mut Writer<'_>,
         cancelled: &AtomicBool,
@@ -65,7 +68,7 @@ impl dyn Encode {
             if cancelled.load(Relaxed) {
                 break;
             }
-            self.one(*entry, writer, aside.as_deref_mut());
+            self.one(db, *entry, writer, aside.as_deref_mut());
         }
         entries.len() as u64
     }
@@ -73,6 +76,7 @@ impl dyn Encode {
     /// Appends an entry of a slot, or puts it aside.
     pub(super) fn one(
         &self,
+        db: usize,
         entry: Entry<'_, KeySchema>,
         writer: &mut Writer<'_>,
         aside: Option<&mut Vec<BigEntry>>,
@@ -93,6 +97,7 @@ impl dyn Encode {
             None => Content::Str(inline),
         };
         let entry = SnapshotEntry {
+            db,
             key: entry.key,
             header,
             content,
@@ -110,4 +115,29 @@ pub trait SnapshotSink {
     /// # Errors
     /// They end the walk.
     fn bytes(&mut self, db: usize, bytes: &[u8]) -> io::Result<()>;
+
+    /// The walk comes to a shard of a database. What of it was not handed over early by writers
+    /// comes from now on until the next shard, possibly with what is early of others.
+    ///
+    /// # Errors
+    /// They end the walk.
+    fn visit(&mut self, _db: usize, _shard: usize) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// What [`SnapshotSink::bytes`] takes, for sinks that need to know the shard it is from.
+    ///
+    /// # Errors
+    /// They end the walk.
+    fn shard_bytes(&mut self, db: usize, _shard: usize, bytes: &[u8]) -> io::Result<()> {
+        self.bytes(db, bytes)
+    }
+
+    /// What has come so far ends with a whole entry, so many keys after the last time.
+    ///
+    /// # Errors
+    /// They end the walk.
+    fn boundary(&mut self, _keys: u64) -> io::Result<()> {
+        Ok(())
+    }
 }

@@ -19,10 +19,11 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use basalt_formats::rdb::Writer;
 use parking_lot::Mutex;
 
-use super::cut::Captured;
+use super::cut::{Captured, shard_of};
 use super::sink::{BigEntry, Encode, SnapshotEntry, SnapshotSink};
 use super::{Progress, Snapshot};
 use crate::engine::Engine;
+use crate::keyspace::shard::SLOTS_PER_SHARD;
 use crate::keyspace::shard::{KeySchema, SHARDS, SlotTable};
 use crate::structs::paged::{Copied, Drain};
 use crate::value::serial::drain::Draining;
@@ -39,6 +40,7 @@ const CAPTURE_KEYS: usize = 1024;
 enum Piece {
     Bytes {
         db: usize,
+        shard: usize,
         bytes: Vec<u8>,
     },
     /// So many keys are encoded whole.
@@ -133,17 +135,18 @@ impl Walk<'_> {
         progress: &Progress,
         keys: &mut u64,
     ) -> io::Result<()> {
-        let mut take = |piece| -> io::Result<bool> {
+        let mut take = |sink: &mut dyn SnapshotSink, piece| -> io::Result<bool> {
             if progress.cancel.load(Relaxed) {
                 return Err(io::ErrorKind::Interrupted.into());
             }
             match piece {
-                Piece::Bytes { db, bytes } => {
-                    sink.bytes(db, &bytes)?;
+                Piece::Bytes { db, shard, bytes } => {
+                    sink.shard_bytes(db, shard, &bytes)?;
                     progress.bytes.fetch_add(bytes.len() as u64, Relaxed);
                 }
                 Piece::Keys(more) => {
                     *keys += more;
+                    sink.boundary(more)?;
                     progress.keys.store(*keys, Relaxed);
                 }
                 Piece::End => return Ok(true),
@@ -151,33 +154,35 @@ impl Walk<'_> {
             Ok(false)
         };
         for unit in 0..self.units.len() {
+            let (db, shard) = self.units[unit];
+            sink.visit(db, shard)?;
             let lane = &lanes[unit % self.threads];
             loop {
                 let piece = lane
                     .recv()
                     .map_err(|_| io::Error::other("a thread of the snapshot ended early"))?;
-                if take(piece)? {
+                if take(sink, piece)? {
                     break;
                 }
             }
         }
         for piece in lanes.iter().flat_map(Receiver::iter) {
-            take(piece)?;
+            take(sink, piece)?;
         }
         Ok(())
     }
 
     fn work(&self, worker: usize, lane: &SyncSender<Piece>) {
-        let db = AtomicUsize::new(0);
+        let place = (AtomicUsize::new(0), AtomicUsize::new(0));
         let spill = Box::new(|bytes: Vec<u8>| {
-            let db = db.load(Relaxed);
-            self.send(lane, Piece::Bytes { db, bytes });
+            let (db, shard) = (place.0.load(Relaxed), place.1.load(Relaxed));
+            self.send(lane, Piece::Bytes { db, shard, bytes });
             Vec::with_capacity(PIECE + PIECE / 8)
         });
         let mut pen = Pen {
             walk: self,
             lane,
-            db: &db,
+            place: &place,
             writer: Writer::spilling(self.encoder.compress(), PIECE, spill),
             keys: 0,
         };
@@ -191,7 +196,7 @@ impl Walk<'_> {
                 if tables.is_empty() || self.stop.load(Relaxed) {
                     break;
                 }
-                pen.encode(db, tables);
+                pen.encode(db, shard, tables);
             }
             pen.flush();
             self.send(lane, Piece::End);
@@ -203,9 +208,9 @@ impl Walk<'_> {
         loop {
             pen.serve_writers();
             let next = self.open.lock().pop_first();
-            let Some((_, tables)) = next else { break };
+            let Some((slot, tables)) = next else { break };
             for open in tables {
-                pen.finish(open);
+                pen.finish(slot, open);
             }
         }
         pen.flush();
@@ -223,29 +228,27 @@ impl Walk<'_> {
 struct Pen<'p> {
     walk: &'p Walk<'p>,
     lane: &'p SyncSender<Piece>,
-    /// The database of what is in the writer.
-    db: &'p AtomicUsize,
+    /// The database and shard of what is in the writer.
+    place: &'p (AtomicUsize, AtomicUsize),
     writer: Writer<'p>,
     /// Keys encoded that the caller has not been told of.
     keys: u64,
 }
 
 impl Pen<'_> {
-    /// From here on, entries of this database are written.
-    fn select(&mut self, db: usize) {
-        if self.db.load(Relaxed) != db {
+    /// From here on, entries of this shard are written.
+    fn select(&mut self, db: usize, shard: usize) {
+        let (old_db, old_shard) = (self.place.0.load(Relaxed), self.place.1.load(Relaxed));
+        if (old_db, old_shard) != (db, shard) {
             self.writer.flush();
-            self.db.store(db, Relaxed);
+            self.place.0.store(db, Relaxed);
+            self.place.1.store(shard, Relaxed);
         }
     }
 
-    /// Hands on what is there.
+    /// Hands on what is there, which ends with a whole entry.
     fn flush(&mut self) {
         self.writer.flush();
-        self.tell();
-    }
-
-    fn tell(&mut self) {
         if self.keys > 0 {
             let keys = std::mem::take(&mut self.keys);
             self.walk.send(self.lane, Piece::Keys(keys));
@@ -289,12 +292,19 @@ impl Pen<'_> {
                 Captured::Table {
                     db, table, charge, ..
                 } => {
-                    self.encode(db, vec![table]);
+                    self.encode(db, shard_of(&table), vec![table]);
                     cut.discharge(charge);
                 }
-                Captured::Bytes { db, bytes, keys } => {
+                Captured::Bytes {
+                    db,
+                    shard,
+                    bytes,
+                    keys,
+                } => {
                     let charge = bytes.len() as u64;
-                    walk.send(self.lane, Piece::Bytes { db, bytes });
+                    // What is in the writer may be the rest of an entry.
+                    self.writer.flush();
+                    walk.send(self.lane, Piece::Bytes { db, shard, bytes });
                     cut.discharge(charge);
                     self.done(keys, Vec::new());
                 }
@@ -310,14 +320,15 @@ impl Pen<'_> {
         let mut keys = 0;
         // Taken out meanwhile: sending may wait for another worker, which may want the lock.
         let slot = page.slot.unwrap_or_default();
+        let shard = usize::from(slot) / SLOTS_PER_SHARD;
         let found = walk.open.lock().remove(&slot);
         if let Some(mut tables) = found {
             for Open { db, drain } in &mut tables {
-                self.select(*db);
-                let (encoder, writer) = (&walk.encoder, &mut self.writer);
+                self.select(*db, shard);
+                let (db, encoder, writer) = (*db, &walk.encoder, &mut self.writer);
                 if drain.copied(&page, &mut |entry| {
                     keys += 1;
-                    encoder.one(entry, writer, Some(&mut big));
+                    encoder.one(db, entry, writer, Some(&mut big));
                 }) {
                     break;
                 }
@@ -334,14 +345,15 @@ impl Pen<'_> {
     }
 
     /// Encodes what is left of an open slot.
-    fn finish(&mut self, mut open: Open) {
-        self.select(open.db);
+    fn finish(&mut self, slot: u16, mut open: Open) {
+        let db = open.db;
+        self.select(db, usize::from(slot) / SLOTS_PER_SHARD);
         loop {
             let (mut big, mut keys) = (Vec::new(), 0);
             let (encoder, writer) = (&self.walk.encoder, &mut self.writer);
             let more = open.drain.next_page(&mut |entry| {
                 keys += 1;
-                encoder.one(entry, writer, Some(&mut big));
+                encoder.one(db, entry, writer, Some(&mut big));
             });
             self.done(keys, big);
             if !more || self.walk.stop.load(Relaxed) {
@@ -357,7 +369,7 @@ impl Pen<'_> {
         }
         self.keys += keys;
         if self.keys >= CAPTURE_KEYS as u64 {
-            self.tell();
+            self.flush();
         }
     }
 
@@ -365,6 +377,7 @@ impl Pen<'_> {
     fn drain(&mut self, big: BigEntry) {
         let (walk, writer) = (self.walk, &mut self.writer);
         let entry = SnapshotEntry {
+            db: self.place.0.load(Relaxed),
             key: &big.key,
             header: big.header,
             content: Content::Value(&big.value),
@@ -398,9 +411,9 @@ impl Pen<'_> {
         cut.put_copied(others);
     }
 
-    /// Encodes tables into the lane.
-    fn encode(&mut self, db: usize, tables: Vec<SlotTable>) {
-        self.select(db);
+    /// Encodes tables of one shard into the lane.
+    fn encode(&mut self, db: usize, shard: usize, tables: Vec<SlotTable>) {
+        self.select(db, shard);
         let mut keys = 0;
         for table in tables {
             let walk = self.walk;
@@ -408,7 +421,7 @@ impl Pen<'_> {
             let aside = Some(&mut big);
             keys += walk
                 .encoder
-                .slot(&table, &mut self.writer, &walk.stop, aside);
+                .slot(db, &table, &mut self.writer, &walk.stop, aside);
             // From here on only the values themselves are held.
             drop(table);
             for entry in big {

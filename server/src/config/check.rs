@@ -62,6 +62,67 @@ pub(super) fn data_set_id(text: &str) -> Result<(), Reason> {
     refuse_if(wrong, "data-set-id must have 32 hexadecimal digits")
 }
 
+/// A place for backups, or nothing.
+pub(super) fn backup_url(text: &str) -> Result<(), Reason> {
+    match basalt_backup::store::url::StoreUrl::parse(text) {
+        Err(error) if !text.is_empty() => Err(error.to_string().into()),
+        _ => Ok(()),
+    }
+}
+
+/// Where a store is reached, or nothing.
+pub(super) fn backup_endpoint(text: &str) -> Result<(), Reason> {
+    let known = text.starts_with("http://") || text.starts_with("https://");
+    refuse_if(
+        !text.is_empty() && !known,
+        "backup-endpoint begins with http:// or https://",
+    )?;
+    refuse_if(
+        text.contains('@'),
+        "credentials do not belong into backup-endpoint",
+    )
+}
+
+/// Recipients of age.
+pub(super) fn backup_recipients(text: &str) -> Result<(), Reason> {
+    match basalt_backup::repo::crypt::Recipients::parse(text) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(error.to_string().into()),
+    }
+}
+
+/// A compression.
+pub(super) fn backup_compression(text: &str) -> Result<(), Reason> {
+    match text.parse::<basalt_backup::repo::chunk::Codec>() {
+        Ok(_) => Ok(()),
+        Err(error) => Err(error.to_string().into()),
+    }
+}
+
+/// Times for backups, or nothing.
+pub(super) fn backup_schedule(text: &str) -> Result<(), Reason> {
+    match basalt_backup::job::schedule::Schedule::parse(text, "") {
+        Err(error) if !text.is_empty() => Err(error.to_string().into()),
+        _ => Ok(()),
+    }
+}
+
+/// A time zone.
+pub(super) fn backup_time_zone(text: &str) -> Result<(), Reason> {
+    match basalt_backup::job::schedule::Schedule::parse("0 0 * * *", text) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(error.to_string().into()),
+    }
+}
+
+/// How long backups are kept, or nothing: for ever.
+pub(super) fn backup_retention(text: &str) -> Result<(), Reason> {
+    match text.parse::<basalt_backup::job::retention::Retention>() {
+        Ok(_) => Ok(()),
+        Err(error) => Err(error.to_string().into()),
+    }
+}
+
 /// An IPv4 address, or nothing.
 pub(super) fn ipv4(text: &str) -> Result<(), Reason> {
     refuse_if(

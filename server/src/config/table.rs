@@ -128,6 +128,8 @@ directives! {
     cluster_slot_stats_enabled: bool = false, "cluster-slot-stats-enabled", Bool, MODIFIABLE;
     hide_user_data_from_log: bool = true, "hide-user-data-from-log", Bool, MODIFIABLE;
     import_mode: bool = false, "import-mode", Bool, MODIFIABLE;
+    backup_archive: bool = false, "backup-archive", Bool, MODIFIABLE;
+    backup_virtual_hosted: bool = false, "backup-virtual-hosted", Bool, MODIFIABLE;
     // Strings.
     aclfile: String = String::new(), "aclfile", Text, IMMUTABLE;
     unixsocket: Option<String> = None, "unixsocket", Text, IMMUTABLE;
@@ -171,6 +173,17 @@ directives! {
     cluster_announce_client_ipv6: Option<String> = None, "cluster-announce-client-ipv6", Checked(check::ipv6), MODIFIABLE;
     debug_context: String = String::new(), "debug-context", Text, MODIFIABLE | HIDDEN | INERT;
     availability_zone: Vec<u8> = Vec::new(), "availability-zone", Bytes, MODIFIABLE;
+    backup_url: Option<String> = None, "backup-url", Checked(check::backup_url), MODIFIABLE | PROTECTED;
+    backup_endpoint: Option<String> = None, "backup-endpoint", Checked(check::backup_endpoint), MODIFIABLE | PROTECTED;
+    backup_region: Option<String> = None, "backup-region", Text, MODIFIABLE;
+    backup_credentials_file: Option<String> = None, "backup-credentials-file", Text, MODIFIABLE | PROTECTED;
+    backup_sse_kms_key: Option<String> = None, "backup-sse-kms-key", Text, MODIFIABLE;
+    backup_recipients: String = String::new(), "backup-recipients", Checked(check::backup_recipients), MODIFIABLE | PROTECTED;
+    backup_compression: String = "zstd:3".to_owned(), "backup-compression", Checked(check::backup_compression), MODIFIABLE;
+    backup_schedule: Option<String> = None, "backup-schedule", Checked(check::backup_schedule), MODIFIABLE;
+    backup_time_zone: String = "UTC".to_owned(), "backup-time-zone", Checked(check::backup_time_zone), MODIFIABLE;
+    backup_retention: String = String::new(), "backup-retention", Checked(check::backup_retention), MODIFIABLE;
+    backup_spool_dir: Option<String> = None, "backup-spool-dir", Text, MODIFIABLE | PROTECTED;
     // Choices.
     supervised: Supervised = Supervised::No, "supervised", Enum(Supervised::NAMES), IMMUTABLE;
     syslog_facility: SyslogFacility = SyslogFacility::Local0, "syslog-facility", Enum(SyslogFacility::NAMES), IMMUTABLE;
@@ -263,6 +276,8 @@ directives! {
     repl_backlog_ttl: u64 = 3_600, "repl-backlog-ttl", Int(0, I64), MODIFIABLE;
     auto_aof_rewrite_min_size: u64 = 64 * 1_048_576, "auto-aof-rewrite-min-size", Memory(0, I64), MODIFIABLE;
     loading_process_events_interval_bytes: u64 = 2_097_152, "loading-process-events-interval-bytes", Int(1024, I32), MODIFIABLE | HIDDEN | INERT;
+    backup_archive_interval: u32 = 5, "backup-archive-interval", Int(1, 3600), MODIFIABLE;
+    backup_rate_limit: u64 = 0, "backup-rate-limit", Memory(0, I64), MODIFIABLE;
     tls_port: u16 = 0, "tls-port", Int(0, 65535), MODIFIABLE;
     tls_session_cache_size: u32 = 20 * 1024, "tls-session-cache-size", Int(0, I32), MODIFIABLE;
     tls_session_cache_timeout: u32 = 300, "tls-session-cache-timeout", Int(0, I32), MODIFIABLE;

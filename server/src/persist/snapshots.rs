@@ -289,7 +289,7 @@ impl Server {
     }
 
     /// Spends the time that `rdb-key-save-delay` asks for: for tests that need a slow save.
-    pub(super) fn delay_progress(&self, progress: &Progress, delayed: &mut u64) -> io::Result<()> {
+    pub(crate) fn delay_progress(&self, progress: &Progress, delayed: &mut u64) -> io::Result<()> {
         let cancelled = || progress.cancel.load(Relaxed);
         let keys = progress.keys.load(Relaxed);
         let began = Instant::now();
@@ -352,7 +352,7 @@ impl Server {
 }
 
 /// What a snapshot says of the last access of keys: what the policy would want to know.
-fn access(policy: MaxmemoryPolicy) -> Access {
+pub(crate) fn access(policy: MaxmemoryPolicy) -> Access {
     let name = policy.name();
     if name.contains("lru") {
         Access::Idle

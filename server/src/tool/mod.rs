@@ -4,6 +4,7 @@
 //! go to standard output, what keeps the tool from its work goes to standard error. Exit codes: 0 all is well, 1 it is
 //! not, 2 the command line is wrong.
 
+mod backup;
 mod check_aof;
 mod check_config;
 mod check_rdb;
@@ -64,6 +65,25 @@ enum Command {
     /// Values come out in layouts that the target reads. Nothing is written if there is a key that the target cannot
     /// keep, unless such keys are to be left out.
     Convert(convert::Args),
+    /// Has a running server make a backup, and waits for it
+    Backup(backup::ask::Args),
+    /// Lists the backups in a repository
+    List(backup::list::Args),
+    /// Reads backups and says whether they are as they were written
+    ///
+    /// Without an identity the hashes of all objects are compared. With --drill everything is decrypted, loaded into an
+    /// engine, and the digest of the data compared with that of the moment of the backup.
+    Verify(backup::verify::Args),
+    /// Restores a backup into an empty data directory
+    ///
+    /// The directory is only touched once everything has been read and proven to be right.
+    Restore(backup::restore::RestoreArgs),
+    /// Writes a backup as one RDB file, which Redis 7.2 and Valkey load
+    Export(backup::restore::ExportArgs),
+    /// Removes backups that need not be kept, and what nothing needs any more
+    Prune(backup::prune::Args),
+    /// Makes an identity for decrypting backups and prints its recipient, for backup-recipients
+    Keygen(backup::keygen::Args),
     /// Looks into spool files of the backup
     #[command(subcommand)]
     Spool(SpoolCommand),
@@ -104,6 +124,13 @@ pub fn run(
         Command::CheckRdb(args) => check_rdb::run(args, out, err),
         Command::Convert(args) => convert::run(args, out, err),
         Command::Spool(SpoolCommand::Verify { file }) => spool::verify(file, out, err),
+        Command::Backup(args) => backup::ask::run(args, out, err),
+        Command::List(args) => backup::list::run(args, out, err),
+        Command::Verify(args) => backup::verify::run(args, out, err),
+        Command::Restore(args) => backup::restore::restore(args, out, err),
+        Command::Export(args) => backup::restore::export(args, out, err),
+        Command::Prune(args) => backup::prune::run(args, out, err),
+        Command::Keygen(args) => backup::keygen::run(args, out, err),
         Command::Version => version(out),
     };
     match written {

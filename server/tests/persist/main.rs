@@ -1,6 +1,7 @@
 //! What survives the process: snapshots, loading them, and logs.
 
 mod aof;
+mod backup;
 mod fields;
 mod harness;
 mod loading;

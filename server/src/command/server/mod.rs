@@ -1,6 +1,7 @@
 //! Commands about the server itself, a file per topic.
 
 mod acl;
+mod backup;
 mod config;
 mod debug;
 mod docs;
@@ -21,6 +22,7 @@ use basalt_engine::command::spec::{Args, concat};
 
 const ROWS: &[&[CommandSpec]] = &[
     acl::SPECS,
+    backup::SPECS,
     config::SPECS,
     debug::SPECS,
     info::SPECS,

@@ -4,6 +4,7 @@
 //! about something that does not exist here is zero.
 
 mod activity;
+mod backup;
 mod commands;
 pub(super) mod memory;
 mod persistence;
@@ -52,6 +53,7 @@ const SECTIONS: &[(&[&str], bool, bool, Section)] = &[
     (&["clients"], true, true, process::clients),
     (&["memory"], true, true, memory::section),
     (&["persistence"], true, true, persistence::section),
+    (&["backup"], true, true, backup::section),
     (&["stats"], true, true, activity::stats),
     (&["replication"], true, true, activity::replication),
     (&["cpu"], true, true, process::cpu),

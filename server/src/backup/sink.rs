@@ -1,0 +1,61 @@
+//! The walk of a snapshot as a backup.
+
+use std::io;
+use std::sync::Arc;
+
+use basalt_backup::job::JobError;
+use basalt_backup::job::create::{Creation, into_io};
+use basalt_engine::keyspace::shard::SLOTS_PER_SHARD;
+use basalt_engine::snapshot::SnapshotSink;
+
+use super::tally::Tally;
+
+/// Hands entries to a [`Creation`].
+pub struct BackupSink<'c> {
+    /// The backup.
+    pub creation: &'c mut Creation,
+    /// What the encoder counts.
+    pub tally: Arc<Tally>,
+    /// Called now and then; may take its time or refuse.
+    pub pace: &'c mut dyn FnMut() -> io::Result<()>,
+}
+
+fn place(db: usize, shard: usize) -> (u32, u16) {
+    let slot = u16::try_from(shard * SLOTS_PER_SHARD).unwrap_or(u16::MAX);
+    (u32::try_from(db).unwrap_or(u32::MAX), slot)
+}
+
+impl SnapshotSink for BackupSink<'_> {
+    fn bytes(&mut self, _: usize, _: &[u8]) -> io::Result<()> {
+        Err(io::Error::other("a backup needs to know the shard"))
+    }
+
+    fn visit(&mut self, db: usize, shard: usize) -> io::Result<()> {
+        let (db, slot) = place(db, shard);
+        let tally = &self.tally;
+        self.creation
+            .visit(db, slot, |db, first| tally.sum(db, first))
+            .map_err(into_io)
+    }
+
+    fn shard_bytes(&mut self, db: usize, shard: usize, bytes: &[u8]) -> io::Result<()> {
+        (self.pace)()?;
+        let (db, slot) = place(db, shard);
+        self.creation.entries(db, slot, bytes).map_err(into_io)
+    }
+
+    fn boundary(&mut self, keys: u64) -> io::Result<()> {
+        self.creation.boundary(keys).map_err(into_io)
+    }
+}
+
+/// The error behind one that a walk has passed on.
+pub fn unwrap(error: io::Error) -> JobError {
+    if error.kind() == io::ErrorKind::Interrupted {
+        return JobError::Cancelled;
+    }
+    match error.downcast::<JobError>() {
+        Ok(own) => own,
+        Err(error) => JobError::Io(error),
+    }
+}

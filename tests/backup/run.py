@@ -1,0 +1,419 @@
+#!/usr/bin/env python3
+"""Backups with real parts: Debian's age, zstd and Redis open them, a foreign S3 server keeps them.
+
+    tests/backup/run.py              what can be run with what is installed
+    tests/backup/run.py --require    what cannot be run is an error
+    tests/backup/run.py --faults 20  so many rounds of each fault (3)
+
+The S3 server is moto's (PyPI, below target/). Between it and Basalt stands a proxy that spoils one request
+after the other. After each fault: the backup succeeded, or it failed and said why; and the last good one restores.
+"""
+
+import argparse
+import glob
+import http.client
+import http.server
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.dirname(HERE))
+
+from lib.servers import ROOT, Server, basalt_path, free_port, redis_path
+
+TOOLS = os.path.join(ROOT, "target", "backup-tests")
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1"}
+os.environ.update(CREDENTIALS)
+
+
+class Skip(Exception):
+    """Something is not installed."""
+
+
+def tool(*args, code=0, **options):
+    """Runs the operator's tool; its standard output."""
+    path = os.path.join(os.path.dirname(basalt_path()), "basalt")
+    done = subprocess.run([path, *args], capture_output=True, text=True, timeout=120, check=False, **options)
+    assert done.returncode == code, f"{args}: ended with {done.returncode}: {done.stdout[-500:]} {done.stderr[-500:]}"
+    return done.stdout
+
+
+def text(reply):
+    """A reply as text."""
+    if isinstance(reply, tuple):
+        reply = reply[1]
+    return reply.decode(errors="replace") if isinstance(reply, bytes) else str(reply)
+
+
+def ask(server, *words):
+    """Asks by redis-cli, so that nothing of ours stands between."""
+    done = subprocess.run(["redis-cli", "-p", str(server.port), *words], capture_output=True, text=True, timeout=60, check=True)
+    return done.stdout.strip()
+
+
+def info(server, field):
+    """A field of INFO."""
+    for line in ask(server, "INFO", "backup").splitlines():
+        name, _, value = line.strip().partition(":")
+        if name == field:
+            return value
+    raise AssertionError(f"no {field}")
+
+
+def fill(server, marker):
+    """Some data of every type."""
+    lines = [f"SET {marker}:{i} value-{marker}-{i}" for i in range(2000)]
+    for i in range(300):
+        lines += [f"HSET {marker}h f{i} v{i}", f"ZADD {marker}z {i}.25 m{i}", f"RPUSH {marker}l e{i}",
+                  f"SADD {marker}s m{i}", f"XADD {marker}x {i + 1}-0 f {i}"]
+    done = subprocess.run(["redis-cli", "-p", str(server.port)], input="\n".join(lines), capture_output=True, text=True, timeout=60, check=True)
+    assert "ERR" not in done.stdout, done.stdout[:500]
+
+
+def back_up(server):
+    """A backup; its error, empty if there is none."""
+    path = os.path.join(os.path.dirname(basalt_path()), "basalt")
+    done = subprocess.run([path, "backup", "--port", str(server.port), "--json"], capture_output=True, text=True, timeout=300, check=False)
+    result = json.loads(done.stdout)
+    assert result["ok"] == (done.returncode == 0), result
+    assert result["ok"] or result["error"], result
+    return result.get("error", "")
+
+
+def need(*programs):
+    """Programs that must be there."""
+    for program in programs:
+        if not shutil.which(program):
+            raise Skip(f"no {program}")
+
+
+def moto():
+    """The S3 server's program."""
+    path = os.path.join(TOOLS, "venv", "bin", "moto_server")
+    given = os.environ.get("MOTO_SERVER")
+    if given:
+        return given
+    if not os.path.exists(path):
+        subprocess.run([sys.executable, "-m", "venv", os.path.join(TOOLS, "venv")], check=True, capture_output=True)
+        pip = [os.path.join(TOOLS, "venv", "bin", "pip"), "-q", "install", "moto[server]==5.2.5"]
+        done = subprocess.run(pip, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise Skip(f"moto cannot be installed: {done.stderr[-200:]}")
+    return path
+
+
+class S3:
+    """A running S3 server with a bucket."""
+
+    def __init__(self):
+        self.port = free_port()
+        self.process = subprocess.Popen([moto(), "-H", "127.0.0.1", "-p", str(self.port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        for _ in range(300):
+            try:
+                connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+                connection.request("PUT", "/backups")
+                assert connection.getresponse().status == 200
+                return
+            except OSError:
+                time.sleep(0.1)
+        raise AssertionError("the S3 server does not start")
+
+    def objects(self):
+        """All names in the bucket."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection.request("GET", "/backups?list-type=2")
+        body = connection.getresponse().read().decode()
+        return [part.split("</Key>")[0] for part in body.split("<Key>")[1:]]
+
+    def body(self, name):
+        """An object's bytes."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection.request("GET", f"/backups/{name}")
+        return connection.getresponse().read()
+
+    def close(self):
+        """Ends it."""
+        self.process.kill()
+        self.process.wait()
+
+
+class Proxy:
+    """Passes requests on, and spoils the n-th."""
+
+    FAULTS = ["reset", "reset-answer", "500", "503", "403", "timeout", "truncated", "wrong-bytes", "lost-reply"]
+
+    def __init__(self, upstream):
+        self.upstream, self.port = upstream, free_port()
+        self.lock, self.count, self.nth, self.fault = threading.Lock(), 0, None, None
+        proxy = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            """One connection."""
+            protocol_version = "HTTP/1.1"
+
+            def log_message(self, *_):
+                pass
+
+            def handle_any(self):
+                """Any method."""
+                proxy.serve(self)
+
+            do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = handle_any
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
+        self.server.daemon_threads = True
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def script(self, nth, fault):
+        """Spoils the n-th request from now on."""
+        with self.lock:
+            self.count, self.nth, self.fault = 0, nth, fault
+
+    def serve(self, handler):
+        """One request."""
+        length = int(handler.headers.get("content-length", 0))
+        sent = handler.rfile.read(length)
+        with self.lock:
+            fault = self.fault if self.count == self.nth else None
+            self.count += 1
+        if fault == "reset":
+            return self.cut(handler)
+        if fault in ("500", "503", "403"):
+            body = b"<Error><Code>Scripted</Code><Message>scripted</Message></Error>"
+            if fault == "403":
+                body = b"<Error><Code>ExpiredToken</Code><Message>The provided token has expired.</Message></Error>"
+            handler.send_response(int(fault))
+            handler.send_header("content-length", str(len(body)))
+            handler.end_headers()
+            if handler.command != "HEAD":
+                handler.wfile.write(body)
+            return None
+        if fault == "timeout":
+            time.sleep(1)
+            return self.cut(handler)
+        connection = http.client.HTTPConnection("127.0.0.1", self.upstream, timeout=60)
+        # The signature covers the host the client was told.
+        headers = dict(handler.headers.items())
+        connection.request(handler.command, handler.path, body=sent, headers=headers)
+        answer = connection.getresponse()
+        body = answer.read()
+        if fault == "lost-reply":
+            return self.cut(handler)
+        if fault == "wrong-bytes" and len(body) > 40:
+            body = body[:20] + bytes([body[20] ^ 1]) + body[21:]
+        handler.send_response(answer.status)
+        for name, value in answer.getheaders():
+            if name.lower() not in ("transfer-encoding", "content-length", "connection", "date", "server"):
+                handler.send_header(name, value)
+        size = answer.getheader("content-length") if handler.command == "HEAD" else len(body)
+        handler.send_header("content-length", str(size or 0))
+        handler.end_headers()
+        if handler.command == "HEAD":
+            return None
+        if fault in ("truncated", "reset-answer"):
+            handler.wfile.write(body[:len(body) // 2])
+            handler.wfile.flush()
+            return self.cut(handler)
+        handler.wfile.write(body)
+        return None
+
+    @staticmethod
+    def cut(handler):
+        """Resets the connection."""
+        handler.close_connection = True
+        try:
+            handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            handler.connection.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+
+
+class World:
+    """A directory with an identity, and what is started."""
+
+    def __init__(self):
+        self.dir = tempfile.mkdtemp(prefix="basalt-backup-test-")
+        self.identity = os.path.join(self.dir, "identity.txt")
+        self.recipient = tool("keygen", "-o", self.identity).strip()
+        self.closing = [lambda: shutil.rmtree(self.dir, ignore_errors=True)]
+
+    def close(self):
+        """Ends and removes everything."""
+        for close in reversed(self.closing):
+            close()
+
+    def basalt(self, *args):
+        """A Basalt server."""
+        server = Server(basalt_path(), "--backup-recipients", self.recipient, "--save", "", "--enable-debug-command", "yes", *args)
+        self.closing.append(server.stop)
+        return server
+
+    def path(self, name):
+        """A path in the directory."""
+        return os.path.join(self.dir, name)
+
+
+def stock_tools(world):
+    """age, zstd and Redis open a backup without Basalt; Redis loads the export."""
+    need("age", "zstd", "redis-cli")
+    if not redis_path():
+        raise Skip("no redis-server")
+    os.mkdir(world.path("repository"))
+    server = world.basalt("--backup-url", world.path("repository"))
+    fill(server, "stock")
+    assert back_up(server) == ""
+    chunks = glob.glob(world.path("repository/objects/*/*.rdb.zst.age"))
+    assert chunks
+    seen = 0
+    for chunk in chunks:
+        target = tempfile.mkdtemp(dir=world.dir)
+        with open(os.path.join(target, "dump.rdb"), "wb") as out:
+            age = subprocess.Popen(["age", "-d", "-i", world.identity, chunk], stdout=subprocess.PIPE)
+            subprocess.run(["zstd", "-d"], stdin=age.stdout, stdout=out, stderr=subprocess.DEVNULL, check=True)
+            assert age.wait() == 0
+        redis = Server(redis_path(), "--save", "", directory=target)
+        seen += int(ask(redis, "DBSIZE"))
+        redis.stop()
+    assert seen == int(ask(server, "DBSIZE")), seen
+    target = tempfile.mkdtemp(dir=world.dir)
+    tool("export", world.path("repository"), "-i", world.identity, "-o", os.path.join(target, "dump.rdb"))
+    redis = Server(redis_path(), "--save", "", "--enable-debug-command", "yes", directory=target)
+    ours, theirs = ask(server, "DEBUG", "DIGEST"), ask(redis, "DEBUG", "DIGEST")
+    redis.stop()
+    assert ours == theirs, (ours, theirs)
+    # An identity with a passphrase, made by stock age.
+    return f"{len(chunks)} chunks, {seen} keys, digest equal in Redis"
+
+
+def restore_and_compare(world, digest, *repository):
+    """Restores and starts; the digest must be this."""
+    target = tempfile.mkdtemp(dir=world.dir) + "/data"
+    tool("restore", *repository, "-i", world.identity, "--to", target)
+    server = Server(basalt_path(), "--save", "", "--enable-debug-command", "yes", directory=target)
+    found = ask(server, "DEBUG", "DIGEST")
+    server.stop()
+    shutil.rmtree(os.path.dirname(target), ignore_errors=True)
+    assert found == digest, (found, digest)
+
+
+def s3(world):
+    """A foreign S3 server; nothing plain arrives there; pruning leaves no orphan."""
+    need("redis-cli")
+    store = S3()
+    world.closing.append(store.close)
+    endpoint = f"http://127.0.0.1:{store.port}"
+    repository = ["s3://backups/team/one", "--endpoint", endpoint, "--region", "us-east-1"]
+    server = world.basalt("--backup-url", "s3://backups/team/one", "--backup-endpoint", endpoint, "--backup-region", "us-east-1")
+    fill(server, "plantedmarker")
+    # More than one piece of an upload.
+    ask(server, "DEBUG", "POPULATE", "30", "big", "1000000")
+    for i in range(12):
+        ask(server, "SET", f"random:{i}", os.urandom(600_000).hex())
+    assert back_up(server) == ""
+    digest = ask(server, "DEBUG", "DIGEST")
+    restore_and_compare(world, digest, *repository)
+    for name in store.objects():
+        assert b"plantedmarker" not in store.body(name), name
+    ask(server, "SET", "one-more", "1")
+    assert back_up(server) == ""
+    digest = ask(server, "DEBUG", "DIGEST")
+    tool("prune", *repository, "--retention", "1")
+    result = json.loads(tool("verify", *repository, "-i", world.identity, "--drill", "--json"))
+    assert result["ok"] and len(result["backups"]) == 1
+    restore_and_compare(world, digest, *repository)
+    assert json.loads(tool("list", *repository, "--json"))["ok"]
+    return f"{len(store.objects())} objects"
+
+
+def faults(world, rounds):
+    """Each fault at one request after the other of a backup."""
+    need("redis-cli")
+    store = S3()
+    world.closing.append(store.close)
+    proxy = Proxy(store.port)
+    direct = ["--endpoint", f"http://127.0.0.1:{store.port}", "--region", "us-east-1"]
+    server = world.basalt("--backup-url", "s3://backups/f", "--backup-endpoint", f"http://127.0.0.1:{proxy.port}", "--backup-region", "us-east-1")
+    fill(server, "faults")
+    assert back_up(server) == ""
+    good = ask(server, "DEBUG", "DIGEST")
+    succeeded = failed = 0
+    for fault in Proxy.FAULTS:
+        for round_ in range(rounds):
+            ask(server, "SET", "round", f"{fault} {round_}")
+            proxy.script(round_, fault)
+            error = back_up(server)
+            proxy.script(None, None)
+            if error:
+                failed += 1
+            else:
+                succeeded += 1
+                good = ask(server, "DEBUG", "DIGEST")
+        restore_and_compare(world, good, "s3://backups/f", *direct)
+    result = json.loads(tool("verify", "s3://backups/f", *direct, "-i", world.identity, "--json"))
+    assert result["ok"], result
+    assert succeeded > failed, (succeeded, failed)
+    return f"{succeeded} succeeded after retries, {failed} failed with the cause; every last good one restored"
+
+
+def kills(world, rounds):
+    """kill -9 during a backup: the last good one restores, the next one works, prune leaves nothing behind."""
+    need("redis-cli")
+    os.mkdir(world.path("repository"))
+    server = world.basalt("--backup-url", world.path("repository"), "--rdb-key-save-delay", "20")
+    fill(server, "kills")
+    assert back_up(server) == ""
+    digest = ask(server, "DEBUG", "DIGEST")
+    for round_ in range(rounds):
+        doomed = world.basalt("--backup-url", world.path("repository"), "--rdb-key-save-delay", "100")
+        fill(doomed, f"doomed{round_}")
+        ask(doomed, "BACKUP", "NOW")
+        time.sleep(0.02 * round_)
+        doomed.process.kill()
+        doomed.process.wait()
+        lineage = json.loads(tool("list", world.path("repository"), "--json"))["backups"]
+        newest = [backup for backup in lineage if backup["keys"]][0]
+        restore_and_compare(world, digest, world.path("repository"), "--backup", newest["id"])
+    tool("verify", world.path("repository"), "-i", world.identity, "--drill")
+    return f"{rounds} kills"
+
+
+def main():
+    """Runs all parts."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--require", action="store_true")
+    parser.add_argument("--faults", type=int, default=3)
+    parser.add_argument("--only", default="")
+    options = parser.parse_args()
+    parts = {
+        "stock tools": stock_tools,
+        "s3": s3,
+        "faults": lambda world: faults(world, options.faults),
+        "kills": lambda world: kills(world, options.faults),
+    }
+    bad = False
+    for name, part in parts.items():
+        if options.only and options.only not in name:
+            continue
+        world, began = World(), time.time()
+        try:
+            print(f"ok      {name}: {part(world)} ({time.time() - began:.1f} s)", flush=True)
+        except Skip as skip:
+            print(f"skipped {name}: {skip}", flush=True)
+            bad |= options.require
+        except (AssertionError, subprocess.SubprocessError, OSError) as error:
+            print(f"FAILED  {name}: {error}", flush=True)
+            bad = True
+        finally:
+            world.close()
+    sys.exit(bad)
+
+
+if __name__ == "__main__":
+    main()
