@@ -188,7 +188,7 @@ pub fn read(
 ) -> Result<Vec<u8>, JobError> {
     let failed = |source: ObjectError| JobError::Chunk {
         name: stored.name.to_string(),
-        source,
+        source: Box::new(source),
     };
     let wrong = |reason: &str| JobError::Content {
         name: stored.name.to_string(),

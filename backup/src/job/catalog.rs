@@ -50,7 +50,7 @@ pub fn read(store: &dyn BackupStore, id: &BackupId) -> Result<Manifest, JobError
     let bytes = store.get(&layout::manifest(id)?, MAX_MANIFEST_BYTES)?;
     Manifest::parse(&bytes, id, None).map_err(|source| JobError::Manifest {
         id: id.clone(),
-        source,
+        source: Box::new(source),
     })
 }
 
@@ -66,7 +66,7 @@ pub fn open(
     let bytes = store.get(&layout::manifest(id)?, MAX_MANIFEST_BYTES)?;
     let failed = |source| JobError::Manifest {
         id: id.clone(),
-        source,
+        source: Box::new(source),
     };
     let unproven = Manifest::parse(&bytes, id, None).map_err(failed)?;
     let encrypted = unproven.key.ends_with(".age");

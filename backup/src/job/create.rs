@@ -498,7 +498,7 @@ impl Creation {
         let id = &self.plan.id;
         let failed = |source| JobError::Manifest {
             id: id.clone(),
-            source,
+            source: Box::new(source),
         };
         let bytes = manifest.to_bytes(&self.plan.key).map_err(failed)?;
         // What no reader would take must not be published.

@@ -39,7 +39,7 @@ pub fn read_chunk(
 ) -> Result<Vec<u8>, JobError> {
     let failed = |source| JobError::Chunk {
         name: chunk.object.clone(),
-        source,
+        source: Box::new(source),
     };
     let mut reader = ChunkReader::open(store, chunk, identities).map_err(failed)?;
     let reserve = usize::try_from(chunk.rdb_bytes.min(RESERVE_BYTES)).unwrap_or(0);

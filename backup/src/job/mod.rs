@@ -32,7 +32,7 @@ pub enum JobError {
         /// The object.
         name: String,
         /// What is wrong with it.
-        source: ObjectError,
+        source: Box<ObjectError>,
     },
     /// A chunk is whole, but not what it should be.
     #[error("chunk {name}: {reason}")]
@@ -48,7 +48,7 @@ pub enum JobError {
         /// The backup.
         id: BackupId,
         /// What is wrong with it.
-        source: ManifestError,
+        source: Box<ManifestError>,
     },
     /// The repository key.
     #[error("repository key: {0}")]
@@ -90,7 +90,7 @@ impl From<ObjectError> for JobError {
             ObjectError::Io(error) => JobError::Io(error),
             source => JobError::Chunk {
                 name: "under way".into(),
-                source,
+                source: Box::new(source),
             },
         }
     }

@@ -139,7 +139,10 @@ fn run(
             Err(crate::repo::object::ObjectError::Store(error)) => return Err(error.into()),
             Err(source) => {
                 let name = job.name.to_string();
-                return Err(JobError::Chunk { name, source });
+                return Err(JobError::Chunk {
+                    name,
+                    source: Box::new(source),
+                });
             }
         }
         state.bytes.fetch_add(size, Relaxed);

@@ -55,7 +55,7 @@ impl Verifier {
             ObjectError::Store(error) => JobError::Store(error),
             source => JobError::Chunk {
                 name: chunk.object.clone(),
-                source,
+                source: Box::new(source),
             },
         })?;
         self.good.insert(seen);

@@ -55,7 +55,7 @@ impl BackupId {
 pub fn time_text(ms: i64) -> String {
     let ms = ms.clamp(0, jiff::Timestamp::MAX.as_millisecond());
     jiff::Timestamp::from_millisecond(ms)
-        .unwrap_or_default()
+        .unwrap_or(jiff::Timestamp::MAX)
         .strftime(TIME)
         .to_string()
 }
@@ -128,7 +128,8 @@ mod tests {
         assert_eq!(id.as_str().parse(), Ok(id.clone()));
         assert_eq!(id.time_ms(), ms);
         assert!(BackupId::new(ms + 1, "00", 0) > id);
-        assert!(BackupId::new(i64::MAX, "", 0).as_str().starts_with("9999"));
+        let latest = BackupId::new(i64::MAX, "", 0);
+        assert!(latest.as_str().starts_with("9999"), "{latest}");
     }
 
     #[test]

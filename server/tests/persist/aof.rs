@@ -121,12 +121,16 @@ fn transactions_annotations_and_libraries() {
         "MULTI", "SELECT 3", "INCR n", "INCR n", "EXEC", "INCR n",
     ]));
     content.extend_from_slice(b"# anything\n");
-    content.extend(command(&[b"FUNCTION", b"LOAD", b"#!lua name=lib\ncode"]));
+    content.extend(command(&[
+        b"FUNCTION",
+        b"LOAD",
+        b"#!lua name=lib\nredis.register_function('f', function() return 1 end)",
+    ]));
     content.extend(command(&[
         b"FUNCTION",
         b"LOAD",
         b"REPLACE",
-        b"#!lua name=lib\nmore",
+        b"#!lua name=lib\nredis.register_function('g', function() return 2 end)",
     ]));
     content.extend(log(&["PING", "PUBLISH channel text"]));
     let dir = folder(&[("1.incr.aof", &content)]);
@@ -138,7 +142,7 @@ fn transactions_annotations_and_libraries() {
             ("GET n", "3"),
             (
                 "FUNCTION LIST WITHCODE",
-                "library_name lib engine LUA functions  library_code #!lua name=lib\nmore",
+                "library_name lib engine LUA functions name g description  flags  library_code #!lua name=lib\nredis.register_function('g', function() return 2 end)",
             ),
         ],
     );

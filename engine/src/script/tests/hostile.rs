@@ -11,7 +11,11 @@ use crate::testing::Client;
 /// The server is well: scripts run, and strings still have their methods.
 fn is_well(c: &mut Client) {
     assert_eq!(
-        eval(c, "return ('ok'):upper() .. #redis.call('set', 'k', 'v').ok", &[]),
+        eval(
+            c,
+            "return ('ok'):upper() .. #redis.call('set', 'k', 'v').ok",
+            &[]
+        ),
         "$3\r\nOK2\r\n"
     );
 }

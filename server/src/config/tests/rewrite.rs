@@ -4,6 +4,9 @@ use std::os::unix::fs::PermissionsExt;
 
 use super::*;
 
+/// A recipient whose identity nobody has kept.
+const AGE_RECIPIENT: &str = "age1n94yh4gf3nyjpu5xy6mvrngaflwvme6f8x39lk46apue3ex6y3ms4tuy0m";
+
 #[test]
 fn rewrite_keeps_the_file_and_changes_the_values() {
     let old = "# my server\nport 6379\n\n\n  slave-priority 100 \nport 1\nsave 900 1\nsave 60 5\nsave 1 1\nnonsense 1\n\
@@ -59,6 +62,13 @@ fn rewrite_of_every_changed_directive_reads_back() {
                 "cluster-announce-client-ipv6" => "fd00::1".to_owned(),
                 "proc-title-template" => "{title} {port}".to_owned(),
                 "data-set-id" => "00112233445566778899aabbccddeeff".to_owned(),
+                "backup-url" => "/var/backups".to_owned(),
+                "backup-endpoint" => "http://localhost:9000".to_owned(),
+                "backup-recipients" => AGE_RECIPIENT.to_owned(),
+                "backup-compression" => "zstd:9".to_owned(),
+                "backup-schedule" => "0 3 * * *".to_owned(),
+                "backup-time-zone" => "Europe/Berlin".to_owned(),
+                "backup-retention" => "7d 4w 12m".to_owned(),
                 _ => "plain-name".to_owned(),
             },
             Kind::Special(_) => continue,
