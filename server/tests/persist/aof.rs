@@ -142,7 +142,7 @@ fn transactions_annotations_and_libraries() {
             ("GET n", "3"),
             (
                 "FUNCTION LIST WITHCODE",
-                "library_name lib engine LUA functions name g description  flags  library_code #!lua name=lib\nredis.register_function('g', function() return 2 end)",
+                "library_name lib engine LUA functions name g description nil flags  library_code #!lua name=lib\nredis.register_function('g', function() return 2 end)",
             ),
         ],
     );
