@@ -311,6 +311,10 @@ def restore_and_compare(world, digest, *repository):
     target = tempfile.mkdtemp(dir=world.dir) + "/data"
     tool("restore", *repository, "-i", world.identity, "--to", target)
     server = Server(basalt_path(), "--save", "", "--enable-debug-command", "yes", directory=target)
+    for _ in range(600):
+        if "loading:0" in ask(server, "INFO", "persistence"):
+            break
+        time.sleep(0.1)
     found = ask(server, "DEBUG", "DIGEST")
     server.stop()
     shutil.rmtree(os.path.dirname(target), ignore_errors=True)

@@ -18,6 +18,9 @@ from lib.resp import Closed, encode, parse, plain, skip
 PIPELINE = 100
 
 
+NOT_IN_7_0 = (b"X", b"EVAL", b"FCALL", b"FUNCTION", b"SCRIPT")
+
+
 class Abandoned(Exception):
     """The servers hold different data for an explained reason: the epoch ends."""
 
@@ -112,9 +115,9 @@ class Executor:
             self.batch = []
             for index, item in enumerate(items):
                 name = item[0]
-                if self.version < (7, 2) and name[:1] in b"Xx":
-                    # Streams of 7.0 differ in texts, limits, fields and events throughout: the
-                    # comparison is with 7.2.
+                if self.version < (7, 2) and name.upper().startswith(NOT_IN_7_0):
+                    # Streams of 7.0 differ in texts, limits, fields and events throughout, scripts in
+                    # what they may call and in the places of errors: the comparison is with 7.2.
                     continue
                 if name.startswith(b"@"):
                     found = self.flush() or getattr(self, "do_" + name[1:].decode().lower())(index, item[1:])
