@@ -602,7 +602,7 @@ def notify_epoch(source, count):
                 out.append(command)
         if rng.random() < 0.08:
             key = source.draw_k()
-            out += [[b"PEXPIRE", key, b"1"], [b"@sleep", b"4"], [b"EXISTS", key]]
+            out += [[b"PEXPIRE", key, b"4"], [b"@sleep", b"8"], [b"EXISTS", key]]
         out.append([b"@drain", b"1"])
     return out + [[b"CONFIG", b"SET", b"notify-keyspace-events", b""]]
 
