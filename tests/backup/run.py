@@ -312,7 +312,7 @@ def restore_and_compare(world, digest, *repository):
     tool("restore", *repository, "-i", world.identity, "--to", target)
     server = Server(basalt_path(), "--save", "", "--enable-debug-command", "yes", directory=target)
     for _ in range(600):
-        if "loading:0" in ask(server, "INFO", "persistence"):
+        if "\nloading:0" in ask(server, "INFO", "persistence"):
             break
         time.sleep(0.1)
     found = ask(server, "DEBUG", "DIGEST")
