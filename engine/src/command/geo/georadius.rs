@@ -3,11 +3,50 @@
 
 use super::request::Form;
 use super::search;
+use super::words::{COUNT, ORDER, UNIT, WITHCOORD, WITHDIST, WITHHASH};
 use crate::command::args;
 use crate::command::ctx::Ctx;
 use crate::command::spec::{
     Acl, ArgSpec, ArgType, Args, CmdResult, CommandSpec, FindKeys, Flags, Group, KeyFlags, KeyRef,
     KeySpec,
+};
+
+/// The same where `ANY` came later.
+const COUNT_SINCE_ANY: ArgSpec = ArgSpec {
+    optional: true,
+    args: &[
+        ArgSpec {
+            token: "COUNT",
+            ..ArgSpec::new("count", ArgType::Integer)
+        },
+        ArgSpec {
+            token: "ANY",
+            since: "6.2.0",
+            optional: true,
+            ..ArgSpec::new("any", ArgType::PureToken)
+        },
+    ],
+    ..ArgSpec::new("count-block", ArgType::Block)
+};
+
+/// Where the result goes.
+const STORE: ArgSpec = ArgSpec {
+    optional: true,
+    args: &[
+        ArgSpec {
+            token: "STORE",
+            key_spec: 1,
+            display: "key",
+            ..ArgSpec::new("storekey", ArgType::Key)
+        },
+        ArgSpec {
+            token: "STOREDIST",
+            key_spec: 2,
+            display: "key",
+            ..ArgSpec::new("storedistkey", ArgType::Key)
+        },
+    ],
+    ..ArgSpec::new("store", ArgType::OneOf)
 };
 
 pub(super) const SPECS: &[CommandSpec] = &[
@@ -45,90 +84,13 @@ pub(super) const SPECS: &[CommandSpec] = &[
             ArgSpec::new("longitude", ArgType::Double),
             ArgSpec::new("latitude", ArgType::Double),
             ArgSpec::new("radius", ArgType::Double),
-            ArgSpec {
-                args: &[
-                    ArgSpec {
-                        token: "M",
-                        ..ArgSpec::new("m", ArgType::PureToken)
-                    },
-                    ArgSpec {
-                        token: "KM",
-                        ..ArgSpec::new("km", ArgType::PureToken)
-                    },
-                    ArgSpec {
-                        token: "FT",
-                        ..ArgSpec::new("ft", ArgType::PureToken)
-                    },
-                    ArgSpec {
-                        token: "MI",
-                        ..ArgSpec::new("mi", ArgType::PureToken)
-                    },
-                ],
-                ..ArgSpec::new("unit", ArgType::OneOf)
-            },
-            ArgSpec {
-                token: "WITHCOORD",
-                optional: true,
-                ..ArgSpec::new("withcoord", ArgType::PureToken)
-            },
-            ArgSpec {
-                token: "WITHDIST",
-                optional: true,
-                ..ArgSpec::new("withdist", ArgType::PureToken)
-            },
-            ArgSpec {
-                token: "WITHHASH",
-                optional: true,
-                ..ArgSpec::new("withhash", ArgType::PureToken)
-            },
-            ArgSpec {
-                optional: true,
-                args: &[
-                    ArgSpec {
-                        token: "COUNT",
-                        ..ArgSpec::new("count", ArgType::Integer)
-                    },
-                    ArgSpec {
-                        token: "ANY",
-                        since: "6.2.0",
-                        optional: true,
-                        ..ArgSpec::new("any", ArgType::PureToken)
-                    },
-                ],
-                ..ArgSpec::new("count-block", ArgType::Block)
-            },
-            ArgSpec {
-                optional: true,
-                args: &[
-                    ArgSpec {
-                        token: "ASC",
-                        ..ArgSpec::new("asc", ArgType::PureToken)
-                    },
-                    ArgSpec {
-                        token: "DESC",
-                        ..ArgSpec::new("desc", ArgType::PureToken)
-                    },
-                ],
-                ..ArgSpec::new("order", ArgType::OneOf)
-            },
-            ArgSpec {
-                optional: true,
-                args: &[
-                    ArgSpec {
-                        token: "STORE",
-                        key_spec: 1,
-                        display: "key",
-                        ..ArgSpec::new("storekey", ArgType::Key)
-                    },
-                    ArgSpec {
-                        token: "STOREDIST",
-                        key_spec: 2,
-                        display: "key",
-                        ..ArgSpec::new("storedistkey", ArgType::Key)
-                    },
-                ],
-                ..ArgSpec::new("store", ArgType::OneOf)
-            },
+            UNIT,
+            WITHCOORD,
+            WITHDIST,
+            WITHHASH,
+            COUNT_SINCE_ANY,
+            ORDER,
+            STORE,
         ],
         history: &[
             ("6.2.0", "`COUNT` takes `ANY`."),
@@ -158,72 +120,12 @@ pub(super) const SPECS: &[CommandSpec] = &[
             ArgSpec::new("longitude", ArgType::Double),
             ArgSpec::new("latitude", ArgType::Double),
             ArgSpec::new("radius", ArgType::Double),
-            ArgSpec {
-                args: &[
-                    ArgSpec {
-                        token: "M",
-                        ..ArgSpec::new("m", ArgType::PureToken)
-                    },
-                    ArgSpec {
-                        token: "KM",
-                        ..ArgSpec::new("km", ArgType::PureToken)
-                    },
-                    ArgSpec {
-                        token: "FT",
-                        ..ArgSpec::new("ft", ArgType::PureToken)
-                    },
-                    ArgSpec {
-                        token: "MI",
-                        ..ArgSpec::new("mi", ArgType::PureToken)
-                    },
-                ],
-                ..ArgSpec::new("unit", ArgType::OneOf)
-            },
-            ArgSpec {
-                token: "WITHCOORD",
-                optional: true,
-                ..ArgSpec::new("withcoord", ArgType::PureToken)
-            },
-            ArgSpec {
-                token: "WITHDIST",
-                optional: true,
-                ..ArgSpec::new("withdist", ArgType::PureToken)
-            },
-            ArgSpec {
-                token: "WITHHASH",
-                optional: true,
-                ..ArgSpec::new("withhash", ArgType::PureToken)
-            },
-            ArgSpec {
-                optional: true,
-                args: &[
-                    ArgSpec {
-                        token: "COUNT",
-                        ..ArgSpec::new("count", ArgType::Integer)
-                    },
-                    ArgSpec {
-                        token: "ANY",
-                        since: "6.2.0",
-                        optional: true,
-                        ..ArgSpec::new("any", ArgType::PureToken)
-                    },
-                ],
-                ..ArgSpec::new("count-block", ArgType::Block)
-            },
-            ArgSpec {
-                optional: true,
-                args: &[
-                    ArgSpec {
-                        token: "ASC",
-                        ..ArgSpec::new("asc", ArgType::PureToken)
-                    },
-                    ArgSpec {
-                        token: "DESC",
-                        ..ArgSpec::new("desc", ArgType::PureToken)
-                    },
-                ],
-                ..ArgSpec::new("order", ArgType::OneOf)
-            },
+            UNIT,
+            WITHCOORD,
+            WITHDIST,
+            WITHHASH,
+            COUNT_SINCE_ANY,
+            ORDER,
         ],
         history: &[
             ("6.2.0", "`COUNT` takes `ANY`."),
@@ -267,89 +169,13 @@ pub(super) const SPECS: &[CommandSpec] = &[
             },
             ArgSpec::new("member", ArgType::String),
             ArgSpec::new("radius", ArgType::Double),
-            ArgSpec {
-                args: &[
-                    ArgSpec {
-                        token: "M",
-                        ..ArgSpec::new("m", ArgType::PureToken)
-                    },
-                    ArgSpec {
-                        token: "KM",
-                        ..ArgSpec::new("km", ArgType::PureToken)
-                    },
-                    ArgSpec {
-                        token: "FT",
-                        ..ArgSpec::new("ft", ArgType::PureToken)
-                    },
-                    ArgSpec {
-                        token: "MI",
-                        ..ArgSpec::new("mi", ArgType::PureToken)
-                    },
-                ],
-                ..ArgSpec::new("unit", ArgType::OneOf)
-            },
-            ArgSpec {
-                token: "WITHCOORD",
-                optional: true,
-                ..ArgSpec::new("withcoord", ArgType::PureToken)
-            },
-            ArgSpec {
-                token: "WITHDIST",
-                optional: true,
-                ..ArgSpec::new("withdist", ArgType::PureToken)
-            },
-            ArgSpec {
-                token: "WITHHASH",
-                optional: true,
-                ..ArgSpec::new("withhash", ArgType::PureToken)
-            },
-            ArgSpec {
-                optional: true,
-                args: &[
-                    ArgSpec {
-                        token: "COUNT",
-                        ..ArgSpec::new("count", ArgType::Integer)
-                    },
-                    ArgSpec {
-                        token: "ANY",
-                        optional: true,
-                        ..ArgSpec::new("any", ArgType::PureToken)
-                    },
-                ],
-                ..ArgSpec::new("count-block", ArgType::Block)
-            },
-            ArgSpec {
-                optional: true,
-                args: &[
-                    ArgSpec {
-                        token: "ASC",
-                        ..ArgSpec::new("asc", ArgType::PureToken)
-                    },
-                    ArgSpec {
-                        token: "DESC",
-                        ..ArgSpec::new("desc", ArgType::PureToken)
-                    },
-                ],
-                ..ArgSpec::new("order", ArgType::OneOf)
-            },
-            ArgSpec {
-                optional: true,
-                args: &[
-                    ArgSpec {
-                        token: "STORE",
-                        key_spec: 1,
-                        display: "key",
-                        ..ArgSpec::new("storekey", ArgType::Key)
-                    },
-                    ArgSpec {
-                        token: "STOREDIST",
-                        key_spec: 2,
-                        display: "key",
-                        ..ArgSpec::new("storedistkey", ArgType::Key)
-                    },
-                ],
-                ..ArgSpec::new("store", ArgType::OneOf)
-            },
+            UNIT,
+            WITHCOORD,
+            WITHDIST,
+            WITHHASH,
+            COUNT,
+            ORDER,
+            STORE,
         ],
         history: &[
             ("6.2.0", "`COUNT` takes `ANY`."),
@@ -378,71 +204,12 @@ pub(super) const SPECS: &[CommandSpec] = &[
             },
             ArgSpec::new("member", ArgType::String),
             ArgSpec::new("radius", ArgType::Double),
-            ArgSpec {
-                args: &[
-                    ArgSpec {
-                        token: "M",
-                        ..ArgSpec::new("m", ArgType::PureToken)
-                    },
-                    ArgSpec {
-                        token: "KM",
-                        ..ArgSpec::new("km", ArgType::PureToken)
-                    },
-                    ArgSpec {
-                        token: "FT",
-                        ..ArgSpec::new("ft", ArgType::PureToken)
-                    },
-                    ArgSpec {
-                        token: "MI",
-                        ..ArgSpec::new("mi", ArgType::PureToken)
-                    },
-                ],
-                ..ArgSpec::new("unit", ArgType::OneOf)
-            },
-            ArgSpec {
-                token: "WITHCOORD",
-                optional: true,
-                ..ArgSpec::new("withcoord", ArgType::PureToken)
-            },
-            ArgSpec {
-                token: "WITHDIST",
-                optional: true,
-                ..ArgSpec::new("withdist", ArgType::PureToken)
-            },
-            ArgSpec {
-                token: "WITHHASH",
-                optional: true,
-                ..ArgSpec::new("withhash", ArgType::PureToken)
-            },
-            ArgSpec {
-                optional: true,
-                args: &[
-                    ArgSpec {
-                        token: "COUNT",
-                        ..ArgSpec::new("count", ArgType::Integer)
-                    },
-                    ArgSpec {
-                        token: "ANY",
-                        optional: true,
-                        ..ArgSpec::new("any", ArgType::PureToken)
-                    },
-                ],
-                ..ArgSpec::new("count-block", ArgType::Block)
-            },
-            ArgSpec {
-                optional: true,
-                args: &[
-                    ArgSpec {
-                        token: "ASC",
-                        ..ArgSpec::new("asc", ArgType::PureToken)
-                    },
-                    ArgSpec {
-                        token: "DESC",
-                        ..ArgSpec::new("desc", ArgType::PureToken)
-                    },
-                ],
-                ..ArgSpec::new("order", ArgType::OneOf)
-            },
+            UNIT,
+            WITHCOORD,
+            WITHDIST,
+            WITHHASH,
+            COUNT,
+            ORDER,
         ],
         history: &[
             ("6.2.0", "`COUNT` takes `ANY`."),

@@ -2,9 +2,76 @@
 
 use super::request::Form;
 use super::search;
+use super::words::{COUNT, ORDER, UNIT, WITHCOORD, WITHDIST, WITHHASH};
 use crate::command::ctx::Ctx;
 use crate::command::spec::{
     Acl, ArgSpec, ArgType, Args, CmdResult, CommandSpec, Flags, Group, KeyFlags, KeySpec,
+};
+
+/// Around which point.
+const CENTER: ArgSpec = ArgSpec {
+    args: &[
+        ArgSpec {
+            token: "FROMMEMBER",
+            ..ArgSpec::new("member", ArgType::String)
+        },
+        ArgSpec {
+            token: "FROMLONLAT",
+            args: &[
+                ArgSpec::new("longitude", ArgType::Double),
+                ArgSpec::new("latitude", ArgType::Double),
+            ],
+            ..ArgSpec::new("fromlonlat", ArgType::Block)
+        },
+    ],
+    optional: true,
+    ..ArgSpec::new("from", ArgType::OneOf)
+};
+
+/// Within which shape.
+const SHAPE: ArgSpec = ArgSpec {
+    args: &[
+        ArgSpec {
+            args: &[
+                ArgSpec {
+                    token: "BYRADIUS",
+                    ..ArgSpec::new("radius", ArgType::Double)
+                },
+                UNIT,
+            ],
+            ..ArgSpec::new("circle", ArgType::Block)
+        },
+        ArgSpec {
+            args: &[
+                ArgSpec {
+                    token: "BYBOX",
+                    ..ArgSpec::new("width", ArgType::Double)
+                },
+                ArgSpec::new("height", ArgType::Double),
+                UNIT,
+            ],
+            ..ArgSpec::new("box", ArgType::Block)
+        },
+        ArgSpec {
+            since: "9.0.0",
+            args: &[
+                ArgSpec {
+                    token: "BYPOLYGON",
+                    ..ArgSpec::new("num-vertices", ArgType::Integer)
+                },
+                ArgSpec {
+                    multiple: true,
+                    args: &[
+                        ArgSpec::new("longitude", ArgType::Double),
+                        ArgSpec::new("latitude", ArgType::Double),
+                    ],
+                    ..ArgSpec::new("vertex", ArgType::Block)
+                },
+            ],
+            ..ArgSpec::new("polygon", ArgType::Block)
+        },
+    ],
+    ..ArgSpec::new("by", ArgType::OneOf)
 };
 
 pub(super) const SPECS: &[CommandSpec] = &[
@@ -24,152 +91,13 @@ pub(super) const SPECS: &[CommandSpec] = &[
                 key_spec: 0,
                 ..ArgSpec::new("key", ArgType::Key)
             },
-            ArgSpec {
-                args: &[
-                    ArgSpec {
-                        token: "FROMMEMBER",
-                        ..ArgSpec::new("member", ArgType::String)
-                    },
-                    ArgSpec {
-                        token: "FROMLONLAT",
-                        args: &[
-                            ArgSpec::new("longitude", ArgType::Double),
-                            ArgSpec::new("latitude", ArgType::Double),
-                        ],
-                        ..ArgSpec::new("fromlonlat", ArgType::Block)
-                    },
-                ],
-                optional: true,
-                ..ArgSpec::new("from", ArgType::OneOf)
-            },
-            ArgSpec {
-                args: &[
-                    ArgSpec {
-                        args: &[
-                            ArgSpec {
-                                token: "BYRADIUS",
-                                ..ArgSpec::new("radius", ArgType::Double)
-                            },
-                            ArgSpec {
-                                args: &[
-                                    ArgSpec {
-                                        token: "M",
-                                        ..ArgSpec::new("m", ArgType::PureToken)
-                                    },
-                                    ArgSpec {
-                                        token: "KM",
-                                        ..ArgSpec::new("km", ArgType::PureToken)
-                                    },
-                                    ArgSpec {
-                                        token: "FT",
-                                        ..ArgSpec::new("ft", ArgType::PureToken)
-                                    },
-                                    ArgSpec {
-                                        token: "MI",
-                                        ..ArgSpec::new("mi", ArgType::PureToken)
-                                    },
-                                ],
-                                ..ArgSpec::new("unit", ArgType::OneOf)
-                            },
-                        ],
-                        ..ArgSpec::new("circle", ArgType::Block)
-                    },
-                    ArgSpec {
-                        args: &[
-                            ArgSpec {
-                                token: "BYBOX",
-                                ..ArgSpec::new("width", ArgType::Double)
-                            },
-                            ArgSpec::new("height", ArgType::Double),
-                            ArgSpec {
-                                args: &[
-                                    ArgSpec {
-                                        token: "M",
-                                        ..ArgSpec::new("m", ArgType::PureToken)
-                                    },
-                                    ArgSpec {
-                                        token: "KM",
-                                        ..ArgSpec::new("km", ArgType::PureToken)
-                                    },
-                                    ArgSpec {
-                                        token: "FT",
-                                        ..ArgSpec::new("ft", ArgType::PureToken)
-                                    },
-                                    ArgSpec {
-                                        token: "MI",
-                                        ..ArgSpec::new("mi", ArgType::PureToken)
-                                    },
-                                ],
-                                ..ArgSpec::new("unit", ArgType::OneOf)
-                            },
-                        ],
-                        ..ArgSpec::new("box", ArgType::Block)
-                    },
-                    ArgSpec {
-                        since: "9.0.0",
-                        args: &[
-                            ArgSpec {
-                                token: "BYPOLYGON",
-                                ..ArgSpec::new("num-vertices", ArgType::Integer)
-                            },
-                            ArgSpec {
-                                multiple: true,
-                                args: &[
-                                    ArgSpec::new("longitude", ArgType::Double),
-                                    ArgSpec::new("latitude", ArgType::Double),
-                                ],
-                                ..ArgSpec::new("vertex", ArgType::Block)
-                            },
-                        ],
-                        ..ArgSpec::new("polygon", ArgType::Block)
-                    },
-                ],
-                ..ArgSpec::new("by", ArgType::OneOf)
-            },
-            ArgSpec {
-                optional: true,
-                args: &[
-                    ArgSpec {
-                        token: "ASC",
-                        ..ArgSpec::new("asc", ArgType::PureToken)
-                    },
-                    ArgSpec {
-                        token: "DESC",
-                        ..ArgSpec::new("desc", ArgType::PureToken)
-                    },
-                ],
-                ..ArgSpec::new("order", ArgType::OneOf)
-            },
-            ArgSpec {
-                optional: true,
-                args: &[
-                    ArgSpec {
-                        token: "COUNT",
-                        ..ArgSpec::new("count", ArgType::Integer)
-                    },
-                    ArgSpec {
-                        token: "ANY",
-                        optional: true,
-                        ..ArgSpec::new("any", ArgType::PureToken)
-                    },
-                ],
-                ..ArgSpec::new("count-block", ArgType::Block)
-            },
-            ArgSpec {
-                token: "WITHCOORD",
-                optional: true,
-                ..ArgSpec::new("withcoord", ArgType::PureToken)
-            },
-            ArgSpec {
-                token: "WITHDIST",
-                optional: true,
-                ..ArgSpec::new("withdist", ArgType::PureToken)
-            },
-            ArgSpec {
-                token: "WITHHASH",
-                optional: true,
-                ..ArgSpec::new("withhash", ArgType::PureToken)
-            },
+            CENTER,
+            SHAPE,
+            ORDER,
+            COUNT,
+            WITHCOORD,
+            WITHDIST,
+            WITHHASH,
         ],
         history: &[
             ("7.0.0", "Units may be in upper case."),
@@ -201,137 +129,10 @@ pub(super) const SPECS: &[CommandSpec] = &[
                 key_spec: 1,
                 ..ArgSpec::new("source", ArgType::Key)
             },
-            ArgSpec {
-                args: &[
-                    ArgSpec {
-                        token: "FROMMEMBER",
-                        ..ArgSpec::new("member", ArgType::String)
-                    },
-                    ArgSpec {
-                        token: "FROMLONLAT",
-                        args: &[
-                            ArgSpec::new("longitude", ArgType::Double),
-                            ArgSpec::new("latitude", ArgType::Double),
-                        ],
-                        ..ArgSpec::new("fromlonlat", ArgType::Block)
-                    },
-                ],
-                optional: true,
-                ..ArgSpec::new("from", ArgType::OneOf)
-            },
-            ArgSpec {
-                args: &[
-                    ArgSpec {
-                        args: &[
-                            ArgSpec {
-                                token: "BYRADIUS",
-                                ..ArgSpec::new("radius", ArgType::Double)
-                            },
-                            ArgSpec {
-                                args: &[
-                                    ArgSpec {
-                                        token: "M",
-                                        ..ArgSpec::new("m", ArgType::PureToken)
-                                    },
-                                    ArgSpec {
-                                        token: "KM",
-                                        ..ArgSpec::new("km", ArgType::PureToken)
-                                    },
-                                    ArgSpec {
-                                        token: "FT",
-                                        ..ArgSpec::new("ft", ArgType::PureToken)
-                                    },
-                                    ArgSpec {
-                                        token: "MI",
-                                        ..ArgSpec::new("mi", ArgType::PureToken)
-                                    },
-                                ],
-                                ..ArgSpec::new("unit", ArgType::OneOf)
-                            },
-                        ],
-                        ..ArgSpec::new("circle", ArgType::Block)
-                    },
-                    ArgSpec {
-                        args: &[
-                            ArgSpec {
-                                token: "BYBOX",
-                                ..ArgSpec::new("width", ArgType::Double)
-                            },
-                            ArgSpec::new("height", ArgType::Double),
-                            ArgSpec {
-                                args: &[
-                                    ArgSpec {
-                                        token: "M",
-                                        ..ArgSpec::new("m", ArgType::PureToken)
-                                    },
-                                    ArgSpec {
-                                        token: "KM",
-                                        ..ArgSpec::new("km", ArgType::PureToken)
-                                    },
-                                    ArgSpec {
-                                        token: "FT",
-                                        ..ArgSpec::new("ft", ArgType::PureToken)
-                                    },
-                                    ArgSpec {
-                                        token: "MI",
-                                        ..ArgSpec::new("mi", ArgType::PureToken)
-                                    },
-                                ],
-                                ..ArgSpec::new("unit", ArgType::OneOf)
-                            },
-                        ],
-                        ..ArgSpec::new("box", ArgType::Block)
-                    },
-                    ArgSpec {
-                        since: "9.0.0",
-                        args: &[
-                            ArgSpec {
-                                token: "BYPOLYGON",
-                                ..ArgSpec::new("num-vertices", ArgType::Integer)
-                            },
-                            ArgSpec {
-                                multiple: true,
-                                args: &[
-                                    ArgSpec::new("longitude", ArgType::Double),
-                                    ArgSpec::new("latitude", ArgType::Double),
-                                ],
-                                ..ArgSpec::new("vertex", ArgType::Block)
-                            },
-                        ],
-                        ..ArgSpec::new("polygon", ArgType::Block)
-                    },
-                ],
-                ..ArgSpec::new("by", ArgType::OneOf)
-            },
-            ArgSpec {
-                optional: true,
-                args: &[
-                    ArgSpec {
-                        token: "ASC",
-                        ..ArgSpec::new("asc", ArgType::PureToken)
-                    },
-                    ArgSpec {
-                        token: "DESC",
-                        ..ArgSpec::new("desc", ArgType::PureToken)
-                    },
-                ],
-                ..ArgSpec::new("order", ArgType::OneOf)
-            },
-            ArgSpec {
-                optional: true,
-                args: &[
-                    ArgSpec {
-                        token: "COUNT",
-                        ..ArgSpec::new("count", ArgType::Integer)
-                    },
-                    ArgSpec {
-                        token: "ANY",
-                        optional: true,
-                        ..ArgSpec::new("any", ArgType::PureToken)
-                    },
-                ],
-                ..ArgSpec::new("count-block", ArgType::Block)
-            },
+            CENTER,
+            SHAPE,
+            ORDER,
+            COUNT,
             ArgSpec {
                 token: "STOREDIST",
                 optional: true,

@@ -6,6 +6,7 @@ mod geosearch;
 mod places;
 mod request;
 mod search;
+mod words;
 
 use basalt_formats::num;
 

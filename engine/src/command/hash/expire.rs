@@ -13,6 +13,43 @@ use crate::error::ReplyError;
 use crate::keyspace::NotifyClass;
 use crate::value::hash::MAX_EXPIRE_MS;
 
+/// Which fields.
+pub(super) const FIELDS: ArgSpec = ArgSpec {
+    token: "FIELDS",
+    args: &[
+        ArgSpec::new("numfields", ArgType::Integer),
+        ArgSpec {
+            multiple: true,
+            ..ArgSpec::new("field", ArgType::String)
+        },
+    ],
+    ..ArgSpec::new("fields", ArgType::Block)
+};
+
+/// When the time is set.
+const CONDITION: ArgSpec = ArgSpec {
+    optional: true,
+    args: &[
+        ArgSpec {
+            token: "NX",
+            ..ArgSpec::new("nx", ArgType::PureToken)
+        },
+        ArgSpec {
+            token: "XX",
+            ..ArgSpec::new("xx", ArgType::PureToken)
+        },
+        ArgSpec {
+            token: "GT",
+            ..ArgSpec::new("gt", ArgType::PureToken)
+        },
+        ArgSpec {
+            token: "LT",
+            ..ArgSpec::new("lt", ArgType::PureToken)
+        },
+    ],
+    ..ArgSpec::new("condition", ArgType::OneOf)
+};
+
 pub(super) const SPECS: &[CommandSpec] = &[
     CommandSpec {
         name: "hexpire",
@@ -30,39 +67,8 @@ pub(super) const SPECS: &[CommandSpec] = &[
                 ..ArgSpec::new("key", ArgType::Key)
             },
             ArgSpec::new("seconds", ArgType::Integer),
-            ArgSpec {
-                optional: true,
-                args: &[
-                    ArgSpec {
-                        token: "NX",
-                        ..ArgSpec::new("nx", ArgType::PureToken)
-                    },
-                    ArgSpec {
-                        token: "XX",
-                        ..ArgSpec::new("xx", ArgType::PureToken)
-                    },
-                    ArgSpec {
-                        token: "GT",
-                        ..ArgSpec::new("gt", ArgType::PureToken)
-                    },
-                    ArgSpec {
-                        token: "LT",
-                        ..ArgSpec::new("lt", ArgType::PureToken)
-                    },
-                ],
-                ..ArgSpec::new("condition", ArgType::OneOf)
-            },
-            ArgSpec {
-                token: "FIELDS",
-                args: &[
-                    ArgSpec::new("numfields", ArgType::Integer),
-                    ArgSpec {
-                        multiple: true,
-                        ..ArgSpec::new("field", ArgType::String)
-                    },
-                ],
-                ..ArgSpec::new("fields", ArgType::Block)
-            },
+            CONDITION,
+            FIELDS,
         ],
         handler: hexpire,
         ..CommandSpec::BLANK
@@ -83,39 +89,8 @@ pub(super) const SPECS: &[CommandSpec] = &[
                 ..ArgSpec::new("key", ArgType::Key)
             },
             ArgSpec::new("milliseconds", ArgType::Integer),
-            ArgSpec {
-                optional: true,
-                args: &[
-                    ArgSpec {
-                        token: "NX",
-                        ..ArgSpec::new("nx", ArgType::PureToken)
-                    },
-                    ArgSpec {
-                        token: "XX",
-                        ..ArgSpec::new("xx", ArgType::PureToken)
-                    },
-                    ArgSpec {
-                        token: "GT",
-                        ..ArgSpec::new("gt", ArgType::PureToken)
-                    },
-                    ArgSpec {
-                        token: "LT",
-                        ..ArgSpec::new("lt", ArgType::PureToken)
-                    },
-                ],
-                ..ArgSpec::new("condition", ArgType::OneOf)
-            },
-            ArgSpec {
-                token: "FIELDS",
-                args: &[
-                    ArgSpec::new("numfields", ArgType::Integer),
-                    ArgSpec {
-                        multiple: true,
-                        ..ArgSpec::new("field", ArgType::String)
-                    },
-                ],
-                ..ArgSpec::new("fields", ArgType::Block)
-            },
+            CONDITION,
+            FIELDS,
         ],
         handler: hpexpire,
         ..CommandSpec::BLANK
@@ -136,39 +111,8 @@ pub(super) const SPECS: &[CommandSpec] = &[
                 ..ArgSpec::new("key", ArgType::Key)
             },
             ArgSpec::new("unix-time-seconds", ArgType::UnixTime),
-            ArgSpec {
-                optional: true,
-                args: &[
-                    ArgSpec {
-                        token: "NX",
-                        ..ArgSpec::new("nx", ArgType::PureToken)
-                    },
-                    ArgSpec {
-                        token: "XX",
-                        ..ArgSpec::new("xx", ArgType::PureToken)
-                    },
-                    ArgSpec {
-                        token: "GT",
-                        ..ArgSpec::new("gt", ArgType::PureToken)
-                    },
-                    ArgSpec {
-                        token: "LT",
-                        ..ArgSpec::new("lt", ArgType::PureToken)
-                    },
-                ],
-                ..ArgSpec::new("condition", ArgType::OneOf)
-            },
-            ArgSpec {
-                token: "FIELDS",
-                args: &[
-                    ArgSpec::new("numfields", ArgType::Integer),
-                    ArgSpec {
-                        multiple: true,
-                        ..ArgSpec::new("field", ArgType::String)
-                    },
-                ],
-                ..ArgSpec::new("fields", ArgType::Block)
-            },
+            CONDITION,
+            FIELDS,
         ],
         handler: hexpireat,
         ..CommandSpec::BLANK
@@ -189,39 +133,8 @@ pub(super) const SPECS: &[CommandSpec] = &[
                 ..ArgSpec::new("key", ArgType::Key)
             },
             ArgSpec::new("unix-time-milliseconds", ArgType::UnixTime),
-            ArgSpec {
-                optional: true,
-                args: &[
-                    ArgSpec {
-                        token: "NX",
-                        ..ArgSpec::new("nx", ArgType::PureToken)
-                    },
-                    ArgSpec {
-                        token: "XX",
-                        ..ArgSpec::new("xx", ArgType::PureToken)
-                    },
-                    ArgSpec {
-                        token: "GT",
-                        ..ArgSpec::new("gt", ArgType::PureToken)
-                    },
-                    ArgSpec {
-                        token: "LT",
-                        ..ArgSpec::new("lt", ArgType::PureToken)
-                    },
-                ],
-                ..ArgSpec::new("condition", ArgType::OneOf)
-            },
-            ArgSpec {
-                token: "FIELDS",
-                args: &[
-                    ArgSpec::new("numfields", ArgType::Integer),
-                    ArgSpec {
-                        multiple: true,
-                        ..ArgSpec::new("field", ArgType::String)
-                    },
-                ],
-                ..ArgSpec::new("fields", ArgType::Block)
-            },
+            CONDITION,
+            FIELDS,
         ],
         handler: hpexpireat,
         ..CommandSpec::BLANK
@@ -241,17 +154,7 @@ pub(super) const SPECS: &[CommandSpec] = &[
                 key_spec: 0,
                 ..ArgSpec::new("key", ArgType::Key)
             },
-            ArgSpec {
-                token: "FIELDS",
-                args: &[
-                    ArgSpec::new("numfields", ArgType::Integer),
-                    ArgSpec {
-                        multiple: true,
-                        ..ArgSpec::new("field", ArgType::String)
-                    },
-                ],
-                ..ArgSpec::new("fields", ArgType::Block)
-            },
+            FIELDS,
         ],
         handler: hpersist,
         ..CommandSpec::BLANK
@@ -271,17 +174,7 @@ pub(super) const SPECS: &[CommandSpec] = &[
                 key_spec: 0,
                 ..ArgSpec::new("key", ArgType::Key)
             },
-            ArgSpec {
-                token: "FIELDS",
-                args: &[
-                    ArgSpec::new("numfields", ArgType::Integer),
-                    ArgSpec {
-                        multiple: true,
-                        ..ArgSpec::new("field", ArgType::String)
-                    },
-                ],
-                ..ArgSpec::new("fields", ArgType::Block)
-            },
+            FIELDS,
         ],
         tips: &["nondeterministic_output"],
         handler: httl,
@@ -302,17 +195,7 @@ pub(super) const SPECS: &[CommandSpec] = &[
                 key_spec: 0,
                 ..ArgSpec::new("key", ArgType::Key)
             },
-            ArgSpec {
-                token: "FIELDS",
-                args: &[
-                    ArgSpec::new("numfields", ArgType::Integer),
-                    ArgSpec {
-                        multiple: true,
-                        ..ArgSpec::new("field", ArgType::String)
-                    },
-                ],
-                ..ArgSpec::new("fields", ArgType::Block)
-            },
+            FIELDS,
         ],
         tips: &["nondeterministic_output"],
         handler: hpttl,
@@ -333,17 +216,7 @@ pub(super) const SPECS: &[CommandSpec] = &[
                 key_spec: 0,
                 ..ArgSpec::new("key", ArgType::Key)
             },
-            ArgSpec {
-                token: "FIELDS",
-                args: &[
-                    ArgSpec::new("numfields", ArgType::Integer),
-                    ArgSpec {
-                        multiple: true,
-                        ..ArgSpec::new("field", ArgType::String)
-                    },
-                ],
-                ..ArgSpec::new("fields", ArgType::Block)
-            },
+            FIELDS,
         ],
         handler: hexpiretime,
         ..CommandSpec::BLANK
@@ -363,17 +236,7 @@ pub(super) const SPECS: &[CommandSpec] = &[
                 key_spec: 0,
                 ..ArgSpec::new("key", ArgType::Key)
             },
-            ArgSpec {
-                token: "FIELDS",
-                args: &[
-                    ArgSpec::new("numfields", ArgType::Integer),
-                    ArgSpec {
-                        multiple: true,
-                        ..ArgSpec::new("field", ArgType::String)
-                    },
-                ],
-                ..ArgSpec::new("fields", ArgType::Block)
-            },
+            FIELDS,
         ],
         handler: hpexpiretime,
         ..CommandSpec::BLANK

@@ -13,7 +13,7 @@ use crate::error::ReplyError;
 use crate::value::Hash;
 
 use super::expire::{
-    changed, fields_only, propagate_expiry, propagate_removal, split_fields, time_at,
+    FIELDS, changed, fields_only, propagate_expiry, propagate_removal, split_fields, time_at,
 };
 
 pub(super) const SPECS: &[CommandSpec] = &[
@@ -61,17 +61,7 @@ pub(super) const SPECS: &[CommandSpec] = &[
                 ],
                 ..ArgSpec::new("expiration", ArgType::OneOf)
             },
-            ArgSpec {
-                token: "FIELDS",
-                args: &[
-                    ArgSpec::new("numfields", ArgType::Integer),
-                    ArgSpec {
-                        multiple: true,
-                        ..ArgSpec::new("field", ArgType::String)
-                    },
-                ],
-                ..ArgSpec::new("fields", ArgType::Block)
-            },
+            FIELDS,
         ],
         handler: hgetex,
         ..CommandSpec::BLANK
@@ -168,17 +158,7 @@ pub(super) const SPECS: &[CommandSpec] = &[
                 key_spec: 0,
                 ..ArgSpec::new("key", ArgType::Key)
             },
-            ArgSpec {
-                token: "FIELDS",
-                args: &[
-                    ArgSpec::new("numfields", ArgType::Integer),
-                    ArgSpec {
-                        multiple: true,
-                        ..ArgSpec::new("field", ArgType::String)
-                    },
-                ],
-                ..ArgSpec::new("fields", ArgType::Block)
-            },
+            FIELDS,
         ],
         handler: hgetdel,
         ..CommandSpec::BLANK

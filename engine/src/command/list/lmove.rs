@@ -15,6 +15,36 @@ use crate::keyspace::blocked::OnTimeout;
 use crate::keyspace::{Keyspace, Kind, Look, NotifyClass};
 use crate::value::list::{Popped, Side};
 
+/// The end that is taken from.
+pub(super) const WHEREFROM: ArgSpec = ArgSpec {
+    args: &[
+        ArgSpec {
+            token: "LEFT",
+            ..ArgSpec::new("left", ArgType::PureToken)
+        },
+        ArgSpec {
+            token: "RIGHT",
+            ..ArgSpec::new("right", ArgType::PureToken)
+        },
+    ],
+    ..ArgSpec::new("wherefrom", ArgType::OneOf)
+};
+
+/// The end that is added to.
+pub(super) const WHERETO: ArgSpec = ArgSpec {
+    args: &[
+        ArgSpec {
+            token: "LEFT",
+            ..ArgSpec::new("left", ArgType::PureToken)
+        },
+        ArgSpec {
+            token: "RIGHT",
+            ..ArgSpec::new("right", ArgType::PureToken)
+        },
+    ],
+    ..ArgSpec::new("whereto", ArgType::OneOf)
+};
+
 pub(super) const SPECS: &[CommandSpec] = &[
     CommandSpec {
         name: "lmove",
@@ -38,32 +68,8 @@ pub(super) const SPECS: &[CommandSpec] = &[
                 key_spec: 1,
                 ..ArgSpec::new("destination", ArgType::Key)
             },
-            ArgSpec {
-                args: &[
-                    ArgSpec {
-                        token: "LEFT",
-                        ..ArgSpec::new("left", ArgType::PureToken)
-                    },
-                    ArgSpec {
-                        token: "RIGHT",
-                        ..ArgSpec::new("right", ArgType::PureToken)
-                    },
-                ],
-                ..ArgSpec::new("wherefrom", ArgType::OneOf)
-            },
-            ArgSpec {
-                args: &[
-                    ArgSpec {
-                        token: "LEFT",
-                        ..ArgSpec::new("left", ArgType::PureToken)
-                    },
-                    ArgSpec {
-                        token: "RIGHT",
-                        ..ArgSpec::new("right", ArgType::PureToken)
-                    },
-                ],
-                ..ArgSpec::new("whereto", ArgType::OneOf)
-            },
+            WHEREFROM,
+            WHERETO,
         ],
         handler: lmove,
         ..CommandSpec::BLANK
@@ -118,32 +124,8 @@ pub(super) const SPECS: &[CommandSpec] = &[
                 key_spec: 1,
                 ..ArgSpec::new("destination", ArgType::Key)
             },
-            ArgSpec {
-                args: &[
-                    ArgSpec {
-                        token: "LEFT",
-                        ..ArgSpec::new("left", ArgType::PureToken)
-                    },
-                    ArgSpec {
-                        token: "RIGHT",
-                        ..ArgSpec::new("right", ArgType::PureToken)
-                    },
-                ],
-                ..ArgSpec::new("wherefrom", ArgType::OneOf)
-            },
-            ArgSpec {
-                args: &[
-                    ArgSpec {
-                        token: "LEFT",
-                        ..ArgSpec::new("left", ArgType::PureToken)
-                    },
-                    ArgSpec {
-                        token: "RIGHT",
-                        ..ArgSpec::new("right", ArgType::PureToken)
-                    },
-                ],
-                ..ArgSpec::new("whereto", ArgType::OneOf)
-            },
+            WHEREFROM,
+            WHERETO,
             ArgSpec::new("timeout", ArgType::Double),
         ],
         handler: blmove,

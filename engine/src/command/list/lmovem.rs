@@ -13,8 +13,42 @@ use crate::keyspace::blocked::OnTimeout;
 use crate::keyspace::{Kind, NotifyClass};
 use crate::value::list::Side;
 
-use super::lmove::is_list;
+use super::lmove::{WHEREFROM, WHERETO, is_list};
 use super::{parse_side, pop_event, push_event, removed};
+
+/// How many elements, and in which order.
+const HOW_MANY: ArgSpec = ArgSpec {
+    optional: true,
+    args: &[
+        ArgSpec {
+            args: &[
+                ArgSpec {
+                    token: "COUNT",
+                    ..ArgSpec::new("count", ArgType::Integer)
+                },
+                ArgSpec {
+                    token: "EXACTLY",
+                    ..ArgSpec::new("exactly", ArgType::Integer)
+                },
+            ],
+            ..ArgSpec::new("selector", ArgType::OneOf)
+        },
+        ArgSpec {
+            args: &[
+                ArgSpec {
+                    token: "OBO",
+                    ..ArgSpec::new("obo", ArgType::PureToken)
+                },
+                ArgSpec {
+                    token: "BULK",
+                    ..ArgSpec::new("bulk", ArgType::PureToken)
+                },
+            ],
+            ..ArgSpec::new("ordering", ArgType::OneOf)
+        },
+    ],
+    ..ArgSpec::new("how-many", ArgType::Block)
+};
 
 pub(super) const SPECS: &[CommandSpec] = &[
     CommandSpec {
@@ -39,64 +73,9 @@ pub(super) const SPECS: &[CommandSpec] = &[
                 key_spec: 1,
                 ..ArgSpec::new("destination", ArgType::Key)
             },
-            ArgSpec {
-                args: &[
-                    ArgSpec {
-                        token: "LEFT",
-                        ..ArgSpec::new("left", ArgType::PureToken)
-                    },
-                    ArgSpec {
-                        token: "RIGHT",
-                        ..ArgSpec::new("right", ArgType::PureToken)
-                    },
-                ],
-                ..ArgSpec::new("wherefrom", ArgType::OneOf)
-            },
-            ArgSpec {
-                args: &[
-                    ArgSpec {
-                        token: "LEFT",
-                        ..ArgSpec::new("left", ArgType::PureToken)
-                    },
-                    ArgSpec {
-                        token: "RIGHT",
-                        ..ArgSpec::new("right", ArgType::PureToken)
-                    },
-                ],
-                ..ArgSpec::new("whereto", ArgType::OneOf)
-            },
-            ArgSpec {
-                optional: true,
-                args: &[
-                    ArgSpec {
-                        args: &[
-                            ArgSpec {
-                                token: "COUNT",
-                                ..ArgSpec::new("count", ArgType::Integer)
-                            },
-                            ArgSpec {
-                                token: "EXACTLY",
-                                ..ArgSpec::new("exactly", ArgType::Integer)
-                            },
-                        ],
-                        ..ArgSpec::new("selector", ArgType::OneOf)
-                    },
-                    ArgSpec {
-                        args: &[
-                            ArgSpec {
-                                token: "OBO",
-                                ..ArgSpec::new("obo", ArgType::PureToken)
-                            },
-                            ArgSpec {
-                                token: "BULK",
-                                ..ArgSpec::new("bulk", ArgType::PureToken)
-                            },
-                        ],
-                        ..ArgSpec::new("ordering", ArgType::OneOf)
-                    },
-                ],
-                ..ArgSpec::new("how-many", ArgType::Block)
-            },
+            WHEREFROM,
+            WHERETO,
+            HOW_MANY,
         ],
         handler: lmovem,
         ..CommandSpec::BLANK
@@ -123,65 +102,10 @@ pub(super) const SPECS: &[CommandSpec] = &[
                 key_spec: 1,
                 ..ArgSpec::new("destination", ArgType::Key)
             },
-            ArgSpec {
-                args: &[
-                    ArgSpec {
-                        token: "LEFT",
-                        ..ArgSpec::new("left", ArgType::PureToken)
-                    },
-                    ArgSpec {
-                        token: "RIGHT",
-                        ..ArgSpec::new("right", ArgType::PureToken)
-                    },
-                ],
-                ..ArgSpec::new("wherefrom", ArgType::OneOf)
-            },
-            ArgSpec {
-                args: &[
-                    ArgSpec {
-                        token: "LEFT",
-                        ..ArgSpec::new("left", ArgType::PureToken)
-                    },
-                    ArgSpec {
-                        token: "RIGHT",
-                        ..ArgSpec::new("right", ArgType::PureToken)
-                    },
-                ],
-                ..ArgSpec::new("whereto", ArgType::OneOf)
-            },
+            WHEREFROM,
+            WHERETO,
             ArgSpec::new("timeout", ArgType::Double),
-            ArgSpec {
-                optional: true,
-                args: &[
-                    ArgSpec {
-                        args: &[
-                            ArgSpec {
-                                token: "COUNT",
-                                ..ArgSpec::new("count", ArgType::Integer)
-                            },
-                            ArgSpec {
-                                token: "EXACTLY",
-                                ..ArgSpec::new("exactly", ArgType::Integer)
-                            },
-                        ],
-                        ..ArgSpec::new("selector", ArgType::OneOf)
-                    },
-                    ArgSpec {
-                        args: &[
-                            ArgSpec {
-                                token: "OBO",
-                                ..ArgSpec::new("obo", ArgType::PureToken)
-                            },
-                            ArgSpec {
-                                token: "BULK",
-                                ..ArgSpec::new("bulk", ArgType::PureToken)
-                            },
-                        ],
-                        ..ArgSpec::new("ordering", ArgType::OneOf)
-                    },
-                ],
-                ..ArgSpec::new("how-many", ArgType::Block)
-            },
+            HOW_MANY,
         ],
         handler: blmovem,
         ..CommandSpec::BLANK

@@ -9,6 +9,21 @@ use crate::script;
 use basalt_formats::num;
 
 /// The rows of the commands that run scripts and functions.
+/// The keys of a script.
+const KEYS: ArgSpec = ArgSpec {
+    key_spec: 0,
+    optional: true,
+    multiple: true,
+    ..ArgSpec::new("key", ArgType::Key)
+};
+
+/// Its other arguments.
+const ARGS: ArgSpec = ArgSpec {
+    optional: true,
+    multiple: true,
+    ..ArgSpec::new("arg", ArgType::String)
+};
+
 pub(super) const SPECS: &[CommandSpec] = &[
     CommandSpec {
         name: "eval",
@@ -35,17 +50,8 @@ pub(super) const SPECS: &[CommandSpec] = &[
         args: &[
             ArgSpec::new("script", ArgType::String),
             ArgSpec::new("numkeys", ArgType::Integer),
-            ArgSpec {
-                key_spec: 0,
-                optional: true,
-                multiple: true,
-                ..ArgSpec::new("key", ArgType::Key)
-            },
-            ArgSpec {
-                optional: true,
-                multiple: true,
-                ..ArgSpec::new("arg", ArgType::String)
-            },
+            KEYS,
+            ARGS,
         ],
         locking: Locking::All,
         handler: eval,
@@ -76,17 +82,8 @@ pub(super) const SPECS: &[CommandSpec] = &[
         args: &[
             ArgSpec::new("script", ArgType::String),
             ArgSpec::new("numkeys", ArgType::Integer),
-            ArgSpec {
-                key_spec: 0,
-                optional: true,
-                multiple: true,
-                ..ArgSpec::new("key", ArgType::Key)
-            },
-            ArgSpec {
-                optional: true,
-                multiple: true,
-                ..ArgSpec::new("arg", ArgType::String)
-            },
+            KEYS,
+            ARGS,
         ],
         locking: Locking::All,
         handler: eval_ro,
@@ -114,17 +111,8 @@ pub(super) const SPECS: &[CommandSpec] = &[
         args: &[
             ArgSpec::new("sha1", ArgType::String),
             ArgSpec::new("numkeys", ArgType::Integer),
-            ArgSpec {
-                key_spec: 0,
-                optional: true,
-                multiple: true,
-                ..ArgSpec::new("key", ArgType::Key)
-            },
-            ArgSpec {
-                optional: true,
-                multiple: true,
-                ..ArgSpec::new("arg", ArgType::String)
-            },
+            KEYS,
+            ARGS,
         ],
         locking: Locking::All,
         handler: evalsha,
@@ -152,17 +140,8 @@ pub(super) const SPECS: &[CommandSpec] = &[
         args: &[
             ArgSpec::new("sha1", ArgType::String),
             ArgSpec::new("numkeys", ArgType::Integer),
-            ArgSpec {
-                key_spec: 0,
-                optional: true,
-                multiple: true,
-                ..ArgSpec::new("key", ArgType::Key)
-            },
-            ArgSpec {
-                optional: true,
-                multiple: true,
-                ..ArgSpec::new("arg", ArgType::String)
-            },
+            KEYS,
+            ARGS,
         ],
         locking: Locking::All,
         handler: evalsha_ro,
@@ -193,17 +172,8 @@ pub(super) const SPECS: &[CommandSpec] = &[
         args: &[
             ArgSpec::new("function", ArgType::String),
             ArgSpec::new("numkeys", ArgType::Integer),
-            ArgSpec {
-                key_spec: 0,
-                optional: true,
-                multiple: true,
-                ..ArgSpec::new("key", ArgType::Key)
-            },
-            ArgSpec {
-                optional: true,
-                multiple: true,
-                ..ArgSpec::new("arg", ArgType::String)
-            },
+            KEYS,
+            ARGS,
         ],
         locking: Locking::All,
         handler: fcall,
@@ -234,17 +204,8 @@ pub(super) const SPECS: &[CommandSpec] = &[
         args: &[
             ArgSpec::new("function", ArgType::String),
             ArgSpec::new("numkeys", ArgType::Integer),
-            ArgSpec {
-                key_spec: 0,
-                optional: true,
-                multiple: true,
-                ..ArgSpec::new("key", ArgType::Key)
-            },
-            ArgSpec {
-                optional: true,
-                multiple: true,
-                ..ArgSpec::new("arg", ArgType::String)
-            },
+            KEYS,
+            ARGS,
         ],
         locking: Locking::All,
         handler: fcall_ro,
