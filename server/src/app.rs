@@ -21,7 +21,7 @@ use crate::net::{Listeners, accept, listen, worker::Workers};
 use crate::persist::Persist;
 use crate::pubsub::{KeyspaceEvents, PubSub};
 use crate::server::{Hot, Server, unix_ms};
-use crate::{command, cron, logging, memory, persist};
+use crate::{command, cron, eviction, logging, memory, persist};
 
 /// Runs the server until it is told to stop.
 ///
@@ -85,6 +85,7 @@ pub fn run(config: Config, warnings: &[String]) -> anyhow::Result<()> {
         server.listeners.attach(send.clone());
         tokio::task::spawn_local(accept::run(server.clone(), workers, receive));
         tokio::task::spawn_local(cron::run(server.clone()));
+        tokio::task::spawn_local(eviction::run(server.clone()));
         tokio::task::spawn_local(signals(server.clone()));
         server.startup_memory.store(memory::used(), Relaxed);
         let has_unix = sockets
@@ -221,6 +222,7 @@ pub(crate) fn build_with(
         tracking,
         pubsub,
         monitors: Default::default(),
+        eviction: Default::default(),
         stats: Default::default(),
         slowlog: Default::default(),
         large_requests: Default::default(),
@@ -337,6 +339,7 @@ fn publish(server: &Server, config: &Config) {
     hot.query_buffer_limit
         .store(config.client_query_buffer_limit, Relaxed);
     hot.maxmemory.store(config.maxmemory, Relaxed);
+    server.eviction.limits_changed();
     server
         .tracking
         .max_keys

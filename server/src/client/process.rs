@@ -56,7 +56,7 @@ pub fn process(
     };
     note_command(conn, Some(command));
     let flags = flags_of(conn, command, args);
-    if let Some(error) = refusal(session, conn, (command, flags), time.now_ms) {
+    if let Some(error) = refusal(session, conn, (command, flags), args, time.now_ms) {
         bump(&conn.worker.commands[command.id].rejected, 1);
         reject(session, conn, reply, args, &error);
         return answered(conn, reply, before);
@@ -285,6 +285,7 @@ fn refusal(
     session: &Session,
     conn: &mut Conn,
     (command, flags): (&'static Command, Flags),
+    args: &[&[u8]],
     now_ms: i64,
 ) -> Option<ReplyError> {
     let server = &conn.server;
@@ -307,18 +308,10 @@ fn refusal(
     {
         return Some(ReplyError::err("Replica can't interact with the keyspace"));
     }
-    let maxmemory = server.hot.maxmemory.load(Relaxed);
-    if maxmemory != 0 {
-        let grows = grows_memory(session, conn, (command, flags));
-        if grows || runs_scripts(session, command) {
-            let short = crate::memory::used_lately(now_ms) > maxmemory;
-            conn.short_of_memory = short;
-            if grows && short {
-                return Some(ReplyError::OOM);
-            }
-        }
-    } else {
-        conn.short_of_memory = false;
+    conn.short_of_memory =
+        server.hot.maxmemory.load(Relaxed) != 0 && server.short_of_memory(now_ms, args);
+    if conn.short_of_memory && grows_memory(session, conn, (command, flags)) {
+        return Some(ReplyError::OOM);
     }
     let server = &conn.server;
     if (writes(session, conn, (command, flags)) || command.spec.name == "ping")
