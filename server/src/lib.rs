@@ -7,6 +7,7 @@ pub mod command;
 pub mod config;
 pub mod cron;
 pub mod histogram;
+pub mod hotkeys;
 pub mod latency;
 pub mod limits;
 pub mod logging;
