@@ -43,6 +43,8 @@ STARTING = ["integration/rdb", "integration/aof", "integration/aof-race", "integ
             "integration/convert-ziplist-hash-on-load", "integration/convert-ziplist-zset-on-load",
             "integration/corrupt-dump", "integration/redis-cli", "integration/redis-benchmark", "integration/logging"]
 NORMAL = "normal:"
+# Tests that wait for ever for what is not there yet. They count as failed.
+ENDLESS = {"unit/pubsub": {"Keyspace notifications: evicted events": "needs eviction"}}
 EXPECTED = os.path.join(HERE, "expected.tsv")
 LINE = re.compile(r"\x1b\[[0-9;]*m")
 RESULT = re.compile(r"^\[(ok|err|ignore|skip|exception)\]: (.*?)(?: \(\d+ ms\))?$")
@@ -56,6 +58,8 @@ OPTIONAL = [(re.compile(r"^(\s*)((?:r|\$\w+) function flush)\s*$", re.M | re.I),
              '    while 1 {\n        if {[gets $fp count] == -1} {return ""}\n'
              '        if {![string match "#BSLT1*" $count]} break\n    }\n'),
             (re.compile(r"^( *)lappend lines \$line$", re.M), r'\1if {[string match "#BSLT1*" $line]} continue\n\1lappend lines $line'),
+            # Directives that Redis does not have and that are fixed at the start.
+            (re.compile(r"^        set skip_configs \{\n", re.M), r"\g<0>            allow-data-loss\n            data-set-id\n"),
             # Tests replace the files in a server's directory, which Basalt takes for lost data.
             (re.compile(r"^    set config \[concat \$defaults \$overrides\]$", re.M),
              r'\g<0>\n    if {[dict exists $overrides dir]} {file delete [file join [dict get $overrides dir] basalt.lineage]}')]
@@ -70,14 +74,16 @@ OPTIONAL.append((re.compile(r"^(    set fp \[open \$aof_file w\+\]\n    uplevel 
         }
     }
 """))
-HELPERS = ("tests/support/server.tcl", "tests/support/util.tcl", "tests/support/aofmanifest.tcl", "tests/test_helper.tcl")
+HELPERS = ("tests/support/server.tcl", "tests/support/util.tcl", "tests/support/aofmanifest.tcl", "tests/test_helper.tcl",
+           "tests/unit/introspection.tcl")
 
 
 def base_port(lane):
-    """The harness listens below this port: apart for runs beside each other."""
-    first = os.environ.get("TEST_PORTS", "").partition("-")[0]
-    if first:
-        return int(first) + 33 + 50 * lane
+    """The harness listens below this port: apart for runs beside each other, and behind the ports of
+    servers started here, if these are given."""
+    last = os.environ.get("TEST_PORTS", "").partition("-")[2]
+    if last:
+        return int(last) + 34 + 50 * lane
     return 21000 + 100 * lane + (os.getpid() % 50) * 200
 
 
@@ -116,13 +122,15 @@ def run_file(lane, name, source, seconds):
         with open(path, "w", encoding="utf-8") as text:
             text.write(changed)
     server = None
+    endless = ENDLESS.get(name, {})
+    skipped = [word for test in endless for word in ("--skiptest", test)]
     where = ["--portcount", "16", "--tags", "-needs:repl"]
     if not starting:
         server = Server(basalt_path(), "--enable-debug-command", "yes", "--enable-protected-configs", "yes",
                         "--enable-module-command", "yes")
         where = ["--host", "127.0.0.1", "--port", str(server.port), "--tags", "-slow -needs:repl"]
     try:
-        done = subprocess.run(["tclsh", "tests/test_helper.tcl", *where, "--single", name, "--clients", "1", "--durable",
+        done = subprocess.run(["tclsh", "tests/test_helper.tcl", *where, "--single", name, "--clients", "1", "--durable", *skipped,
                                "--baseport", str(base_port(lane)), "--timeout", str(seconds)],
                               cwd=tree, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=seconds + 30, check=False)
         output, ended = done.stdout, True
@@ -158,6 +166,7 @@ def run_file(lane, name, source, seconds):
         results["(whole file)"] = ("fail", why[:200])
     else:
         results["(whole file)"] = ("pass", "")
+    results.update({test: ("fail", reason) for test, reason in endless.items()})
     return results
 
 
