@@ -225,6 +225,7 @@ pub(crate) fn build_with(
         eviction: Default::default(),
         stats: Default::default(),
         slowlog: Default::default(),
+        hotkeys: Default::default(),
         large_requests: Default::default(),
         large_replies: Default::default(),
         latency: Default::default(),

@@ -8,6 +8,7 @@ pub mod config;
 pub mod cron;
 pub mod eviction;
 pub mod histogram;
+pub mod hotkeys;
 pub mod latency;
 pub mod limits;
 pub mod logging;
