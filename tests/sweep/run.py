@@ -27,7 +27,7 @@ from executor import NOT_IN_7_0, Abandoned, Executor, clip, words
 from lib.resp import Closed, encode, parse, plain
 from lib.servers import Server, basalt_path, redis_path
 from proxy import CorruptingProxy
-from values import templates
+from values import directives, templates
 
 LIBRARY = "#!lua name=l\nredis.register_function{function_name='f', callback=function(k, a) return {k, a} end, flags={'no-writes'}}"
 FIXTURES = [line.split() for line in (
@@ -49,12 +49,15 @@ DEFAULT = {"list-max-listpack-size": -2, "hash-max-listpack-entries": 512, "set-
 SMALL = {"list-max-listpack-size": 1, "hash-max-listpack-entries": 1, "set-max-intset-entries": 1, "set-max-listpack-entries": 1,
          "zset-max-listpack-entries": 0, "stream-node-max-entries": 1, "hll-sparse-max-bytes": 0}
 
+# Directives that are not swept: the harness could not go on.
+FIXED = {"port", "bind", "dir", "requirepass", "maxclients", "maxmemory-clients", "watchdog-period", "oom-score-adj-values", "oom-score-adj"}
+
 # Commands without a template.
 EXCLUDED = {
     "replies are a stream": "monitor subscribe psubscribe ssubscribe unsubscribe punsubscribe sunsubscribe",
     "ends the connection or the process": "quit shutdown",
     "works on files of the server, and has no numbers": "save bgsave bgrewriteaof backup|now config|rewrite",
-    "swept by its own part": "config|set",
+    "made of the directives": "config|set",
 }
 
 CALM = bytes.maketrans(b"\r\n", b"  ")
@@ -71,6 +74,11 @@ def _ends(call, limit_ms=2**63 - 2**42):
     return call[2].lstrip(b"+").isdigit() and limit_ms < int(call[2]) < 2**63
 
 
+def _config(call):
+    """Whether it is CONFIG SET with a value."""
+    return call[:2] == [b"CONFIG", b"SET"] and len(call) > 3
+
+
 def _sound(call):
     """Whether what says where the keys are is as it should be."""
     if call[:1] == [b"XREAD"]:
@@ -83,6 +91,9 @@ EXCUSED = [
     ("RESTORE with a time to live beyond 64 bits overflows in Redis", lambda c: c[0] == b"RESTORE" and len(c) > 2 and _ends(c)),
     ("LSET cuts its index to 32 bits in Redis", lambda c: c[0] == b"LSET" and len(c) > 2 and _far(c[2:3])),
     ("CLIENT KILL takes several IDs in Valkey 8.1", lambda c: c[:3] == [b"CLIENT", b"KILL", b"ID"] and len(c) > 4),
+    ("CONFIG SET refuses sizes that overflow, which Redis takes modulo 2^64, and texts with NUL or not in UTF-8", lambda c: _config(c) and
+     (c[3] == b"20000000000gb" or b"\0" in c[3] or not c[3].isascii())),
+    ("flush-before-load is a way of Valkey 8", lambda c: _config(c) and c[2] == b"repl-diskless-load"),
     ("COMMAND GETKEYS of a call that would be refused", lambda c: c[0] == b"COMMAND" and c[1].startswith(b"GETKEYS") and not _sound(c[2:])),
 ]
 # The same, of a peer before 7.2.
@@ -216,6 +227,7 @@ class Runner:
             steps = [[b"COPY", b"m:" + key[2:], key, b"REPLACE"] for key in keys if key not in (b"k:dst", b"k:none")]
             steps += [[b"DEL", key] for key in keys if key in (b"k:dst", b"k:none")]
             steps += [[b"MULTI"], call, [b"EXEC"]] if template.multi else [call]
+            steps += template.after
             if call[0].upper() in UNDO:
                 steps.append(UNDO[call[0].upper()].replace(b"RESP", b"%d" % self.resp).split())
             # One millisecond is over before one server has answered, or before the other has.
@@ -231,6 +243,18 @@ class Runner:
                 # The call before may have left something that is excused.
                 calls.extend([LEFT if step[0] == b"DEL" and step is not call else call for step in steps])
         return both, alone, calls
+
+    def directives(self):
+        """What CONFIG SET is swept over: what both servers know and have the same value of."""
+        found = []
+        for server in [self.basalt] + ([self.peer] if self.peer else []):
+            conn = server.connect()
+            words_ = conn.call("CONFIG", "GET", "*")
+            conn.close()
+            found.append({name.decode(): value for name, value in zip(words_[::2], words_[1::2])})
+        alike = {name: value for name, value in found[0].items() if found[-1].get(name, value) == value}
+        swept = {name: value for name, value in alike.items() if name not in FIXED and not name.startswith("tls-")}
+        return directives(swept, found[-1], self.containers)
 
     def fixtures(self):
         """The keys that are copied."""
@@ -339,7 +363,7 @@ def main():
         version = "Redis " + ".".join(map(str, runner.peer.version()))
     try:
         notices(runner)
-        lines = templates(os.path.join(HERE, "templates.txt"), runner.containers)
+        lines = templates(os.path.join(HERE, "templates.txt"), runner.containers) + list(runner.directives())
         excluded = {name for names in EXCLUDED.values() for name in names.split()}
         missing = runner.table - {line.name for line in lines} - excluded
         if missing:

@@ -18,7 +18,7 @@ EDGES = [value.encode("latin-1") for value in [
     *_beside(I64 // 1000, -(I64 // 1000), I64 // 1000000, I64 // 2, -(I64 // 2), 2**53),
     "1e400", "-1e400", "1e308", "1.7976931348623157e308", "1e-400", "4.9e-324", "1e3", "1e", "nan", "-nan", "NaN", "inf", "-inf", "+inf",
     "infinity", "", " ", " 1", "1 ", "0x10", "0x", "-0x1p4", "+1", "+", "-", "1.0", "1.", ".5", ".", "01", "-01", "00", "1_0", "1,5",
-    "1\x00", "1\n", "\r\n", "\xff", "9" * 40, "-" + "9" * 40, "9" * 400, "0." + "1" * 400, "0" * 400 + "1", "1" + "0" * 400 + ".0", "x" * 300,
+    "1b", "1kb", "1G", "1tb", "20000000000gb", "50%", "1\x00", "1\n", "\r\n", "\xff", "9" * 40, "-" + "9" * 40, "9" * 400, "0." + "1" * 400, "0" * 400 + "1", "1" + "0" * 400 + ".0", "x" * 300,
 ]]
 # Beside keys of other types.
 FEW = [b"0", b"-1", b"9223372036854775807", b"nope"]
@@ -39,6 +39,8 @@ class Template:
         two = len(self.words) > 1 and self.words[0].lower() in containers
         self.name = "|".join(word.lower() for word in self.words[:1 + two])
         self.first = 1 + two
+        # What follows each call.
+        self.after = []
         # Positions of keys, which are swept over types instead.
         self.keys = [i for i, word in enumerate(self.words) if i and re.fullmatch("k:[a-z]+", word)]
 
@@ -81,6 +83,15 @@ class Template:
             for at in random.sample(numbers, random.randint(2, len(numbers))):
                 call[at] = random.choice(EDGES)
             yield call
+
+
+def directives(values, known, containers):
+    """CONFIG SET of every directive of `values`, each put back to its value behind the call; the peer knows `known`."""
+    for name, value in sorted(values.items()):
+        template = Template(f"CONFIG SET ={name} 1", containers)
+        template.solo = name not in known
+        template.after = [[b"CONFIG", b"GET", name.encode()], [b"CONFIG", b"SET", name.encode(), value]]
+        yield template
 
 
 def templates(path, containers):

@@ -441,11 +441,7 @@ impl Field for Percentiles {
         let empty = args.iter().all(Vec::is_empty) && args.len() < 2;
         let mut percentiles = Vec::new();
         for arg in args.iter().filter(|_| !empty) {
-            let number = std::str::from_utf8(arg)
-                .ok()
-                .and_then(|text| text.parse::<f64>().ok());
-            let number = number
-                .filter(|value| !value.is_nan())
+            let number = num::parse_f64(arg)
                 .ok_or("Invalid latency-tracking-info-percentiles parameters")?;
             if !(0.0..=100.0).contains(&number) {
                 return Err(
