@@ -41,15 +41,6 @@ def command(app):
     return [python_with("apps", *PYPI), path], dict(os.environ, PYTHONDONTWRITEBYTECODE="1")
 
 
-def loaded(server):
-    """Returns when the server has loaded its files."""
-    conn, end = server.connect(), time.monotonic() + 20
-    while conn.call("PING") != b"PONG":
-        assert time.monotonic() < end, "still loading"
-        time.sleep(0.01)
-    conn.close()
-
-
 def run(app, program):
     """One program on one kind of server; the time it took."""
     line, environment = command(app)
@@ -66,7 +57,6 @@ def run(app, program):
             if said == "kill\n":
                 server.kill()
                 server.start(server.port)
-                loaded(server)
                 child.stdin.write("up\n")
                 child.stdin.flush()
         code = child.wait()

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use basalt_formats::num;
+
 use super::directive::{Directive, Field, Lines, ParseState, Reason, line, single};
 use super::text::{format_memory, loose_int, os_reason, parse_memory, quote};
 
