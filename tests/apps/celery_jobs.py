@@ -139,6 +139,4 @@ def main():
 
 if __name__ == "__main__":
     from celery_jobs import main as run  # The tasks have the name of the module, not of the script.
-    import faulthandler
-    faulthandler.dump_traceback_later(55, exit=True)
     run()

@@ -1,10 +1,14 @@
 """What the programs for Python share: the port, and asking for the server to be killed."""
 
+import faulthandler
 import os
 import sys
 import time
 
 PORT = int(os.environ.get("APP_PORT") or sys.argv[1])
+
+# Says where it is before it is killed for taking too long.
+faulthandler.dump_traceback_later(75)
 
 
 def kill_server():

@@ -46,7 +46,7 @@ def done(_job, connection, result):
 def worker(*options):
     """A worker of its own process group, as an operator starts it."""
     return subprocess.Popen([os.path.join(os.path.dirname(sys.executable), "rq"), "worker", "--url", f"redis://127.0.0.1:{PORT}", "--path", HERE, *options],
-                            env=dict(os.environ, APP_PORT=str(PORT)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
+                            env=dict(os.environ, APP_PORT=str(PORT)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, process_group=0)
 
 
 def finish(process, seconds=60):

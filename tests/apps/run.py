@@ -15,6 +15,7 @@ installed below target/.
 import argparse
 import concurrent.futures
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -41,6 +42,18 @@ def command(app):
     return [python_with("apps", *PYPI), path], dict(os.environ, PYTHONDONTWRITEBYTECODE="1")
 
 
+def end_session(leader):
+    """Ends what a program has started and left behind."""
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{name}/stat", encoding="utf-8", errors="replace") as file:
+                session = int(file.read().rsplit(")", 1)[1].split()[3])
+            if session == leader:
+                os.kill(int(name), signal.SIGKILL)
+        except (OSError, IndexError):
+            continue
+
+
 def run(app, program):
     """One program on one kind of server; the time it took."""
     line, environment = command(app)
@@ -48,8 +61,7 @@ def run(app, program):
     began, text = time.monotonic(), []
     child = subprocess.Popen([*line, str(server.port)], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                              stderr=subprocess.STDOUT, text=True, start_new_session=True)
-    # A program that hangs is killed with all it started.
-    timer = threading.Timer(LIMIT_S, lambda: os.killpg(child.pid, 9))
+    timer = threading.Timer(LIMIT_S, child.kill)
     timer.start()
     try:
         for said in child.stdout:
@@ -65,6 +77,9 @@ def run(app, program):
         assert "panicked" not in server.log_text(), server.log_text()[-3000:]
     finally:
         timer.cancel()
+        child.kill()
+        child.wait()
+        end_session(child.pid)
         child.stdin.close()
         server.stop()
     return time.monotonic() - began
