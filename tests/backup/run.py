@@ -26,15 +26,12 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(HERE))
 
-from lib.servers import ROOT, Server, basalt_path, free_port, redis_path
+from lib.loading import Loading
+from lib.servers import Server, basalt_path, free_port, redis_path
+from lib.tools import Skip, need, python_with
 
-TOOLS = os.path.join(ROOT, "target", "backup-tests")
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1"}
 os.environ.update(CREDENTIALS)
-
-
-class Skip(Exception):
-    """Something is not installed."""
 
 
 def tool(*args, code=0, **options):
@@ -88,26 +85,10 @@ def back_up(server):
     return result.get("error", "")
 
 
-def need(*programs):
-    """Programs that must be there."""
-    for program in programs:
-        if not shutil.which(program):
-            raise Skip(f"no {program}")
-
-
 def moto():
     """The S3 server's program."""
-    path = os.path.join(TOOLS, "venv", "bin", "moto_server")
     given = os.environ.get("MOTO_SERVER")
-    if given:
-        return given
-    if not os.path.exists(path):
-        subprocess.run([sys.executable, "-m", "venv", os.path.join(TOOLS, "venv")], check=True, capture_output=True)
-        pip = [os.path.join(TOOLS, "venv", "bin", "pip"), "-q", "install", "moto[server]==5.2.5"]
-        done = subprocess.run(pip, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise Skip(f"moto cannot be installed: {done.stderr[-200:]}")
-    return path
+    return given or os.path.join(os.path.dirname(python_with("backup-tests", "moto[server]==5.2.5")), "moto_server")
 
 
 class S3:
@@ -274,7 +255,8 @@ def readable(folder):
 
 def stock_tools(world):
     """age, zstd and Redis open a backup without Basalt; Redis loads the export."""
-    need("age", "zstd", "redis-cli")
+    for program in ("age", "zstd", "redis-cli"):
+        need(program)
     if not redis_path():
         raise Skip("no redis-server")
     os.mkdir(world.path("repository"))
@@ -310,13 +292,10 @@ def restore_and_compare(world, digest, *repository):
     """Restores and starts; the digest must be this."""
     target = tempfile.mkdtemp(dir=world.dir) + "/data"
     tool("restore", *repository, "-i", world.identity, "--to", target)
-    server = Server(basalt_path(), "--save", "", "--enable-debug-command", "yes", directory=target)
-    for _ in range(600):
-        if "\nloading:0" in ask(server, "INFO", "persistence"):
-            break
-        time.sleep(0.1)
-    found = ask(server, "DEBUG", "DIGEST")
-    server.stop()
+    files = {name: os.path.join(target, name) for name in os.listdir(target)}
+    with Loading(basalt_path(), ["enable-debug-command yes"], files) as server:
+        assert server.outcome == "up", f"{server.outcome}: {server.log_text()[-2000:]}"
+        found = ask(server, "DEBUG", "DIGEST")
     shutil.rmtree(os.path.dirname(target), ignore_errors=True)
     assert found == digest, (found, digest)
 
