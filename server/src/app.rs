@@ -1,6 +1,5 @@
 //! Start-up and shutdown order of the server process.
 
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering::Relaxed};
@@ -311,10 +310,10 @@ fn follow_config(server: &Arc<Server>, classes: Arc<AtomicU32>) {
             }
         }
         if change.contains("dir") && !change.new.dir.as_os_str().is_empty() {
-            std::env::set_current_dir(Path::new(&change.new.dir)).map_err(|error: io::Error| {
+            server.change_dir(Path::new(&change.new.dir)).map_err(|reason| {
                 crate::config::ApplyError {
                     arg: "dir".into(),
-                    reason: crate::config::text::os_reason(&error),
+                    reason,
                 }
             })?;
         }
