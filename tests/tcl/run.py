@@ -28,7 +28,7 @@ FILES = ["unit/type/string", "unit/type/incr", "unit/type/list", "unit/type/list
          "unit/type/hash", "unit/type/set", "unit/type/zset", "unit/type/stream", "unit/type/stream-cgroups", "unit/hyperloglog", "unit/geo", "unit/keyrandom", "unit/scan", "unit/expire",
          "unit/multi", "unit/pubsub", "unit/pubsubshard", "unit/querybuf", "unit/protocol", "unit/info",
          "unit/other", "unit/introspection", "unit/sort", "unit/dump", "unit/obuf-limits", "unit/limits",
-         "unit/maxmemory", "unit/slowlog", "unit/latency-monitor"]
+         "unit/maxmemory", "unit/slowlog", "unit/latency-monitor", "unit/scripting", "unit/functions"]
 # The harness starts the servers of these.
 STARTING = ["integration/rdb", "integration/aof", "integration/aof-race", "integration/aof-multi-part"]
 EXPECTED = os.path.join(HERE, "expected.tsv")
