@@ -119,8 +119,8 @@ pub struct Creation {
     index: Option<IndexWriter>,
     functions: u64,
     functions_blake3: String,
-    /// The chunk with the libraries, if it is the last backup's.
-    kept_functions: Option<Chunk>,
+    /// The libraries are those of the last backup.
+    kept_functions: bool,
     width: u16,
     uploaded_bytes: u64,
     done: bool,
@@ -178,7 +178,7 @@ impl Creation {
             index,
             functions: 0,
             functions_blake3: String::new(),
-            kept_functions: None,
+            kept_functions: false,
             width: width.clamp(1, SLOTS),
             uploaded_bytes: 0,
             done: false,
@@ -220,8 +220,9 @@ impl Creation {
         }
         self.functions_blake3 = hasher.finalize().to_string();
         let reuse = self.reuse.as_ref();
-        self.kept_functions = reuse.and_then(|reuse| reuse.functions(&self.functions_blake3));
-        if self.kept_functions.is_some() {
+        self.kept_functions =
+            reuse.is_some_and(|reuse| reuse.has_functions(&self.functions_blake3));
+        if self.kept_functions {
             return Ok(());
         }
         let mut chunk = self.open_chunk()?;
@@ -426,9 +427,10 @@ impl Creation {
         if ended_ms.saturating_sub(self.plan.began_ms) > LEASE_MS {
             return Err(JobError::TooLong);
         }
-        // First what goes on, then the libraries, then what is new.
-        let (mut chunks, old) = self.reuse.as_ref().map(Reuse::finish).unwrap_or_default();
-        chunks.extend(self.kept_functions.take());
+        // First what goes on, then what is new.
+        let reuse = self.reuse.as_ref();
+        let kept = reuse.map(|reuse| reuse.finish(self.kept_functions));
+        let (mut chunks, old) = kept.unwrap_or_default();
         let new: BTreeMap<u32, u32> = (0u32..)
             .skip(chunks.len())
             .zip(self.chunks.keys())

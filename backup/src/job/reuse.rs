@@ -132,18 +132,16 @@ impl Reuse {
         self.based.contains(&(db, first, last))
     }
 
-    /// The chunk with these function libraries.
-    pub(super) fn functions(&self, blake3: &str) -> Option<Chunk> {
-        let mut chunks = self.parent.chunks.iter().enumerate();
-        let found = chunks.find(|(at, chunk)| {
-            chunk.functions > 0 && u32::try_from(*at).is_ok_and(|at| self.known.uses(at))
-        });
-        let same = self.parent.functions_blake3 == blake3;
-        found.filter(|_| same).map(|(_, chunk)| chunk.clone())
+    /// Whether the last backup has these function libraries.
+    pub(super) fn has_functions(&self, blake3: &str) -> bool {
+        let mut chunks = (0u32..).zip(&self.parent.chunks);
+        let used = chunks.any(|(at, chunk)| chunk.functions > 0 && self.known.uses(at));
+        used && self.parent.functions_blake3 == blake3
     }
 
     /// When all entries have been met that are still there: the chunks that go on, and their new numbers.
-    pub(super) fn finish(&self) -> (Vec<Chunk>, Vec<Option<u32>>) {
+    /// That of the function libraries does if they are the same.
+    pub(super) fn finish(&self, functions: bool) -> (Vec<Chunk>, Vec<Option<u32>>) {
         let chunks = &self.parent.chunks;
         let words = |chunk: &Chunk| usize::try_from(chunk.keys.div_ceil(64)).unwrap_or(0);
         let mut met: Vec<Vec<u64>> = vec![Vec::new(); chunks.len()];
@@ -161,7 +159,7 @@ impl Reuse {
         }
         let (mut kept, mut numbers) = (Vec::new(), Vec::new());
         for (chunk, bits) in chunks.iter().zip(met) {
-            if bits.is_empty() {
+            if bits.is_empty() && !(functions && chunk.functions > 0) {
                 numbers.push(None);
                 continue;
             }

@@ -323,8 +323,8 @@ mod tests {
     #[test]
     fn ranges_grow_finer_with_the_data() {
         assert_eq!(width(0, None), 16384);
-        assert_eq!(width(20_000, None), 8192);
-        assert_eq!(width(1_000_000, None), 128);
+        assert_eq!(width(40_000, None), 8192);
+        assert_eq!(width(1_000_000, None), 256);
         assert_eq!(width(u64::MAX, None), 128);
     }
 }
