@@ -283,7 +283,10 @@ fn chunks_are_parsed_beside_an_eager_collector() {
         end return n";
     assert_eq!(eval(&mut c, script, &[]), ":138894\r\n");
     for n in 0..3000 {
-        let script = format!("collectgarbage('step', 100) return {n} -- {}", "x".repeat(n % 99));
+        let script = format!(
+            "collectgarbage('step', 100) return {n} -- {}",
+            "x".repeat(n % 99)
+        );
         assert_eq!(eval(&mut c, &script, &[]), format!(":{n}\r\n"));
     }
     is_well(&mut c);
@@ -313,7 +316,9 @@ fn no_text_leaves_its_line() {
     for _ in 0..2000 {
         let text: Vec<u8> = (0..12)
             .map(|_| {
-                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                state = state
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1);
                 let nasty = b"\r\n\0+-$*:_#,(=%~>|!0123";
                 nasty[(state >> 40) as usize % nasty.len()]
             })
@@ -343,16 +348,24 @@ fn no_text_leaves_its_line() {
 fn there_may_be_many_of_everything() {
     let mut c = Client::new();
     for n in 0..9000 {
-        assert_eq!(eval(&mut c, &format!("return {n}"), &[]), format!(":{n}\r\n"));
+        assert_eq!(
+            eval(&mut c, &format!("return {n}"), &[]),
+            format!(":{n}\r\n")
+        );
     }
     assert_eq!(c.engine().scripts.cached().0, 9000);
     let sha = crate::script::redis::sha1_hex(b"return 0");
     assert_eq!(c.run_words(&[b"EVALSHA", &sha, b"0"]), b":0\r\n");
 
     let mut library = b"#!lua name=many\n".to_vec();
-    library.extend_from_slice(b"for i = 1, 9000 do redis.register_function('f' .. i, function() return i end) end");
+    library.extend_from_slice(
+        b"for i = 1, 9000 do redis.register_function('f' .. i, function() return i end) end",
+    );
     // The library sees no `tostring`, but needs none either.
-    assert_eq!(c.run_words(&[b"FUNCTION", b"LOAD", &library]), b"$4\r\nmany\r\n");
+    assert_eq!(
+        c.run_words(&[b"FUNCTION", b"LOAD", &library]),
+        b"$4\r\nmany\r\n"
+    );
     assert_eq!(c.run("FCALL f8999 0"), ":8999\r\n");
 
     let script = "local t = {} for i = 1, 9000 do t['k' .. i] = 'v' .. i end return {map = t}";
@@ -375,7 +388,10 @@ fn there_may_be_many_of_everything() {
 fn scripts_that_are_never_loaded_do_not_fill_the_memory() {
     let mut c = Client::new();
     let limit = 4 << 20;
-    c.engine().scripts.memory_limit.store(limit, Ordering::Relaxed);
+    c.engine()
+        .scripts
+        .memory_limit
+        .store(limit, Ordering::Relaxed);
     let loaded = c.run_words(&[b"SCRIPT", b"LOAD", b"return 'loaded'"]);
     let used = "return 'used'";
     for n in 0..4000 {

@@ -183,7 +183,11 @@ fn the_cache_serves_evalsha() {
 fn commands_do_not_wait() {
     let mut c = Client::new();
     assert_eq!(
-        eval(&mut c, "return redis.pcall('xRead', 'BLOCK', 'x', 'STREAMS', 's', '$')", &[]),
+        eval(
+            &mut c,
+            "return redis.pcall('xRead', 'BLOCK', 'x', 'STREAMS', 's', '$')",
+            &[]
+        ),
         "-ERR xRead command is not allowed with BLOCK option from scripts\r\n"
     );
     assert_eq!(
@@ -198,12 +202,20 @@ fn commands_do_not_wait() {
     let mut waiter = c.other();
     let waiting = waiter.block("XREAD BLOCK 0 STREAMS s $");
     assert_eq!(
-        eval(&mut c, "return redis.call('xadd', 's', '1-1', 'f', 'v')", &[]),
+        eval(
+            &mut c,
+            "return redis.call('xadd', 's', '1-1', 'f', 'v')",
+            &[]
+        ),
         "$3\r\n1-1\r\n"
     );
     assert!(waiting.reply().is_some_and(|reply| reply.contains("1-1")));
     assert_eq!(
-        eval(&mut c, "redis.call('set', 'nan', 0/0) return redis.call('get', 'nan')", &[]),
+        eval(
+            &mut c,
+            "redis.call('set', 'nan', 0/0) return redis.call('get', 'nan')",
+            &[]
+        ),
         "$4\r\n-nan\r\n"
     );
 }
