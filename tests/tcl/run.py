@@ -56,8 +56,8 @@ OPTIONAL = [(re.compile(r"^(\s*)((?:r|\$\w+) function flush)\s*$", re.M | re.I),
             # Readers of the log and its manifest pass over our checksum lines, as servers do.
             (re.compile(r"(?<=\n)    if \{\[gets \$fp count\] == -1\} return \"\"\n"),
              '    while 1 {\n        if {[gets $fp count] == -1} {return ""}\n'
-             '        if {![string match "#BSLT1*" $count]} break\n    }\n'),
-            (re.compile(r"^( *)lappend lines \$line$", re.M), r'\1if {[string match "#BSLT1*" $line]} continue\n\1lappend lines $line'),
+             '        if {![regexp {^#(BSLT1|SYNC)} $count]} break\n    }\n'),
+            (re.compile(r"^( *)lappend lines \$line$", re.M), r'\1if {[regexp {^#(BSLT1|SYNC)} $line]} continue\n\1lappend lines $line'),
             # Directives that Redis does not have and that are fixed at the start.
             (re.compile(r"^        set skip_configs \{\n", re.M), r"\g<0>            allow-data-loss\n            data-set-id\n"),
             # Tests replace the files in a server's directory, which Basalt takes for lost data.
