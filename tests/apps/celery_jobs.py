@@ -124,7 +124,7 @@ def main():
 
     # A worker dies with a task: another gets it once it was invisible for long enough.
     lost = once.delay("lost", 60)
-    until("a task that began", lambda: lost.state == "STARTED")
+    until("a task that began", lambda: notes.get("lost"))
     worker.end(signal.SIGKILL)
     time.sleep(1.2)
     worker = Worker(2)
