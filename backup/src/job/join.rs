@@ -4,6 +4,8 @@
 //! BLAKE3 of each object, age's authentication, the frame's checksum, the RDB file's checksum, the number of keys. The
 //! output is right only if [`join`] returns `Ok`.
 //!
+//! Entries of a chunk that are dead in this backup are left out first, so nobody behind [`read_chunk`] sees them.
+//!
 //! A chunk is held in memory whole: normally 32 MiB, more if a single value is larger.
 
 use std::io::{Read, Write};
@@ -14,8 +16,8 @@ use basalt_formats::rdb::file::{Checksum, FileReader, Record};
 
 use super::JobError;
 use crate::repo::crypt::Identities;
-use crate::repo::manifest::{Chunk, Manifest};
 use crate::repo::object::{ChunkReader, unwrap_io};
+use crate::repo::{Chunk, Manifest};
 use crate::store::BackupStore;
 
 const AUX: u8 = 0xfa;
@@ -28,10 +30,10 @@ const RESERVE_BYTES: u64 = 64 << 20;
 /// Looks at each chunk's RDB file before it is joined; what it refuses is not.
 pub type Inspect<'i> = dyn FnMut(&Chunk, &[u8]) -> Result<(), JobError> + 'i;
 
-/// Reads the RDB file in a chunk.
+/// Reads the RDB file in a chunk, without the entries that are dead.
 ///
 /// # Errors
-/// [`JobError::Chunk`].
+/// [`JobError::Chunk`], [`JobError::Content`].
 pub fn read_chunk(
     store: &dyn BackupStore,
     chunk: &Chunk,
@@ -47,7 +49,51 @@ pub fn read_chunk(
     reader
         .read_to_end(&mut rdb)
         .map_err(|error| failed(unwrap_io(error)))?;
-    Ok(rdb)
+    if chunk.dead.is_empty() {
+        return Ok(rdb);
+    }
+    without_dead(chunk, &rdb)
+}
+
+/// The RDB file without the entries that are dead.
+fn without_dead(chunk: &Chunk, rdb: &[u8]) -> Result<Vec<u8>, JobError> {
+    let wrong = |reason: String| JobError::Content {
+        name: chunk.object.clone(),
+        reason,
+    };
+    let damaged = |error: &dyn std::fmt::Display| wrong(error.to_string());
+    let mut reader = FileReader::new(rdb).map_err(|error| damaged(&error))?;
+    let mut dead = chunk.dead.iter().peekable();
+    let mut out = Vec::with_capacity(rdb.len());
+    let (mut from, mut position) = (0, 0u64);
+    loop {
+        let begin = reader.offset();
+        match reader.next_record().map_err(|error| damaged(&error))? {
+            Record::Key(_) => {
+                if dead.next_if_eq(&position).is_some() {
+                    out.extend_from_slice(rdb.get(from..begin).unwrap_or_default());
+                    from = reader.offset();
+                }
+                position += 1;
+            }
+            Record::Eof { checksum, end } => {
+                if !matches!(checksum, Checksum::Good(_)) || end != rdb.len() {
+                    return Err(wrong("its end is not that of a whole file".into()));
+                }
+                out.extend_from_slice(rdb.get(from..begin).unwrap_or_default());
+                break;
+            }
+            _ => {}
+        }
+    }
+    if position != chunk.keys || dead.next().is_some() {
+        let keys = chunk.keys;
+        return Err(wrong(format!("it holds {position} keys, not {keys}")));
+    }
+    out.push(EOF);
+    let crc = crc64(0, &out);
+    out.extend_from_slice(&crc.to_le_bytes());
+    Ok(out)
 }
 
 /// The file being written.
@@ -139,10 +185,11 @@ impl Output<'_> {
                 _ => return Err(wrong("it holds what no backup holds".into())),
             }
         }
-        if (keys, functions) != (chunk.keys, chunk.functions) {
+        if (keys, functions) != (chunk.live(), chunk.functions) {
             return Err(wrong(format!(
                 "it holds {keys} keys and {functions} libraries, not {} and {}",
-                chunk.keys, chunk.functions
+                chunk.live(),
+                chunk.functions
             )));
         }
         Ok(())
