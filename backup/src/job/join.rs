@@ -30,6 +30,9 @@ const RESERVE_BYTES: u64 = 64 << 20;
 /// Looks at each chunk's RDB file before it is joined; what it refuses is not.
 pub type Inspect<'i> = dyn FnMut(&Chunk, &[u8]) -> Result<(), JobError> + 'i;
 
+/// Says of a database and key whether they are wanted.
+pub type Wanted<'w> = dyn Fn(u64, &[u8]) -> bool + 'w;
+
 /// Reads the RDB file in a chunk, without the entries that are dead.
 ///
 /// # Errors
@@ -100,6 +103,7 @@ fn without_dead(chunk: &Chunk, rdb: &[u8]) -> Result<Vec<u8>, JobError> {
 struct Output<'o> {
     sink: &'o mut dyn Write,
     manifest: &'o Manifest,
+    wanted: Option<&'o Wanted<'o>>,
     crc: u64,
     bytes: u64,
     db: Option<u64>,
@@ -127,6 +131,7 @@ impl Output<'_> {
             .iter()
             .find(|sizes| u64::from(sizes.db) == db);
         if let Some(sizes) = sizes
+            && self.wanted.is_none()
             && !self.sized.contains(&db)
         {
             self.sized.push(db);
@@ -152,7 +157,12 @@ impl Output<'_> {
             let begin = reader.offset();
             let record = reader.next_record().map_err(|error| damaged(&error))?;
             let end = reader.offset();
-            if matches!(record, Record::Key(_)) && to == begin && from < to {
+            let left_out = match (&record, self.wanted) {
+                (Record::Key(record), Some(wanted)) => !wanted(db, &record.key),
+                (Record::Function(_), Some(_)) => true,
+                _ => false,
+            };
+            if matches!(record, Record::Key(_)) && !left_out && to == begin && from < to {
                 to = end;
                 keys += 1;
                 continue;
@@ -164,6 +174,8 @@ impl Output<'_> {
             match record {
                 Record::Aux { .. } | Record::ResizeDb { .. } | Record::SlotInfo { .. } => {}
                 Record::SelectDb(number) => db = number,
+                Record::Key(_) if left_out => keys += 1,
+                Record::Function(_) if left_out => functions += 1,
                 Record::Function(_) => {
                     functions += 1;
                     self.put(rdb.get(begin..end).unwrap_or_default())?;
@@ -196,7 +208,7 @@ impl Output<'_> {
     }
 }
 
-/// Writes the backup as one RDB file; its length.
+/// Writes the backup, or what is wanted of its keys, as one RDB file; its length. Function libraries are only in the whole.
 ///
 /// # Errors
 /// [`JobError`]; what was written is then no file.
@@ -205,12 +217,14 @@ pub fn join(
     manifest: &Manifest,
     identities: &Identities,
     remarks: &[(&str, &str)],
+    wanted: Option<&Wanted<'_>>,
     sink: &mut dyn Write,
     inspect: &mut Inspect<'_>,
 ) -> Result<u64, JobError> {
     let mut output = Output {
         sink,
         manifest,
+        wanted,
         crc: 0,
         bytes: 0,
         db: None,
