@@ -6,9 +6,10 @@
 //!
 //! Entries of a chunk that are dead in this backup are left out first, so nobody behind [`read_chunk`] sees them.
 //!
-//! A chunk is held in memory whole: normally 32 MiB, more if a single value is larger.
+//! Chunks are held in memory whole, the one in work and the next: normally 32 MiB each, more if a single value is larger.
 
 use std::io::{Read, Write};
+use std::sync::mpsc::sync_channel;
 
 use basalt_formats::crc64::crc64;
 use basalt_formats::rdb::Writer;
@@ -56,6 +57,40 @@ pub fn read_chunk(
         return Ok(rdb);
     }
     without_dead(chunk, &rdb)
+}
+
+/// Reads chunks one after the other, the next one while the caller is busy with the last.
+///
+/// # Errors
+/// [`JobError`] of reading, or what `call` says.
+pub fn each_chunk<E: From<JobError>>(
+    store: &dyn BackupStore,
+    chunks: &[&Chunk],
+    identities: &Identities,
+    mut call: impl FnMut(&Chunk, Vec<u8>) -> Result<(), E>,
+) -> Result<(), E> {
+    std::thread::scope(|scope| {
+        // None waits: there are that of the caller and that being read. The receiver ends with this closure, and with it
+        // the thread, also after an error.
+        let (sender, receiver) = sync_channel(0);
+        std::thread::Builder::new()
+            .name("backup-read".into())
+            .spawn_scoped(scope, move || {
+                for chunk in chunks {
+                    let read = read_chunk(store, chunk, identities);
+                    let failed = read.is_err();
+                    // Nobody listens any more after an error.
+                    if sender.send(read).is_err() || failed {
+                        return;
+                    }
+                }
+            })
+            .map_err(JobError::from)?;
+        for (chunk, read) in chunks.iter().zip(receiver) {
+            call(chunk, read?)?;
+        }
+        Ok(())
+    })
 }
 
 /// The RDB file without the entries that are dead.
@@ -241,11 +276,10 @@ pub fn join(
     // Libraries come before keys, and databases in order.
     let mut order: Vec<&Chunk> = manifest.chunks.iter().collect();
     order.sort_by_key(|chunk| (chunk.functions == 0, chunk.db.is_none(), chunk.db));
-    for chunk in order {
-        let rdb = read_chunk(store, chunk, identities)?;
+    each_chunk(store, &order, identities, |chunk, rdb| {
         inspect(chunk, &rdb)?;
-        output.append(chunk, &rdb)?;
-    }
+        output.append(chunk, &rdb)
+    })?;
     output.put(&[EOF])?;
     let crc = output.crc;
     output.put(&crc.to_le_bytes())?;

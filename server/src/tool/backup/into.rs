@@ -6,10 +6,10 @@
 use std::fmt;
 
 use basalt_backup::job::JobError;
-use basalt_backup::job::join::{Wanted, read_chunk};
+use basalt_backup::job::join::{Wanted, each_chunk};
 use basalt_backup::repo::Chunk;
 use basalt_formats::rdb::file::{FileReader, KeyRecord, Record};
-use basalt_formats::rdb::payload::seal_payload;
+use basalt_formats::rdb::seal_payload;
 use basalt_formats::resp::reply::Reply;
 
 use super::Failure;
@@ -98,8 +98,8 @@ pub(super) fn restore_into(
     };
     // First proof, and whether there is anything in the way.
     let mut drill = Drill::new(&opened.manifest, &opened.key);
-    for chunk in &opened.manifest.chunks {
-        let rdb = read_chunk(opened.store, chunk, opened.identities)?;
+    let chunks: Vec<&Chunk> = opened.manifest.chunks.iter().collect();
+    each_chunk(opened.store, &chunks, opened.identities, |chunk, rdb| {
         drill.chunk(chunk, &rdb)?;
         tick(chunk.bytes / 2);
         let mut there = None;
@@ -123,7 +123,8 @@ pub(super) fn restore_into(
                 "the server has some of these keys already: --replace replaces them".into(),
             );
         }
-    }
+        Ok::<(), Failure>(())
+    })?;
     drill.finish(&opened.manifest)?;
     if let Some(until_ms) = until_ms {
         done.effects = Some(opened.log(until_ms, &mut std::io::sink())?);
@@ -137,8 +138,7 @@ pub(super) fn restore_into(
     if dry_run {
         return Ok(done);
     }
-    for chunk in &opened.manifest.chunks {
-        let rdb = read_chunk(opened.store, chunk, opened.identities)?;
+    each_chunk(opened.store, &chunks, opened.identities, |chunk, rdb| {
         if wanted.is_none() && chunk.functions > 0 {
             functions(&mut sender.connection, &rdb, target.replace)?;
         }
@@ -178,7 +178,8 @@ pub(super) fn restore_into(
         })?;
         sender.connection.settle(drop)?;
         tick(chunk.bytes - chunk.bytes / 2);
-    }
+        Ok::<(), Failure>(())
+    })?;
     if let Some(until_ms) = until_ms {
         let mut log = Vec::new();
         opened.log(until_ms, &mut log)?;

@@ -2,11 +2,11 @@
 
 use std::io::{self, Write};
 
-use basalt_backup::job::join::read_chunk;
+use basalt_backup::job::join::each_chunk;
 use basalt_backup::job::verify::Verifier;
 use basalt_backup::job::{JobError, catalog};
 use basalt_backup::repo::crypt::Identities;
-use basalt_backup::repo::{BackupId, Digest, Position, RepositoryKey};
+use basalt_backup::repo::{BackupId, Chunk, Digest, Position, RepositoryKey};
 use basalt_backup::store::BackupStore;
 
 use super::progress::Progress;
@@ -145,9 +145,10 @@ fn deep(
         return Ok((None, key));
     }
     let mut drill = Drill::new(&manifest, &key);
-    for chunk in &manifest.chunks {
-        drill.chunk(chunk, &read_chunk(store, chunk, identities)?)?;
+    let chunks: Vec<&Chunk> = manifest.chunks.iter().collect();
+    each_chunk(store, &chunks, identities, |chunk, rdb| {
         progress.add(chunk.bytes);
-    }
+        drill.chunk(chunk, &rdb)
+    })?;
     Ok((Some(drill.finish(&manifest)?), key))
 }
