@@ -20,7 +20,6 @@ import http.client
 import http.server
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -28,25 +27,17 @@ import tempfile
 import threading
 import time
 
-from world import TOOLS, Skip, World, ask, back_up, fill, need, restore_and_compare, tool
+from world import World, ask, back_up, fill, restore_and_compare, tool
 
 import size
 from lib.servers import ROOT, Server, basalt_path, free_port, redis_path
+from lib.tools import Skip, need, python_with
 
 
 def moto():
     """The S3 server's program."""
-    path = os.path.join(TOOLS, "venv", "bin", "moto_server")
     given = os.environ.get("MOTO_SERVER")
-    if given:
-        return given
-    if not os.path.exists(path):
-        subprocess.run([sys.executable, "-m", "venv", os.path.join(TOOLS, "venv")], check=True, capture_output=True)
-        pip = [os.path.join(TOOLS, "venv", "bin", "pip"), "-q", "install", "moto[server]==5.2.5"]
-        done = subprocess.run(pip, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise Skip(f"moto cannot be installed: {done.stderr[-200:]}")
-    return path
+    return given or os.path.join(os.path.dirname(python_with("backup-tests", "moto[server]==5.2.5")), "moto_server")
 
 
 class S3:
@@ -188,7 +179,8 @@ def readable(folder):
 
 def stock_tools(world):
     """age, zstd and Redis open a backup without Basalt; Redis loads the export."""
-    need("age", "zstd", "redis-cli")
+    for program in ("age", "zstd", "redis-cli"):
+        need(program)
     if not redis_path():
         raise Skip("no redis-server")
     os.mkdir(world.path("repository"))

@@ -6,20 +6,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(HERE))
 
-from lib.servers import ROOT, Server, basalt_path
+from lib.servers import Server, basalt_path
 
-TOOLS = os.path.join(ROOT, "target", "backup-tests")
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1"}
 os.environ.update(CREDENTIALS)
-
-
-class Skip(Exception):
-    """Something is not installed."""
 
 
 def tool(*args, code=0, **options):
@@ -73,13 +67,6 @@ def back_up(server):
     return result.get("error", "")
 
 
-def need(*programs):
-    """Programs that must be there."""
-    for program in programs:
-        if not shutil.which(program):
-            raise Skip(f"no {program}")
-
-
 class World:
     """A directory with an identity, and what is started."""
 
@@ -110,10 +97,6 @@ def restore_and_compare(world, digest, *repository):
     target = tempfile.mkdtemp(dir=world.dir) + "/data"
     tool("restore", *repository, "-i", world.identity, "--to", target)
     server = Server(basalt_path(), "--save", "", "--enable-debug-command", "yes", directory=target)
-    for _ in range(600):
-        if "\nloading:0" in ask(server, "INFO", "persistence"):
-            break
-        time.sleep(0.1)
     found = ask(server, "DEBUG", "DIGEST")
     server.stop()
     shutil.rmtree(os.path.dirname(target), ignore_errors=True)
