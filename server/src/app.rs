@@ -70,6 +70,10 @@ pub fn run(config: Config, warnings: &[String]) -> anyhow::Result<()> {
     tracing::info!("Server initialized");
     let workers = Arc::new(Workers::start(&server, workers)?);
     let runtime = Builder::new_current_thread().enable_all().build()?;
+    if let Err(error) = crate::backup::on_start::restore(&config) {
+        tracing::error!("restore-on-start: {error}");
+        anyhow::bail!("restore-on-start: {error}");
+    }
     let found = match server.find_data(&config) {
         Ok(found) => found.map(|source| persist::load::Pending::announce(&server, source)),
         Err(failure) => return Err(give_up(&server, failure)),

@@ -30,7 +30,7 @@ import time
 from world import World, ask, back_up, fill, restore_and_compare, tool
 
 import size
-from lib.servers import Server, free_port, redis_path
+from lib.servers import ROOT, Server, basalt_path, free_port, redis_path
 from lib.tools import Skip, need, python_with
 
 
@@ -293,6 +293,22 @@ def kills(world, rounds):
     return f"{rounds} kills"
 
 
+def examples(world):
+    """The scripts that the documents name, that with a schedule on a foreign S3 server."""
+    need("age", "zstd", "redis-cli", "redis-server")
+    store = S3()
+    world.closing.append(store.close)
+    scripts = sorted(path for path in glob.glob(os.path.join(ROOT, "examples", "backup", "*.sh")) if "common" not in path)
+    assert len(scripts) >= 6, scripts
+    for path in scripts:
+        told = dict(os.environ, BASALT_BIN=os.path.dirname(os.path.abspath(basalt_path())), PORT=str(free_port()))
+        if "scheduled" in path:
+            told |= {"REPOSITORY": "s3://backups/demo", "BACKUP_ENDPOINT": f"http://127.0.0.1:{store.port}"}
+        done = subprocess.run([path], env=told, capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == 0, f"{path}: {done.stdout[-800:]} {done.stderr[-800:]}"
+    return f"{len(scripts)} scripts"
+
+
 def main():
     """Runs all parts."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -312,6 +328,7 @@ def main():
         "s3": s3,
         "faults": lambda world: faults(world, options.faults),
         "kills": lambda world: kills(world, options.faults),
+        "examples": examples,
         "incremental": lambda world: size.incremental(world, options.size),
         "tamper": lambda world: size.tamper(world, options.damages, options.seed),
         "moments": lambda world: size.moments(world, options.moments, options.rate, options.seconds, options.seed),

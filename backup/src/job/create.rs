@@ -391,7 +391,8 @@ impl Creation {
 
     fn open_chunk(&mut self) -> Result<OpenChunk, JobError> {
         let plan = &self.plan;
-        let writer = ChunkWriter::new(plan.codec, &plan.recipients, plan.spool_dir.clone())?;
+        let mut writer = ChunkWriter::new(plan.codec, &plan.recipients, plan.spool_dir.clone())?;
+        writer.detach()?;
         let number = self.numbers;
         self.numbers += 1;
         OpenChunk::new(writer, number, &plan.remarks)

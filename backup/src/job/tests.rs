@@ -145,6 +145,7 @@ impl World {
             &manifest,
             &self.identities,
             &[("redis-ver", "7.2.4")],
+            None,
             &mut rdb,
             &mut |_, _| Ok(()),
         )?;

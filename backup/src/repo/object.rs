@@ -139,6 +139,14 @@ impl ChunkWriter {
         Ok(ChunkWriter { encoder })
     }
 
+    /// Has it compressed in a thread of its own, for what is long.
+    ///
+    /// # Errors
+    /// There is no thread.
+    pub fn detach(&mut self) -> Result<(), ObjectError> {
+        Ok(self.encoder.detach()?)
+    }
+
     /// Completes it.
     pub fn finish(self) -> Result<Finished, ObjectError> {
         let (sealing, rdb_bytes) = self.encoder.finish()?;

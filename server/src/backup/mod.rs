@@ -13,6 +13,8 @@
 pub mod archive;
 pub mod digest;
 pub mod drill;
+pub mod on_start;
+pub mod restore;
 mod run;
 mod settings;
 pub mod sink;

@@ -2,13 +2,14 @@
 
 use std::io::{self, Write};
 
-use basalt_backup::job::join::read_chunk;
+use basalt_backup::job::join::each_chunk;
 use basalt_backup::job::verify::Verifier;
 use basalt_backup::job::{JobError, catalog};
 use basalt_backup::repo::crypt::Identities;
-use basalt_backup::repo::{BackupId, Digest, Position, RepositoryKey};
+use basalt_backup::repo::{BackupId, Chunk, Digest, Position, RepositoryKey};
 use basalt_backup::store::BackupStore;
 
+use super::progress::Progress;
 use super::{Failure, Repository, Secrets, refuse};
 use crate::backup::drill::Drill;
 use crate::server::unix_ms;
@@ -66,6 +67,9 @@ fn verify(args: &Args, out: &mut dyn Write) -> Result<u8, Failure> {
     let mut rows = Vec::new();
     for id in &ids {
         let (manifest, mut wrong) = verifier.backup(&*store, id);
+        let size = manifest
+            .as_ref()
+            .map_or(0, |manifest| manifest.stored_bytes);
         let mut segments = Vec::new();
         if let Some(position) = manifest.and_then(|manifest| manifest.archive) {
             match verifier.log(&*store, &position, &positions) {
@@ -75,7 +79,8 @@ fn verify(args: &Args, out: &mut dyn Write) -> Result<u8, Failure> {
         }
         let mut digest = None;
         if wrong.is_empty() && (args.drill || !identities.is_empty()) {
-            match deep(&*store, id, &identities, args.drill) {
+            let progress = Progress::new("drill", size, args.json);
+            match deep(&*store, id, &identities, args.drill, &progress) {
                 Ok((found, key)) => {
                     digest = found;
                     for stored in &segments {
@@ -133,14 +138,17 @@ fn deep(
     id: &BackupId,
     identities: &Identities,
     drill: bool,
+    progress: &Progress,
 ) -> Result<(Option<Digest>, RepositoryKey), JobError> {
     let (manifest, key) = catalog::open(store, id, identities)?;
     if !drill {
         return Ok((None, key));
     }
     let mut drill = Drill::new(&manifest, &key);
-    for chunk in &manifest.chunks {
-        drill.chunk(chunk, &read_chunk(store, chunk, identities)?)?;
-    }
+    let chunks: Vec<&Chunk> = manifest.chunks.iter().collect();
+    each_chunk(store, &chunks, identities, |chunk, rdb| {
+        progress.add(chunk.bytes);
+        drill.chunk(chunk, &rdb)
+    })?;
     Ok((Some(drill.finish(&manifest)?), key))
 }
