@@ -209,7 +209,7 @@ SET_7_2 = (b"intset", b"hashtable", b"listpack")
 SORT_ERRNO = b"-ERR One or more scores can't be converted into double"
 
 # Errors of library functions of Lua that are Lua in Basalt, with the line in front of them.
-PLACED = re.compile(rb"user_(?:script|function):\d+: (?=bad argument #\d to '(?:unpack|gsub|sort|pcall|xpcall|load|collectgarbage|resume|wrap)'"
+PLACED = re.compile(rb"user_(?:script|function):\d+: (?=bad argument #\d to '(?:next|unpack|gsub|sort|pcall|xpcall|load|collectgarbage|resume|wrap)'"
                     rb"|user_(?:script|function):\d+: |too many results to unpack|malformed pattern|invalid capture index|unfinished capture)")
 
 ADDRESS = re.compile(rb"(?<=(?:nction|thread): )0x[0-9a-f]+|(?<=table: )0x[0-9a-f]+")

@@ -61,6 +61,19 @@ for name, f in pairs(host.replaced.base) do
   base[name] = f
 end
 
+function base.next(...)
+  local t, k = ...
+  local real = behind[t]
+  if not real then
+    if type(t) ~= "table" then
+      check_table(t, "next", select("#", ...))
+    end
+    real = t
+  end
+  local key, value = next(real, k)
+  return key, value
+end
+
 local unpack, tonumber, floor = std.unpack, std.tonumber, std.math.floor
 local function bound(at, value)
   local n = tonumber(value)
