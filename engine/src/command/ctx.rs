@@ -172,7 +172,15 @@ impl<'a> Ctx<'a> {
             deadline_ms,
             on_timeout,
             words: None,
+            again_ms: None,
         });
+    }
+
+    /// Has a wait just begun try again at this time even if none of its keys changes.
+    pub fn try_again_at(&mut self, at_ms: Option<i64>) {
+        if let Some(request) = &mut self.block {
+            request.again_ms = at_ms;
+        }
     }
 
     /// These words instead of the command's own are run when a wait just begun ends: what was

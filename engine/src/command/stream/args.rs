@@ -149,7 +149,12 @@ pub(super) fn streams_get_keys(words: Args<'_>) -> Option<Vec<KeyRef>> {
     let first = loop {
         let word = words.get(at)?;
         at += match word {
-            word if args::is(word, "block") || args::is(word, "count") => 2,
+            word if ["block", "count", "claim"]
+                .iter()
+                .any(|name| args::is(word, name)) =>
+            {
+                2
+            }
             word if args::is(word, "group") => 3,
             word if args::is(word, "noack") => 1,
             word if args::is(word, "streams") => break at + 1,
@@ -236,6 +241,10 @@ mod tests {
         assert_eq!(
             keys("xreadgroup group g c noack STREAMS a >"),
             Some(vec![6])
+        );
+        assert_eq!(
+            keys("xreadgroup group g c claim 5 STREAMS a >"),
+            Some(vec![7])
         );
         assert_eq!(keys("xread streams a"), None);
         assert_eq!(keys("xread count"), None);

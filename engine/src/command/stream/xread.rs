@@ -90,6 +90,8 @@ impl<'a> Request<'a> {
                 return Err(only_in_groups("GROUP"));
             } else if args::is(option, "NOACK") {
                 return Err(only_in_groups("NOACK"));
+            } else if args::is(option, "CLAIM") && more > 0 {
+                return Err(only_in_groups("CLAIM"));
             } else {
                 return Err(ReplyError::SYNTAX);
             }

@@ -18,6 +18,7 @@ use basalt_engine::command::spec::{Args, CmdResult, CommandSpec, Flags, Group, L
 use basalt_formats::num;
 
 use crate::client::Conn;
+use crate::config::Missing;
 use crate::config::text::parse_memory;
 
 /// The command's row.
@@ -44,6 +45,9 @@ const HELP: &[&str] = &[
     "CHANGE-REPL-ID",
     "    Change the replication IDs of the instance.",
     "    Dangerous: should be used only for testing the replication subsystem.",
+    "CONFIG-REWRITE-FORCE-ALL",
+    "    Like CONFIG REWRITE but writes all configuration options, also those that are at",
+    "    their default.",
     "DIGEST",
     "    Output a hex signature representing the current DB content.",
     "DIGEST-VALUE <key> [<key> ...]",
@@ -152,6 +156,7 @@ fn debug(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {
             done(ctx)
         }
         (b"quicklist-packed-threshold", [size]) => packed_threshold(ctx, size),
+        (b"config-rewrite-force-all", []) => super::config::rewrite(ctx, Missing::All),
         (b"change-repl-id", []) => {
             let id = crate::app::random_id().map_err(ReplyError::err)?;
             tracing::info!("Changing replication IDs after receiving DEBUG change-repl-id");
