@@ -186,6 +186,9 @@ function base.load(...)
     parts[#parts + 1] = part
     if bytes > 1073741824 then
       return nil, "chunk is too long"
+    elseif std.string.sub(parts[1], 1, 1) == "\27" then
+      -- Bytecode is refused, however much there is of it.
+      break
     end
   end
   return load_text(std.table.concat(parts), name and tostring(name) or "=(load)")
