@@ -37,6 +37,9 @@ pub struct Settings {
     pub notify_flags: AtomicU32,
     /// The eviction policy is one of the LFU policies.
     pub lfu: AtomicBool,
+    /// `OBJECT REFCOUNT` says that small integers are shared: there is no limit on memory whose
+    /// policy needs an access field of each key.
+    pub integers_shared: AtomicBool,
     pub lfu_log_factor: AtomicU32,
     pub lfu_decay_time: AtomicU32,
     /// Some client uses client-side caching.
@@ -73,6 +76,7 @@ impl Default for Settings {
             proto_max_bulk_len: AtomicU64::new(512 * 1024 * 1024),
             notify_flags: AtomicU32::new(0),
             lfu: AtomicBool::new(false),
+            integers_shared: AtomicBool::new(true),
             lfu_log_factor: AtomicU32::new(10),
             lfu_decay_time: AtomicU32::new(1),
             tracking: AtomicBool::new(false),
@@ -219,6 +223,14 @@ pub trait Host {
         &mut self,
         _command: Option<&'static crate::command::Command>,
         _error: &crate::ReplyError,
+    ) {
+    }
+    /// A command that runs a script replied with an error that `script_refused` or `after_queued`
+    /// was told of, or with one that is told here, somewhere in its reply.
+    fn script_failed(
+        &mut self,
+        _command: &'static crate::command::Command,
+        _error: Option<&crate::ReplyError>,
     ) {
     }
     /// Called now and then while a slow script runs: the caller may let others have their turn.

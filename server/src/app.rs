@@ -20,7 +20,7 @@ use crate::net::{Listeners, accept, listen, worker::Workers};
 use crate::persist::Persist;
 use crate::pubsub::{KeyspaceEvents, PubSub};
 use crate::server::{Hot, Server, unix_ms};
-use crate::{command, cron, logging, memory, persist};
+use crate::{command, cron, eviction, logging, memory, persist};
 
 /// Runs the server until it is told to stop.
 ///
@@ -70,6 +70,10 @@ pub fn run(config: Config, warnings: &[String]) -> anyhow::Result<()> {
     tracing::info!("Server initialized");
     let workers = Arc::new(Workers::start(&server, workers)?);
     let runtime = Builder::new_current_thread().enable_all().build()?;
+    if let Err(error) = crate::backup::on_start::restore(&config) {
+        tracing::error!("restore-on-start: {error}");
+        anyhow::bail!("restore-on-start: {error}");
+    }
     let found = match server.find_data(&config) {
         Ok(found) => found.map(|source| persist::load::Pending::announce(&server, source)),
         Err(failure) => return Err(give_up(&server, failure)),
@@ -84,6 +88,7 @@ pub fn run(config: Config, warnings: &[String]) -> anyhow::Result<()> {
         server.listeners.attach(send.clone());
         tokio::task::spawn_local(accept::run(server.clone(), workers, receive));
         tokio::task::spawn_local(cron::run(server.clone()));
+        tokio::task::spawn_local(eviction::run(server.clone()));
         tokio::task::spawn_local(signals(server.clone()));
         server.startup_memory.store(memory::used(), Relaxed);
         let has_unix = sockets
@@ -220,8 +225,10 @@ pub(crate) fn build_with(
         tracking,
         pubsub,
         monitors: Default::default(),
+        eviction: Default::default(),
         stats: Default::default(),
         slowlog: Default::default(),
+        hotkeys: Default::default(),
         large_requests: Default::default(),
         large_replies: Default::default(),
         latency: Default::default(),
@@ -336,6 +343,7 @@ fn publish(server: &Server, config: &Config) {
     hot.query_buffer_limit
         .store(config.client_query_buffer_limit, Relaxed);
     hot.maxmemory.store(config.maxmemory, Relaxed);
+    server.eviction.limits_changed();
     server
         .tracking
         .max_keys
@@ -409,6 +417,11 @@ fn publish(server: &Server, config: &Config) {
     settings
         .lfu
         .store(config.maxmemory_policy.name().contains("lfu"), Relaxed);
+    let policy = config.maxmemory_policy.name();
+    settings.integers_shared.store(
+        config.maxmemory == 0 || !(policy.contains("lru") || policy.contains("lfu")),
+        Relaxed,
+    );
     settings
         .lfu_log_factor
         .store(config.lfu_log_factor, Relaxed);

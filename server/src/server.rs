@@ -29,6 +29,8 @@ pub struct Server {
     pub tracking: Arc<TrackingTable>,
     /// Clients in MONITOR mode.
     pub monitors: Monitors,
+    /// Removing keys when memory is short.
+    pub eviction: crate::eviction::Eviction,
     /// Counters.
     pub stats: Stats,
     /// Slow commands.
@@ -37,6 +39,8 @@ pub struct Server {
     pub large_requests: SlowLog,
     /// Commands with a reply of at least `commandlog-reply-larger-than` bytes.
     pub large_replies: SlowLog,
+    /// Which keys cost the most.
+    pub hotkeys: crate::hotkeys::HotKeys,
     /// Latency spikes by event.
     pub latency: crate::latency::LatencyMonitor,
     /// Commands paused by CLIENT PAUSE.

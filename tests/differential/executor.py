@@ -18,7 +18,9 @@ from lib.resp import Closed, encode, parse, plain, skip
 PIPELINE = 100
 
 
-NOT_IN_7_0 = (b"X", b"EVAL", b"FCALL", b"FUNCTION", b"SCRIPT")
+# What is compared with 7.2 and later only: streams of 7.0 differ in texts, limits, fields and events
+# throughout, scripts in what they may call and in the places of errors, and payloads in their version.
+NOT_IN_7_0 = (b"X", b"EVAL", b"FCALL", b"FUNCTION", b"SCRIPT", b"@DUMP", b"@FDUMP")
 
 
 class Abandoned(Exception):
@@ -116,8 +118,6 @@ class Executor:
             for index, item in enumerate(items):
                 name = item[0]
                 if self.version < (7, 2) and name.upper().startswith(NOT_IN_7_0):
-                    # Streams of 7.0 differ in texts, limits, fields and events throughout, scripts in
-                    # what they may call and in the places of errors: the comparison is with 7.2.
                     continue
                 if name.startswith(b"@"):
                     found = self.flush() or getattr(self, "do_" + name[1:].decode().lower())(index, item[1:])
@@ -467,8 +467,6 @@ class Executor:
 
     def do_dump(self, index, args):
         """DUMP of each server is RESTOREd by both."""
-        if self.version < (7, 2):
-            return None
         self.count += 1
         a, b = self.ask(b"DUMP", args[0])
         if a[:1] == b"-" or b[:1] == b"-" or a.startswith((b"$-1", b"_")) or b.startswith((b"$-1", b"_")):
@@ -482,8 +480,6 @@ class Executor:
     def do_fdump(self, index, args):
         """The libraries of each server, as a payload, are restored by both."""
         self.count += 1
-        if self.version < (7, 2):
-            return None
         a, b = self.ask(b"FUNCTION", b"DUMP")
         if a[:1] == b"-" or b[:1] == b"-":
             return None if a == b else self.differs(index, [b"FUNCTION", b"DUMP"], a, b)

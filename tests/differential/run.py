@@ -126,7 +126,8 @@ def save(directory, resp, settings, items, name):
 
 def report(options, run, resp, settings, items, found, label):
     """Prints a failure with its shortest known reproduction."""
-    print(f"\nFAIL {label}\n{found.show()}", flush=True)
+    word = "found, as it has to be:" if options.self_test else "FAIL"
+    print(f"\n{word} {label}\n{found.show()}", flush=True)
     if options.self_test:
         return
     short, again = shrink(run, resp, settings, items)

@@ -58,10 +58,10 @@ class Server:
         self.process = None
         self.start()
 
-    def start(self):
-        """Starts the process and waits until it answers PING; tries another port on a clash."""
+    def start(self, port=None):
+        """Starts the process and waits until it answers PING and has loaded; on a port of its own choice, tries another on a clash."""
         for _ in range(5):
-            self.port = free_port()
+            self.port = port or free_port()
             command = [self.program]
             if self.config:
                 command.append(self.config)
@@ -75,9 +75,11 @@ class Server:
                 try:
                     connection = Connection(self.port, 5)
                     connection.send(b"PING\r\n")
-                    if connection.replies(1)[0][:1] in b"+-":
-                        connection.close()
+                    answer = connection.replies(1)[0]
+                    connection.close()
+                    if not answer.startswith(b"-LOADING"):
                         return
+                    time.sleep(0.01)
                 except (OSError, Closed):
                     time.sleep(0.02)
             self.kill()

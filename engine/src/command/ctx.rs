@@ -123,6 +123,12 @@ impl<'a> Ctx<'a> {
         self.retrying || !self.session.deny_blocking && self.host.waker().is_some()
     }
 
+    /// Whether a script runs the command. A client that waited is none of its: the command of
+    /// such a client may be run again by a script that fills a key.
+    pub fn in_script(&self) -> bool {
+        self.session.deny_blocking && self.engine().scripts.running.is_running()
+    }
+
     /// Waits until one of the keys holds a value of `kind`: the command is then run again.
     /// Where waiting is not allowed (inside EXEC, without a connection) the time is up at once.
     pub fn block_on(
@@ -166,7 +172,15 @@ impl<'a> Ctx<'a> {
             deadline_ms,
             on_timeout,
             words: None,
+            again_ms: None,
         });
+    }
+
+    /// Has a wait just begun try again at this time even if none of its keys changes.
+    pub fn try_again_at(&mut self, at_ms: Option<i64>) {
+        if let Some(request) = &mut self.block {
+            request.again_ms = at_ms;
+        }
     }
 
     /// These words instead of the command's own are run when a wait just begun ends: what was

@@ -160,13 +160,29 @@ impl Engine {
 
     /// Runs the commands of clients blocked on keys that changed outside of any command.
     pub(crate) fn serve_ready(&self, ready: ReadyKeys, now_ms: i64) {
+        self.serve_held(ready, Held::all(&self.shards), now_ms);
+    }
+
+    /// Runs the command of a waiter again, whose time for it has come ([`Waiter::timer_ms`]),
+    /// and those of others who wait on its keys. False if nothing can be run because of a slow
+    /// script.
+    pub fn retry(&self, waiter: &Waiter, now_ms: i64) -> bool {
+        let Some(held) = Held::every(&self.shards, &self.scripts.running) else {
+            return false;
+        };
+        let keys = waiter.keys.iter().map(|key| (waiter.db, key.clone()));
+        self.serve_held(keys.collect(), held, now_ms);
+        true
+    }
+
+    fn serve_held<'e>(&'e self, ready: ReadyKeys, held: Held<'e>, now_ms: i64) {
         let Some(command) = ready
             .iter()
             .find_map(|(db, key)| self.blocked.command_waiting_on(*db, key))
         else {
             return;
         };
-        let mut ks = Keyspace::new(self, Held::all(&self.shards), 0, now_ms);
+        let mut ks = Keyspace::new(self, held, 0, now_ms);
         ks.ready = ready;
         let (mut session, mut out, mut host) = (Session::new(0), Reply::new(2), NoHost);
         let mut ctx = Ctx::new(ks, &mut session, &mut out, &mut host, command);
@@ -391,7 +407,7 @@ impl Ctx<'_> {
         let reply = std::mem::replace(self.out, our_out);
         match self.block.take() {
             None => self.ks.engine.blocked.serve(waiter, reply.buf),
-            Some(_) => self.ks.engine.blocked.requeue(waiter),
+            Some(request) => self.ks.engine.blocked.requeue(waiter, request.again_ms),
         }
     }
 }

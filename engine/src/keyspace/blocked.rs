@@ -12,7 +12,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
 
@@ -62,6 +62,9 @@ pub struct Waiter {
     /// Commit index of the newest effect of serving it, 0 if there was none. There before the
     /// outcome is.
     pub log_index: AtomicU64,
+    /// When to run the command again though no key changed, Unix milliseconds; `i64::MAX` for
+    /// never.
+    again_ms: AtomicI64,
     /// It writes a key it does not wait on, so serving it may let others go on.
     moves: bool,
     /// Its place in the queues, larger for later ones; 0 when the wait is over.
@@ -94,6 +97,8 @@ pub struct BlockRequest {
     pub on_timeout: OnTimeout,
     /// The command to run in the end, where it is not the one that was sent.
     pub words: Option<OwnedArgs>,
+    /// When to run it again though no key changed.
+    pub again_ms: Option<i64>,
 }
 
 impl Waiter {
@@ -125,6 +130,7 @@ impl Waiter {
             deadline_ms: request.deadline_ms,
             on_timeout: request.on_timeout,
             log_index: AtomicU64::new(0),
+            again_ms: AtomicI64::new(request.again_ms.unwrap_or(i64::MAX)),
             moves,
             ticket: AtomicU64::new(0),
             turn: Mutex::new(()),
@@ -136,6 +142,14 @@ impl Waiter {
     /// Whether it still waits: nobody served it and nobody ended its wait.
     pub fn is_waiting(&self) -> bool {
         self.ticket() != 0
+    }
+
+    /// When something is to be done about it, Unix milliseconds: it gives up, or its command is
+    /// run again ([`Engine::retry`](crate::Engine::retry)).
+    pub fn timer_ms(&self) -> Option<i64> {
+        let at = self.again_ms.load(Ordering::Relaxed);
+        let at = at.min(self.deadline_ms.unwrap_or(i64::MAX));
+        (at != i64::MAX).then_some(at)
     }
 
     /// Takes the outcome if the wait is over.
@@ -352,10 +366,16 @@ impl Blocked {
 
     /// Lets a waiter whose command could not go on wait again, as the last of all, as Redis
     /// does. The caller has its turn and the locks of the shards of its keys.
-    pub(crate) fn requeue(&self, waiter: &Arc<Waiter>) {
+    pub(crate) fn requeue(&self, waiter: &Arc<Waiter>, again_ms: Option<i64>) {
         let mut queues = self.queues.lock();
         if queues.remove(waiter) {
             queues.add(waiter);
+        }
+        drop(queues);
+        let again_ms = again_ms.unwrap_or(i64::MAX);
+        if waiter.again_ms.swap(again_ms, Ordering::Relaxed) > again_ms {
+            // Its timer is set too late.
+            waiter.waker.wake();
         }
     }
 

@@ -48,13 +48,33 @@ pub struct Waiting {
 impl Waiting {
     /// The reply if the command was served.
     pub fn reply(&self) -> Option<String> {
-        let woken = self.bell.count.load(Ordering::Relaxed);
-        let served = self.waiter.take_outcome().map(|served| match served {
+        let served = self.outcome();
+        let woken = usize::from(served.is_some());
+        assert_eq!(self.woken(), woken, "one wake-up a reply");
+        served
+    }
+
+    /// The reply if the command was served, however often its caller was woken.
+    pub fn outcome(&self) -> Option<String> {
+        self.waiter.take_outcome().map(|served| match served {
             Served::Reply(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
             Served::TimedOut => "timed out".to_string(),
-        });
-        assert_eq!(woken, usize::from(served.is_some()), "one wake-up a reply");
-        served
+        })
+    }
+
+    /// How often its caller was woken.
+    pub fn woken(&self) -> usize {
+        self.bell.count.load(Ordering::Relaxed)
+    }
+
+    /// When something is to be done about it.
+    pub fn timer_ms(&self) -> Option<i64> {
+        self.waiter.timer_ms()
+    }
+
+    /// Runs the command again, as its caller does when the time for it has come.
+    pub fn retry(&self, client: &Client, now_ms: i64) -> bool {
+        client.engine.retry(&self.waiter, now_ms)
     }
 
     /// Waits until the command is served, up to ten seconds.

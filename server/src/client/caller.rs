@@ -90,6 +90,7 @@ impl Host for Caller<'_> {
     }
 
     fn script_runs(&mut self, runs: bool) {
+        self.conn.script_us = None;
         let handle = &self.conn.handle;
         match (runs, self.conn.script_of_db.take()) {
             (true, _) => self.conn.script_of_db = Some(handle.db.load(Relaxed)),
@@ -140,6 +141,13 @@ impl Host for Caller<'_> {
             bump(&self.conn.worker.commands[command.id].rejected, 1);
         }
         self.conn.server.stats.count_error(error.code());
+    }
+
+    fn script_failed(&mut self, command: &'static Command, error: Option<&ReplyError>) {
+        bump(&self.conn.worker.commands[command.id].failed, 1);
+        if let Some(error) = error {
+            self.conn.server.stats.count_error(error.code());
+        }
     }
 
     fn script_is_slow(&mut self) {

@@ -110,7 +110,8 @@ impl Handle {
             .map_or(0, |target| i64::try_from(target.id).unwrap_or(i64::MAX))
     }
 
-    fn flags(&self) -> String {
+    /// The letters of its state, `N` without any.
+    pub fn flags(&self) -> String {
         let mode = self.tracking.lock();
         let (tracks, broken, bcast) = (mode.on, mode.broken, mode.bcast);
         drop(mode);

@@ -139,6 +139,8 @@ pub struct Handle {
     pub no_evict: AtomicBool,
     /// CLIENT NO-TOUCH.
     pub no_touch: AtomicBool,
+    /// CLIENT CAPA REDIRECT.
+    pub takes_redirects: AtomicBool,
     /// Bytes in the query buffer and free in it.
     pub query_bytes: AtomicUsize,
     /// Capacity of the query buffer beyond `query_bytes`.
@@ -217,6 +219,7 @@ impl Handle {
             tracks: AtomicBool::new(false),
             no_evict: AtomicBool::new(false),
             no_touch: AtomicBool::new(false),
+            takes_redirects: AtomicBool::new(false),
             query_bytes: AtomicUsize::new(0),
             query_free: AtomicUsize::new(0),
             query_peak: AtomicUsize::new(0),

@@ -59,6 +59,12 @@ pub(super) fn observe(
     {
         latency.get_or_insert_with(Default::default).record(nanos);
     }
+    if conn.server.hotkeys.is_active() {
+        let bytes = request_bytes(args).saturating_add(reply_bytes);
+        conn.server
+            .hotkeys
+            .count(command, args, nanos, bytes as u64);
+    }
     let micros = nanos / 1000;
     let reaches = |limit: &AtomicI64, value: u64| {
         u64::try_from(limit.load(Relaxed)).is_ok_and(|limit| value >= limit)

@@ -1,6 +1,6 @@
 //! Whether a command may run now: the checks, in the order in which Redis makes them.
 //!
-//! EXEC counts as the commands it would run. Nothing here changes anything.
+//! EXEC counts as the commands it would run. Nothing here changes anything, but that keys go when memory is short.
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -9,7 +9,7 @@ use basalt_engine::command::spec::Flags;
 use basalt_engine::{Queued, ReplyError, Session};
 
 use super::Conn;
-use super::caller::{flags_of, runs_scripts};
+use super::caller::flags_of;
 use super::show::shown_before_it_runs;
 
 /// Why a command may not run now, in the order in which Redis checks.
@@ -17,6 +17,7 @@ pub(super) fn refusal(
     session: &Session,
     conn: &mut Conn,
     (command, flags): (&'static Command, Flags),
+    args: &[&[u8]],
     now_ms: i64,
 ) -> Option<ReplyError> {
     let server = &conn.server;
@@ -39,18 +40,10 @@ pub(super) fn refusal(
     {
         return Some(ReplyError::err("Replica can't interact with the keyspace"));
     }
-    let maxmemory = server.hot.maxmemory.load(Relaxed);
-    if maxmemory != 0 {
-        let grows = grows_memory(session, conn, (command, flags));
-        if grows || runs_scripts(session, command) {
-            let short = crate::memory::used_lately(now_ms) > maxmemory;
-            conn.short_of_memory = short;
-            if grows && short {
-                return Some(ReplyError::OOM);
-            }
-        }
-    } else {
-        conn.short_of_memory = false;
+    conn.short_of_memory =
+        server.hot.maxmemory.load(Relaxed) != 0 && server.short_of_memory(now_ms, args);
+    if conn.short_of_memory && grows_memory(session, conn, (command, flags)) {
+        return Some(ReplyError::OOM);
     }
     let server = &conn.server;
     if (writes(session, conn, (command, flags)) || command.spec.name == "ping")

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use basalt_engine::command::Command;
-use basalt_engine::command::spec::Flags;
+use basalt_engine::command::spec::{Flags, Group};
 use basalt_formats::resp::encode::{self, Protocol};
 use parking_lot::{Mutex, RwLock};
 
@@ -112,7 +112,9 @@ impl TrackingTable {
         let mode = handle.tracking.lock();
         let left_out = mode.bcast || mode.optin && !caching || mode.optout && caching;
         drop(mode);
-        if left_out || command.flags.has(Flags::PUBSUB) || !command.has_keys() {
+        // What a script reads is remembered with the commands it calls, not by the keys it was given.
+        let scripts = command.spec.group == Group::Scripting;
+        if left_out || scripts || command.flags.has(Flags::PUBSUB) || !command.has_keys() {
             return;
         }
         let Some(found) = command.keys(args) else {

@@ -3,7 +3,7 @@
 use basalt_engine::ReplyError;
 use basalt_engine::command::Ctx;
 use basalt_engine::command::spec::{
-    Acl, ArgSpec, ArgType, Args, CmdResult, CommandSpec, Flags, Group,
+    Acl, ArgSpec, ArgType, Args, CmdResult, CommandSpec, Flags, Group, KeyFlags, KeySpec, Locking,
 };
 
 /// The group's rows.
@@ -505,6 +505,43 @@ pub(super) const SPECS: &[CommandSpec] = &[
                 ..CommandSpec::BLANK
             },
         ],
+        ..CommandSpec::BLANK
+    },
+    CommandSpec {
+        name: "clusterscan",
+        group: Group::Cluster,
+        since: "9.1.0",
+        summary: "Walks the keys of a whole cluster, slot by slot.",
+        complexity: "O(1) for a call, O(N) for a whole walk over N keys.",
+        arity: -2,
+        flags: Flags::READONLY,
+        acl: Acl::KEYSPACE,
+        keys: &[KeySpec::one(1, KeyFlags::NOT_KEY)],
+        locking: Locking::None,
+        args: &[
+            ArgSpec::new("cursor", ArgType::String),
+            ArgSpec {
+                token: "MATCH",
+                optional: true,
+                ..ArgSpec::new("pattern", ArgType::Pattern)
+            },
+            ArgSpec {
+                token: "COUNT",
+                optional: true,
+                ..ArgSpec::new("count", ArgType::Integer)
+            },
+            ArgSpec {
+                token: "TYPE",
+                optional: true,
+                ..ArgSpec::new("type", ArgType::String)
+            },
+            ArgSpec {
+                token: "SLOT",
+                optional: true,
+                ..ArgSpec::new("slot", ArgType::Integer)
+            },
+        ],
+        handler: disabled,
         ..CommandSpec::BLANK
     },
     CommandSpec {

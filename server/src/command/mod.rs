@@ -6,6 +6,7 @@ mod connection;
 mod migrate;
 mod monitor;
 mod pubsub;
+mod replicas;
 mod replication;
 mod server;
 
@@ -20,6 +21,7 @@ pub const SERVER_GROUPS: &[&[basalt_engine::command::CommandSpec]] = &[
     migrate::SPECS,
     monitor::SPECS,
     pubsub::SPECS,
+    replicas::SPECS,
     replication::SPECS,
     server::SPECS,
 ];

@@ -85,6 +85,82 @@ fn others_see_what_a_client_does() {
 }
 
 #[test]
+fn filters_of_valkey_9() {
+    let server = Server::start(&[]);
+    let (mut one, mut two, mut asker) = (server.connect(), server.connect(), server.connect());
+    for line in [
+        "CLIENT SETNAME worker",
+        "CLIENT SETINFO lib-name lib",
+        "CLIENT SETINFO lib-ver 1.2",
+        "CLIENT NO-EVICT on",
+        "CLIENT CAPA other REDIRECT",
+        "SELECT 5",
+    ] {
+        one.ask(line, "+OK\r\n");
+    }
+    two.ask("CLIENT SETNAME other", "+OK\r\n");
+    let mut ids = |filter: &str| {
+        let lines = asker.text(&format!("CLIENT LIST {filter}"));
+        if lines.starts_with('-') {
+            return lines;
+        }
+        let ids: Vec<&str> = lines.lines().map(|line| field(line, "id")).collect();
+        ids.join(" ")
+    };
+    for (filter, wanted) in [
+        ("NAME worker", "1"),
+        ("NAME \"\"", ""),
+        ("LIB-NAME lib LIB-VER 1.2", "1"),
+        ("LIB-NAME lib LIB-VER 1.3", ""),
+        ("FLAGS e", "1"),
+        ("FLAGS ex", ""),
+        ("FLAGS N", "2 3"),
+        ("DB 5", "1"),
+        ("CAPA r", "1"),
+        ("IP 127.0.0.1", "1 2 3"),
+        ("IP 127.0.0.10", ""),
+        ("IDLE 1000", ""),
+        ("NOT-NAME worker", "2 3"),
+        ("NOT-LIB-NAME lib", "2 3"),
+        ("NOT-LIB-VER 1.2", "2 3"),
+        ("NOT-FLAGS e NOT-NAME other", "3"),
+        ("NOT-DB 0", "1"),
+        ("NOT-CAPA r", "2 3"),
+        ("NOT-IP 127.0.0.1", ""),
+        ("NOT-ID 1 3", "2"),
+        ("ID 3 2 1 not-name other", "3 1"),
+        ("NOT-TYPE normal", ""),
+        ("NOT-TYPE pubsub", "1 2 3"),
+        ("NOT-USER default", ""),
+        ("NAME worker NAME other", "2"),
+        ("NAME", "-ERR syntax error"),
+        (
+            "FLAGS eX",
+            "-ERR Unknown flags found in the provided filter: eX",
+        ),
+        (
+            "NOT-CAPA x",
+            "-ERR Unknown capa found in the provided filter: x",
+        ),
+        ("DB x", "-ERR DB is not an integer or out of range"),
+        ("DB 16", "-ERR DB number should be between 0 and 15"),
+        ("IDLE 0", "-ERR idle should be greater than 0"),
+        ("NOT-MAXAGE 5", "-ERR syntax error"),
+        ("NOT-USER nobody", "-ERR No such user 'nobody'"),
+        ("NOT-ID 0", "-ERR client-id should be greater than 0"),
+    ] {
+        assert_eq!(ids(filter), wanted, "{filter}");
+    }
+    let addr = one.stream.local_addr().expect("an address").to_string();
+    assert_eq!(ids(&format!("NOT-ADDR {addr}")), "2 3");
+    assert_eq!(ids(&format!("NOT-LADDR 127.0.0.1:{}", server.port)), "");
+    // Filters of CLIENT KILL are the same.
+    asker.ask("CLIENT KILL NOT-NAME worker NOT-FLAGS x", ":1\r\n");
+    two.expect_end();
+    asker.ask("CLIENT KILL NAME worker SKIPME no", ":1\r\n");
+}
+
+#[test]
 fn a_changed_watched_key_shows() {
     let server = Server::start(&[]);
     let (mut c, mut other) = (server.connect(), server.connect());
@@ -300,10 +376,19 @@ fn keys_migrate_to_another_server() {
     let left = b.text("PTTL n").trim_start_matches(':').parse::<i64>();
     assert!(left.is_ok_and(|left| left > 1_000_000_000));
     a.ask("SET k v", "+OK\r\n");
-    a.ask(
-        "MIGRATE 127.0.0.1 1 k 0 200",
-        "-IOERR error or timeout connecting to the client\r\n",
-    );
+    for port in ["1", "0", "nowhere", "65536"] {
+        a.ask(
+            &format!("MIGRATE 127.0.0.1 {port} k 0 200"),
+            "-IOERR error or timeout writing to target instance\r\n",
+        );
+    }
+    for place in ["\"\\xff\" 1", "127.0.0.1 -1"] {
+        a.ask(
+            &format!("MIGRATE {place} k 0 200"),
+            "-IOERR error or timeout connecting to the client\r\n",
+        );
+    }
+    a.ask("EXISTS k", ":1\r\n");
     a.ask(
         &to("k 0 1000 KEYS a"),
         "-ERR When using MIGRATE KEYS option, the key argument must be set to the empty string\r\n",

@@ -29,6 +29,29 @@ fn a_key_that_was_read_is_reported_once() {
 }
 
 #[test]
+fn of_a_script_what_it_reads_counts_not_what_it_was_given() {
+    let server = Server::start(&[]);
+    let (mut c, mut other) = (server.connect(), server.connect());
+    c.call("HELLO 3");
+    c.ask("CLIENT TRACKING ON", "+OK\r\n");
+    for name in ["EVAL", "EVAL_RO"] {
+        c.ask(
+            &format!("{name} \"return redis.call('ping')\" 1 a"),
+            "+PONG\r\n",
+        );
+        c.ask(
+            &format!("{name} \"return redis.call('get', 'b')\" 2 a b"),
+            "_\r\n",
+        );
+        other.ask("SET a 1", "+OK\r\n");
+        other.ask("SET b 1", "+OK\r\n");
+        other.ask("DEL b", ":1\r\n");
+        c.expect(">2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\nb\r\n");
+        c.ask("PING", "+PONG\r\n");
+    }
+}
+
+#[test]
 fn reads_in_a_transaction_count() {
     let server = Server::start(&[]);
     let (mut c, mut other) = (server.connect(), server.connect());

@@ -137,10 +137,12 @@ fn object_refcount(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     let Some(found) = inspect(ctx, args[2]) else {
         return Ok(());
     };
-    let shared = found.header.kind == Kind::Int
+    let kind = found.header.kind;
+    let small = kind == Kind::Int
         && basalt_formats::num::parse_i64(found.bytes)
             .is_some_and(|n| (0..SHARED_INTEGERS).contains(&n));
-    ctx.out.int(if shared { SHARED } else { 1 });
+    let shared = ctx.engine().settings.integers_shared.load(Relaxed);
+    ctx.out.int(if small && shared { SHARED } else { 1 });
     Ok(())
 }
 
@@ -230,6 +232,10 @@ mod tests {
         let mut c = Client::new();
         c.run("MSET a 9999 b 10000 c x d -1");
         assert_eq!(c.run("OBJECT REFCOUNT a"), ":2147483647\r\n");
+        let shared = &c.engine().settings.integers_shared;
+        shared.store(false, Relaxed);
+        assert_eq!(c.run("OBJECT REFCOUNT a"), ":1\r\n");
+        c.engine().settings.integers_shared.store(true, Relaxed);
         for key in ["b", "c", "d"] {
             assert_eq!(c.run(&format!("OBJECT REFCOUNT {key}")), ":1\r\n");
         }

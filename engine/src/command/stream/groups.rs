@@ -177,4 +177,6 @@ pub(super) fn log_progress(
 #[cfg(test)]
 mod blocking_tests;
 #[cfg(test)]
+mod claim_tests;
+#[cfg(test)]
 mod tests;

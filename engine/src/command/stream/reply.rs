@@ -11,6 +11,18 @@ pub(super) fn id(out: &mut Reply, id: StreamId) {
 /// An entry: its ID, and its fields and values in turn.
 pub(super) fn entry(out: &mut Reply, entry: &StreamEntry<'_>) {
     out.array(2);
+    content(out, entry);
+}
+
+/// An entry, how many milliseconds ago it was delivered last, and how often it was before.
+pub(super) fn delivered(out: &mut Reply, entry: &StreamEntry<'_>, idle_ms: i64, deliveries: u64) {
+    out.array(4);
+    content(out, entry);
+    out.int(idle_ms);
+    out.int(deliveries.cast_signed());
+}
+
+fn content(out: &mut Reply, entry: &StreamEntry<'_>) {
     id(out, entry.id);
     out.array(entry.len().saturating_mul(2));
     for (field, value) in entry.pairs() {

@@ -163,6 +163,10 @@ fn xclaim(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
             .notify(NotifyClass::STREAM, "xgroup-createconsumer", key);
     }
     ctx.ks.dirty += claims.count();
+    if claims.count() > 0 {
+        // Who waits with XREADGROUP CLAIM may have less long to wait now.
+        ctx.ks.signal_ready(key);
+    }
     claims.log(ctx, key, name);
     if done.advanced && claims.count() == 0 {
         log_progress(ctx, key, name, done.last_id, done.entries_read);

@@ -1,9 +1,12 @@
 //! XREADGROUP: reading as a consumer of a group.
 //!
 //! `>` gives entries nobody of the group got yet, which become pending for the consumer unless
-//! NOACK says otherwise; any other ID gives what is pending for the consumer already. What was
+//! NOACK says otherwise; any other ID gives what is pending for the consumer already. With CLAIM,
+//! `>` gives first what is pending for anybody and idle for long enough, the longest idle first:
+//! found by looking at all that is pending in the group, O(N) for a call. What was
 //! handed out is logged as XCLAIM of each entry and the place where the group is.
 
+use std::collections::BinaryHeap;
 use std::ops::Bound;
 
 use basalt_formats::resp::encode::Protocol;
@@ -61,6 +64,12 @@ pub(super) const SPECS: &[CommandSpec] = &[CommandSpec {
             ..ArgSpec::new("milliseconds", ArgType::Integer)
         },
         ArgSpec {
+            token: "CLAIM",
+            since: "8.4.0",
+            optional: true,
+            ..ArgSpec::new("min-idle-time", ArgType::Integer)
+        },
+        ArgSpec {
             token: "NOACK",
             optional: true,
             ..ArgSpec::new("noack", ArgType::PureToken)
@@ -81,6 +90,7 @@ pub(super) const SPECS: &[CommandSpec] = &[CommandSpec {
             ..ArgSpec::new("streams", ArgType::Block)
         },
     ],
+    history: &[("8.4.0", "New option `CLAIM`.")],
     handler: xreadgroup,
     ..CommandSpec::BLANK
 }];
@@ -94,22 +104,25 @@ struct Wanted<'a> {
     no_ack: bool,
     /// Whether to wait, and until when.
     block: Option<Option<i64>>,
+    /// CLAIM: pending entries idle for so many milliseconds come first.
+    min_idle_ms: Option<i64>,
     keys: Args<'a>,
     ids: Args<'a>,
 }
 
 impl<'a> Wanted<'a> {
-    fn parse(args: Args<'a>, now_ms: i64) -> Result<Wanted<'a>, ReplyError> {
+    fn parse(ctx: &Ctx<'_>, args: Args<'a>) -> Result<Wanted<'a>, ReplyError> {
         let mut owner = None;
         let mut count = 0;
         let mut no_ack = false;
-        let mut block = None;
+        let (mut block, mut min_idle_ms) = (None, None);
         let mut words = Cursor::new(args, 1);
         let streams = loop {
             let more = words.remaining().saturating_sub(1);
             let option = words.required()?;
             if more > 0 && args::is(option, "BLOCK") {
-                block = Some(stream_args::block_deadline(words.required()?, now_ms)?);
+                let word = words.required()?;
+                block = Some(stream_args::block_deadline(ctx, args[0], word)?);
             } else if more > 0 && args::is(option, "COUNT") {
                 count = args::int(words.required()?)?.max(0);
             } else if more > 0 && args::is(option, "STREAMS") {
@@ -118,6 +131,8 @@ impl<'a> Wanted<'a> {
                 owner = Some((words.required()?, words.required()?));
             } else if args::is(option, "NOACK") {
                 no_ack = true;
+            } else if more > 0 && args::is(option, "CLAIM") {
+                min_idle_ms = Some(min_idle(words.required()?)?);
             } else {
                 return Err(ReplyError::SYNTAX);
             }
@@ -137,6 +152,7 @@ impl<'a> Wanted<'a> {
             count: usize::try_from(count).unwrap_or(usize::MAX),
             no_ack,
             block,
+            min_idle_ms,
             keys,
             ids,
         })
@@ -181,7 +197,7 @@ impl From {
 }
 
 fn xreadgroup(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
-    let wanted = Wanted::parse(args, ctx.ks.now_ms)?;
+    let wanted = Wanted::parse(ctx, args)?;
     let mut from = Vec::with_capacity(wanted.ids.len());
     for (key, id) in wanted.keys.iter().zip(wanted.ids) {
         let known = is_stream(&mut ctx.ks, key)?;
@@ -198,9 +214,11 @@ fn xreadgroup(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     ctx.propagate_nothing();
 
     let list = ctx.out.deferred();
-    let mut served = 0;
+    let (mut served, mut again_ms) = (0, None);
     for (key, from) in wanted.keys.iter().zip(from) {
-        served += usize::from(read_one(ctx, &wanted, key, from)?);
+        let read = read_one(ctx, &wanted, key, from)?;
+        served += usize::from(read.serves);
+        again_ms = again_ms.into_iter().chain(read.claimable_ms).min();
     }
     if served > 0 {
         let kind = match ctx.out.protocol {
@@ -211,19 +229,29 @@ fn xreadgroup(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     } else if let Some(deadline_ms) = wanted.block {
         let on_timeout = OnTimeout::NullArray;
         ctx.block_on_existing(wanted.keys, Kind::Stream, deadline_ms, on_timeout);
+        ctx.try_again_at(again_ms);
     } else {
         ctx.out.null_array();
     }
     Ok(())
 }
 
-/// Reads from one stream; whether it had something to say.
+/// What came of one stream.
+#[derive(Default)]
+struct Read {
+    /// It had something to say.
+    serves: bool,
+    /// When the next pending entry has been idle for long enough.
+    claimable_ms: Option<i64>,
+}
+
+/// Reads from one stream.
 fn read_one(
     ctx: &mut Ctx<'_>,
     wanted: &Wanted<'_>,
     key: &[u8],
     from: From,
-) -> Result<bool, ReplyError> {
+) -> Result<Read, ReplyError> {
     let now_ms = ctx.ks.now_ms;
     let mut claims = Claims::new(ctx);
     let out = &mut *ctx.out;
@@ -234,9 +262,15 @@ fn read_one(
             let (consumer, added) = group.pending.find_or_add(wanted.consumer, now_ms);
             group.pending.mark_seen(consumer, now_ms);
             let before = group.last_id;
+            let claimable = match (from, wanted.min_idle_ms) {
+                (From::New, Some(min_idle_ms)) => {
+                    Claimable::find(stream, group, min_idle_ms, now_ms, wanted.limit())
+                }
+                _ => Claimable::default(),
+            };
             let serves = match from {
                 From::Pending(_) => true,
-                From::New => stream.has_after(before),
+                From::New => !claimable.ids.is_empty() || stream.has_after(before),
             };
             if serves {
                 if out.protocol == Protocol::Resp2 {
@@ -246,7 +280,15 @@ fn read_one(
                 let list = out.deferred();
                 let count = match from {
                     From::New => {
-                        hand_out(stream, group, wanted, consumer, now_ms, &mut claims, out)
+                        let taken = Taker {
+                            stream,
+                            wanted,
+                            consumer,
+                            now_ms,
+                            claims: &mut claims,
+                            out,
+                        };
+                        taken.all(group, &claimable.ids)
                     }
                     From::Pending(after) => {
                         repeat(stream, group, wanted, consumer, after, now_ms, out)
@@ -256,11 +298,15 @@ fn read_one(
             }
             let advanced = group.last_id > before;
             let place = advanced.then_some((group.last_id, group.entries_read));
-            (added, serves, place)
+            let read = Read {
+                serves,
+                claimable_ms: claimable.next_ms,
+            };
+            (added, read, place)
         })
     });
-    let Some((added, serves, place)) = done else {
-        return Ok(false);
+    let Some((added, read, place)) = done else {
+        return Ok(Read::default());
     };
     if added {
         ctx.ks.dirty += 1;
@@ -280,43 +326,128 @@ fn read_one(
     if let Some((last_id, entries_read)) = place {
         groups::log_progress(ctx, key, wanted.group, last_id, entries_read);
     }
-    ctx.ks.dirty += u64::from(serves);
-    Ok(serves)
+    ctx.ks.dirty += u64::from(read.serves);
+    Ok(read)
 }
 
-/// Hands new entries out to a consumer; how many.
-fn hand_out(
-    stream: &Stream,
-    group: &mut stream::Group,
-    wanted: &Wanted<'_>,
-    consumer: ConsumerId,
-    now_ms: i64,
-    claims: &mut Claims,
-    out: &mut Reply,
-) -> usize {
-    let Some(start) = group.last_id.next() else {
-        return 0;
-    };
-    let nack = Nack {
-        consumer,
-        delivery_time: now_ms,
-        delivery_count: 1,
-    };
-    let mut count = 0;
-    for entry in stream.range(start, StreamId::MAX).take(wanted.limit()) {
-        group.advance(entry.id, stream.extent());
-        reply::entry(out, &entry);
-        count += 1;
-        if !wanted.no_ack {
-            // It may be pending already, if the group was set back.
-            group.pending.assign(entry.id, nack);
-            claims.add(&entry.id.text(), wanted.consumer, nack, group.last_id);
+/// Pending entries that CLAIM takes.
+#[derive(Default)]
+struct Claimable {
+    /// The longest idle first.
+    ids: Vec<StreamId>,
+    /// When there will be one more.
+    next_ms: Option<i64>,
+}
+
+impl Claimable {
+    /// Looks through all that is pending. What was deleted from the stream is left where it is.
+    fn find(
+        stream: &Stream,
+        group: &stream::Group,
+        min_idle_ms: i64,
+        now_ms: i64,
+        limit: usize,
+    ) -> Claimable {
+        let latest = now_ms.saturating_sub(min_idle_ms);
+        let (mut oldest, mut next_ms) = (BinaryHeap::new(), None);
+        for (id, nack) in group.pending.entries() {
+            if nack.delivery_time > latest {
+                let at = nack.delivery_time.saturating_add(min_idle_ms);
+                next_ms = next_ms.into_iter().chain([at]).min();
+            } else if stream.get(*id).is_some() {
+                oldest.push((nack.delivery_time, *id));
+                if oldest.len() > limit {
+                    oldest.pop();
+                }
+            }
+        }
+        let oldest = oldest.into_sorted_vec();
+        Claimable {
+            ids: oldest.into_iter().map(|(_, id)| id).collect(),
+            next_ms,
         }
     }
-    if count > 0 && !wanted.no_ack {
-        group.pending.mark_active(consumer, now_ms);
+}
+
+/// Hands entries out to a consumer.
+struct Taker<'a> {
+    stream: &'a Stream,
+    wanted: &'a Wanted<'a>,
+    consumer: ConsumerId,
+    now_ms: i64,
+    claims: &'a mut Claims,
+    out: &'a mut Reply,
+}
+
+impl Taker<'_> {
+    /// Pending entries that are claimed, then new ones; how many.
+    fn all(mut self, group: &mut stream::Group, claimed: &[StreamId]) -> usize {
+        let mut count = 0;
+        for id in claimed {
+            count += usize::from(self.claim(group, *id));
+        }
+        let claimed = count;
+        count += self.new_ones(group, self.wanted.limit() - claimed);
+        if claimed > 0 || count > 0 && !self.wanted.no_ack {
+            group.pending.mark_active(self.consumer, self.now_ms);
+        }
+        count
     }
-    count
+
+    /// Takes over a pending entry, from whomever; NOACK makes no difference here.
+    fn claim(&mut self, group: &mut stream::Group, id: StreamId) -> bool {
+        let (Some(entry), Some(old)) = (self.stream.get(id), group.pending.get(id)) else {
+            return false;
+        };
+        let idle_ms = self.now_ms.saturating_sub(old.delivery_time).max(0);
+        reply::delivered(self.out, &entry, idle_ms, old.delivery_count);
+        let nack = Nack {
+            consumer: self.consumer,
+            delivery_time: self.now_ms,
+            delivery_count: old.delivery_count.wrapping_add(1),
+        };
+        group.pending.assign(id, nack);
+        let name = self.wanted.consumer;
+        self.claims.add(&id.text(), name, nack, group.last_id);
+        true
+    }
+
+    /// Entries nobody of the group got yet; how many.
+    fn new_ones(&mut self, group: &mut stream::Group, limit: usize) -> usize {
+        let Some(start) = group.last_id.next() else {
+            return 0;
+        };
+        let nack = Nack {
+            consumer: self.consumer,
+            delivery_time: self.now_ms,
+            delivery_count: 1,
+        };
+        let mut count = 0;
+        for entry in self.stream.range(start, StreamId::MAX).take(limit) {
+            group.advance(entry.id, self.stream.extent());
+            match self.wanted.min_idle_ms {
+                None => reply::entry(self.out, &entry),
+                Some(_) => reply::delivered(self.out, &entry, 0, 0),
+            }
+            count += 1;
+            if !self.wanted.no_ack {
+                // It may be pending already, if the group was set back.
+                group.pending.assign(entry.id, nack);
+                let name = self.wanted.consumer;
+                self.claims.add(&entry.id.text(), name, nack, group.last_id);
+            }
+        }
+        count
+    }
+}
+
+/// The time that CLAIM names.
+fn min_idle(word: &[u8]) -> Result<i64, ReplyError> {
+    let message = "min-idle-time is not an integer or out of range";
+    match args::int_in(word, i64::MIN, i64::MAX, message)? {
+        n if n < 0 => Err(ReplyError::err("min-idle-time must be a positive integer")),
+        n => Ok(n),
+    }
 }
 
 /// Shows a consumer again what is pending for it above `after`; how many.

@@ -15,6 +15,8 @@ use crate::persist::aof::durable::Until;
 use crate::server::unix_ms;
 
 const UNBLOCKED: &str = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
+/// How soon to try again what a slow script keeps from being tried.
+const RETRY_MS: i64 = 20;
 /// Longest sleep; a longer wait sleeps again.
 const MAX_SLEEP_MS: u64 = 1 << 40;
 
@@ -22,7 +24,7 @@ impl Client {
     /// Begins to wait.
     pub(super) fn wait(&mut self, waiting: Waiting) {
         let deadline_ms = match &waiting {
-            Waiting::Keys(waiter) => waiter.deadline_ms,
+            Waiting::Keys(waiter) => waiter.timer_ms(),
             Waiting::Until(until, _) => (*until != i64::MAX).then_some(*until),
             Waiting::Pause(until) => Some(*until),
             Waiting::Synced(wait) => wait.until_ms,
@@ -166,13 +168,47 @@ impl Client {
             }),
             Waiting::No | Waiting::Pause(_) | Waiting::Stack => None,
         };
-        if let Some(reply) = reply {
-            self.end_wait(&reply);
+        match reply {
+            Some(reply) => self.end_wait(&reply),
+            // Its command may have been tried in vain, and now has another time.
+            None => {
+                if let Waiting::Keys(waiter) = &self.waiting {
+                    let timer_ms = waiter.timer_ms();
+                    self.set_timer(timer_ms);
+                }
+            }
         }
+    }
+
+    /// Has a blocked command run again whose time for that has come, unless it is time to give
+    /// up. Whether it is still to wait.
+    fn retried(&mut self) -> bool {
+        let Waiting::Keys(waiter) = &self.waiting else {
+            return false;
+        };
+        let (waiter, now_ms) = (waiter.clone(), unix_ms());
+        if waiter.deadline_ms.is_some_and(|at| at <= now_ms) {
+            return false;
+        }
+        let due = waiter.timer_ms().is_some_and(|at| at <= now_ms);
+        let done = !due || self.conn.server.engine.retry(&waiter, now_ms);
+        if !waiter.is_waiting() {
+            return false;
+        }
+        let timer_ms = if done {
+            waiter.timer_ms()
+        } else {
+            Some(now_ms + RETRY_MS)
+        };
+        self.set_timer(timer_ms);
+        true
     }
 
     /// The time of a wait is up.
     pub(super) fn deadline(&mut self) {
+        if self.retried() {
+            return;
+        }
         let reply = match &self.waiting {
             Waiting::Keys(waiter) if self.conn.server.engine.blocked.cancel(waiter) => {
                 Some(self.on_timeout(waiter.on_timeout))

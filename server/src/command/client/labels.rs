@@ -1,5 +1,7 @@
 //! CLIENT SETNAME, GETNAME, SETINFO, CAPA, IMPORT-SOURCE: what a client says of itself.
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use basalt_engine::ReplyError;
 use basalt_engine::command::spec::{
     Acl, ArgSpec, ArgType, Args, CmdResult, CommandSpec, Flags, Group,
@@ -161,8 +163,12 @@ fn client_setinfo(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {
     Ok(())
 }
 
-/// Capabilities concern redirection by replicas, which does not happen here: all are accepted.
-fn client_capa(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
+/// Only filters look at the capabilities: replicas are what redirects clients. Those that are not
+/// known do no harm.
+fn client_capa(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {
+    if words[2..].iter().any(|word| args::is(word, "redirect")) {
+        Conn::of(ctx).handle.takes_redirects.store(true, Relaxed);
+    }
     ctx.out.ok();
     Ok(())
 }

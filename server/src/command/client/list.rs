@@ -10,6 +10,80 @@ use super::filter::{Filter, Purpose};
 use crate::client::Conn;
 use crate::server::unix_ms;
 
+/// A filter of Valkey 9.
+const fn newer(token: &'static str, name: &'static str) -> ArgSpec {
+    ArgSpec {
+        token,
+        since: "9.0.0",
+        optional: true,
+        ..ArgSpec::new(name, ArgType::String)
+    }
+}
+
+const NOT_ID: ArgSpec = ArgSpec {
+    multiple: true,
+    kind: ArgType::Integer,
+    ..newer("NOT-ID", "not-client-id")
+};
+
+const NOT_TYPE: ArgSpec = ArgSpec {
+    kind: ArgType::OneOf,
+    args: &[
+        ArgSpec {
+            token: "NORMAL",
+            ..ArgSpec::new("normal", ArgType::PureToken)
+        },
+        ArgSpec {
+            token: "PRIMARY",
+            ..ArgSpec::new("primary", ArgType::PureToken)
+        },
+        ArgSpec {
+            token: "REPLICA",
+            ..ArgSpec::new("replica", ArgType::PureToken)
+        },
+        ArgSpec {
+            token: "PUBSUB",
+            ..ArgSpec::new("pubsub", ArgType::PureToken)
+        },
+    ],
+    ..newer("NOT-TYPE", "not-client-type")
+};
+
+/// Arguments with the filters of Valkey 9 behind them.
+macro_rules! with_newer {
+    ($($arg:expr),* $(,)?) => {
+        &[
+            $($arg,)*
+            newer("NAME", "name"),
+            newer("IDLE", "idle"),
+            newer("FLAGS", "flags"),
+            newer("LIB-NAME", "lib-name"),
+            newer("LIB-VER", "lib-ver"),
+            newer("DB", "db"),
+            newer("CAPA", "capa"),
+            newer("IP", "ip"),
+            NOT_TYPE,
+            NOT_ID,
+            newer("NOT-USER", "not-username"),
+            newer("NOT-ADDR", "not-addr"),
+            newer("NOT-LADDR", "not-laddr"),
+            newer("NOT-NAME", "not-name"),
+            newer("NOT-FLAGS", "not-flags"),
+            newer("NOT-LIB-NAME", "not-lib-name"),
+            newer("NOT-LIB-VER", "not-lib-ver"),
+            newer("NOT-DB", "not-db"),
+            newer("NOT-CAPA", "not-capa"),
+            newer("NOT-IP", "not-ip"),
+        ]
+    };
+}
+
+const NEWER_FILTERS: (&str, &str) = (
+    "9.0.0",
+    "New filters `NAME`, `IDLE`, `FLAGS`, `LIB-NAME`, `LIB-VER`, `DB`, `CAPA`, `IP` and those that \
+        begin with `NOT-`.",
+);
+
 /// The rows of this file.
 pub(super) const SPECS: &[CommandSpec] = &[
     CommandSpec {
@@ -56,7 +130,7 @@ pub(super) const SPECS: &[CommandSpec] = &[
             .or(Flags::STALE)
             .or(Flags::SENTINEL),
         acl: Acl::CONNECTION,
-        args: &[
+        args: with_newer![
             ArgSpec {
                 token: "TYPE",
                 since: "5.0.0",
@@ -148,6 +222,7 @@ pub(super) const SPECS: &[CommandSpec] = &[
                 "8.1.0",
                 "New filters `USER`, `ADDR`, `LADDR`, `SKIPME` and `MAXAGE`.",
             ),
+            NEWER_FILTERS,
         ],
         handler: client_list,
         ..CommandSpec::BLANK
@@ -174,7 +249,7 @@ pub(super) const SPECS: &[CommandSpec] = &[
                 },
                 ArgSpec {
                     multiple: true,
-                    args: &[
+                    args: with_newer![
                         ArgSpec {
                             token: "ID",
                             since: "2.8.12",
@@ -271,6 +346,7 @@ pub(super) const SPECS: &[CommandSpec] = &[
             ("8.0.0", "New filter `MAXAGE`."),
             ("8.0.0", "`TYPE` knows `primary`; `master` means the same."),
             ("8.1.0", "`ID` takes more than one number."),
+            NEWER_FILTERS,
         ],
         handler: client_kill,
         ..CommandSpec::BLANK
@@ -293,7 +369,7 @@ fn client_info(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
 }
 
 fn client_list(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {
-    let filter = Filter::parse(words, Purpose::List)?;
+    let filter = Filter::parse(words, Purpose::List, ctx.ks.engine.databases())?;
     let conn = Conn::from_host(ctx.host);
     let registry = conn.server.engine.registry;
     let now_ms = unix_ms();
@@ -313,7 +389,7 @@ fn client_kill(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {
     let filter = if old_form {
         Filter::by_address(words[2])
     } else {
-        Filter::parse(words, Purpose::Kill)?
+        Filter::parse(words, Purpose::Kill, ctx.ks.engine.databases())?
     };
     let conn = Conn::from_host(ctx.host);
     let server = conn.server.clone();

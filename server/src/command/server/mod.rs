@@ -5,10 +5,12 @@ mod backup;
 mod config;
 mod debug;
 mod docs;
+mod hotkeys;
 mod info;
 mod latency;
 mod lolwut;
 mod memory;
+mod module;
 mod save;
 mod shutdown;
 mod slowlog;
@@ -25,10 +27,12 @@ const ROWS: &[&[CommandSpec]] = &[
     backup::SPECS,
     config::SPECS,
     debug::SPECS,
+    hotkeys::SPECS,
     info::SPECS,
     latency::SPECS,
     lolwut::SPECS,
     memory::SPECS,
+    module::SPECS,
     save::SPECS,
     shutdown::SPECS,
     slowlog::SPECS,

@@ -10,6 +10,8 @@ pub(super) mod memory;
 mod persistence;
 mod process;
 
+pub(super) use process::own_cpu;
+
 use std::fmt::{Display, Write};
 
 use basalt_engine::command::Ctx;

@@ -139,16 +139,16 @@ fn split(total: Duration, [system, user]: [u64; 2]) -> [Duration; 2] {
     [micros(system_us), micros(total_us - system_us)]
 }
 
+/// Processor time of this process in system and in user mode.
+pub(in super::super) fn own_cpu() -> [Duration; 2] {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    let nanos = u32::try_from(time.tv_nsec).unwrap_or(0);
+    let spent = Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), nanos);
+    split(spent, ticks("/proc/self/stat", UTIME))
+}
+
 pub(super) fn cpu(lines: &mut Lines, _server: &Server) {
-    let spent = |clock| {
-        let time = clock_gettime(clock);
-        let nanos = u32::try_from(time.tv_nsec).unwrap_or(0);
-        Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), nanos)
-    };
-    let own = split(
-        spent(ClockId::ProcessCPUTime),
-        ticks("/proc/self/stat", UTIME),
-    );
+    let own = own_cpu();
     let per_second = rustix::param::clock_ticks_per_second().max(1);
     let children = ticks("/proc/self/stat", CUTIME)
         .map(|count| Duration::from_micros(count.saturating_mul(1_000_000) / per_second));
