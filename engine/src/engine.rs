@@ -37,6 +37,9 @@ pub struct Settings {
     pub notify_flags: AtomicU32,
     /// The eviction policy is one of the LFU policies.
     pub lfu: AtomicBool,
+    /// The eviction policy looks at the use of each key and there is a limit of memory: Redis
+    /// then shares no integers between keys.
+    pub own_integers: AtomicBool,
     pub lfu_log_factor: AtomicU32,
     pub lfu_decay_time: AtomicU32,
     /// Some client uses client-side caching.
@@ -73,6 +76,7 @@ impl Default for Settings {
             proto_max_bulk_len: AtomicU64::new(512 * 1024 * 1024),
             notify_flags: AtomicU32::new(0),
             lfu: AtomicBool::new(false),
+            own_integers: AtomicBool::new(false),
             lfu_log_factor: AtomicU32::new(10),
             lfu_decay_time: AtomicU32::new(1),
             tracking: AtomicBool::new(false),

@@ -411,6 +411,10 @@ fn publish(server: &Server, config: &Config) {
     settings
         .lfu
         .store(config.maxmemory_policy.name().contains("lfu"), Relaxed);
+    let by_use = ["lru", "lfu"].map(|kind| config.maxmemory_policy.name().contains(kind));
+    settings
+        .own_integers
+        .store(config.maxmemory > 0 && by_use.contains(&true), Relaxed);
     settings
         .lfu_log_factor
         .store(config.lfu_log_factor, Relaxed);

@@ -34,7 +34,7 @@ FILES = ["unit/type/string", "unit/type/incr", "unit/type/list", "unit/type/list
          "unit/multi", "unit/pubsub", "unit/pubsubshard", "unit/querybuf", "unit/protocol", "unit/info",
          "unit/info-command", "unit/other", "unit/introspection", "unit/introspection-2", "unit/sort", "unit/dump",
          "unit/obuf-limits", "unit/limits", "unit/maxmemory", "unit/memefficiency", "unit/slowlog",
-         "unit/latency-monitor", "unit/lazyfree", "unit/wait", "unit/pause", "unit/tracking", "unit/auth", "unit/quit",
+         "unit/latency-monitor", "unit/lazyfree", "unit/pause", "unit/tracking", "unit/auth", "unit/quit",
          "unit/aofrw", "unit/oom-score-adj", "unit/shutdown", "unit/networking", "unit/client-eviction",
          "unit/violations", "unit/replybufsize"]
 # Only in normal mode.
