@@ -46,7 +46,11 @@ NORMAL = "normal:"
 # Tests that wait for ever for what is not there yet, or spoil those behind them. They count as failed.
 LEFT_OUT = {"unit/pubsub": {"Keyspace notifications: evicted events": "needs eviction"},
             "unit/tracking": {"Tracking invalidation message of eviction keys should be before response":
-                              "needs eviction"}}
+                              "needs eviction"},
+            "normal:unit/type/set": {"SRANDMEMBER with a dict containing long chain":
+                                     "kills a child process; there is none"},
+            # Its helpers end the run of the file when DEBUG MALLCTL is not there.
+            "normal:unit/memefficiency": {"Active defrag main dictionary: standalone": "needs jemalloc"}}
 EXPECTED = os.path.join(HERE, "expected.tsv")
 LINE = re.compile(r"\x1b\[[0-9;]*m")
 RESULT = re.compile(r"^\[(ok|err|ignore|skip|exception)\]: (.*?)(?: \(\d+ ms\))?$")
@@ -85,7 +89,7 @@ def base_port(lane):
     servers started here, if these are given."""
     last = os.environ.get("TEST_PORTS", "").partition("-")[2]
     if last:
-        return int(last) + 34 + 50 * lane
+        return int(last) + 34 + 46 * lane
     return 21000 + 100 * lane + (os.getpid() % 50) * 200
 
 
@@ -106,7 +110,9 @@ def run_file(lane, name, source, seconds, keep):
     tree = os.path.join(work, "redis")
     os.mkdir(tree)
     starting = name.startswith(NORMAL)
+    left_out = LEFT_OUT.get(name, {})
     name = name.removeprefix(NORMAL)
+    left_out = left_out | LEFT_OUT.get(name, {})
     if starting:
         link_sources(source, tree)
     for entry in ("runtest", "utils", "deps") if starting else ("runtest", "src", "utils", "deps"):
@@ -124,9 +130,8 @@ def run_file(lane, name, source, seconds, keep):
         with open(path, "w", encoding="utf-8") as text:
             text.write(changed)
     server = None
-    left_out = LEFT_OUT.get(name, {})
     skipped = [word for test in left_out for word in ("--skiptest", test)]
-    where = ["--portcount", "16", "--tags", "-needs:repl"]
+    where = ["--portcount", "10", "--tags", "-needs:repl"]
     if not starting:
         server = Server(basalt_path(), "--enable-debug-command", "yes", "--enable-protected-configs", "yes",
                         "--enable-module-command", "yes")
@@ -227,7 +232,7 @@ def main():
             for test, (result, detail) in results.items():
                 counts[result] += test != "(whole file)"
                 before, reason = expected.get((name, test), ("pass", ""))
-                seen[name, test] = (result, reason or (detail if result == "fail" else ""))
+                seen[name, test] = (result, (reason or detail) if result == "fail" else "")
                 if result == "fail" and before != "fail":
                     wrong.append((name, test, detail))
                 if options.verbose and result == "fail":
