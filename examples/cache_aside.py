@@ -50,4 +50,5 @@ assert asked == [7], asked
 client.delete("example:user:7")
 load(7)
 assert asked == [7, 7] and 0 < client.ttl("example:user:7") <= 60
+print("ten readers at once cost one question to the source, and a change one more")
 print("ok")

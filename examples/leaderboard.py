@@ -29,4 +29,5 @@ assert around("player:50") == ["player:51", "player:50", "player:49"]
 assert client.zcount(BOARD, 900, "+inf") == 11
 client.zremrangebyrank(BOARD, 0, -11)
 assert client.zcard(BOARD) == 10
+print("ranks, neighbours and the top follow the best score of each of 100 players")
 print("ok")

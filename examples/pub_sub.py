@@ -30,4 +30,5 @@ assert wait_for(listener, ["message", "pmessage"]) == [
 ]
 assert client.execute_command("SPUBLISH", "example:shard", "x") == 0
 listener.close()
+print("a message reached who listened to its channel and who listened to its pattern, nobody else")
 print("ok")

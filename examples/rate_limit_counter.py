@@ -22,4 +22,5 @@ assert [allowed("a") for _ in range(7)] == [True] * 5 + [False] * 2
 assert allowed("b")
 time.sleep(WINDOW_SECONDS + 0.1)
 assert allowed("a")
+print(f"{LIMIT} of 7 requests passed, and again after {WINDOW_SECONDS} s")
 print("ok")

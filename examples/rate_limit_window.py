@@ -27,4 +27,5 @@ def allowed(user):
 assert [allowed("a") for _ in range(7)] == [True] * 5 + [False] * 2
 time.sleep(INTERVAL_SECONDS + 0.1)
 assert allowed("a") and client.zcard("example:window:a") == 1
+print(f"{LIMIT} of 7 requests passed, and again when the first were {INTERVAL_SECONDS} s old")
 print("ok")

@@ -18,6 +18,5 @@ for path in sorted(glob.glob(os.path.join(HERE, "*.py"))):
     good = done.returncode == 0 and text.rstrip().endswith("ok")
     failed += not good
     print(f"{name:<24} {'ok' if good else 'FAILED'}", flush=True)
-    if not good:
-        print(text)
+    print("".join(f"    {line}\n" for line in text.splitlines()[:None if not good else -1]), end="", flush=True)
 sys.exit(1 if failed else 0)

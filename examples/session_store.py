@@ -45,4 +45,5 @@ client.hset(key, "code", "654321")
 client.execute_command("HPEXPIRE", key, 20, "FIELDS", 1, "code")
 time.sleep(0.05)
 assert use(token) == {"user": "ada", "visits": "0"}
+print("a session lives on as it is used, and a code in it ended alone")
 print("ok")

@@ -1,6 +1,5 @@
 //! Start-up and shutdown order of the server process.
 
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering::Relaxed};
@@ -21,7 +20,7 @@ use crate::net::{Listeners, accept, listen, worker::Workers};
 use crate::persist::Persist;
 use crate::pubsub::{KeyspaceEvents, PubSub};
 use crate::server::{Hot, Server, unix_ms};
-use crate::{command, cron, logging, memory, persist};
+use crate::{command, cron, eviction, logging, memory, persist};
 
 /// Runs the server until it is told to stop.
 ///
@@ -71,6 +70,10 @@ pub fn run(config: Config, warnings: &[String]) -> anyhow::Result<()> {
     tracing::info!("Server initialized");
     let workers = Arc::new(Workers::start(&server, workers)?);
     let runtime = Builder::new_current_thread().enable_all().build()?;
+    if let Err(error) = crate::backup::on_start::restore(&config) {
+        tracing::error!("restore-on-start: {error}");
+        anyhow::bail!("restore-on-start: {error}");
+    }
     let found = match server.find_data(&config) {
         Ok(found) => found.map(|source| persist::load::Pending::announce(&server, source)),
         Err(failure) => return Err(give_up(&server, failure)),
@@ -85,6 +88,7 @@ pub fn run(config: Config, warnings: &[String]) -> anyhow::Result<()> {
         server.listeners.attach(send.clone());
         tokio::task::spawn_local(accept::run(server.clone(), workers, receive));
         tokio::task::spawn_local(cron::run(server.clone()));
+        tokio::task::spawn_local(eviction::run(server.clone()));
         tokio::task::spawn_local(signals(server.clone()));
         server.startup_memory.store(memory::used(), Relaxed);
         let has_unix = sockets
@@ -221,6 +225,7 @@ pub(crate) fn build_with(
         tracking,
         pubsub,
         monitors: Default::default(),
+        eviction: Default::default(),
         stats: Default::default(),
         slowlog: Default::default(),
         hotkeys: Default::default(),
@@ -309,10 +314,10 @@ fn follow_config(server: &Arc<Server>, classes: Arc<AtomicU32>) {
             }
         }
         if change.contains("dir") && !change.new.dir.as_os_str().is_empty() {
-            std::env::set_current_dir(Path::new(&change.new.dir)).map_err(|error: io::Error| {
+            server.change_dir(Path::new(&change.new.dir)).map_err(|reason| {
                 crate::config::ApplyError {
                     arg: "dir".into(),
-                    reason: crate::config::text::os_reason(&error),
+                    reason,
                 }
             })?;
         }
@@ -338,6 +343,7 @@ fn publish(server: &Server, config: &Config) {
     hot.query_buffer_limit
         .store(config.client_query_buffer_limit, Relaxed);
     hot.maxmemory.store(config.maxmemory, Relaxed);
+    server.eviction.limits_changed();
     server
         .tracking
         .max_keys

@@ -28,13 +28,10 @@ pub async fn run(server: Arc<Server>) {
             // is something left to remove, for a quarter of the time at most, as in Redis.
             let budget = Duration::from_millis((250 / hz).max(1));
             while server.engine.expire_pass(now_ms) > 0 && started.elapsed() < budget {}
-            let took = i64::try_from(started.elapsed().as_micros()).unwrap_or(i64::MAX);
-            server.stats.expire_cycle_us.fetch_add(took, Relaxed);
-            let threshold_ms = server.hot.latency_ms.load(Relaxed);
-            if threshold_ms > 0 && took / 1000 >= threshold_ms {
-                let took_ms = u64::try_from(took / 1000).unwrap_or(0);
-                server.latency.add("expire-cycle", now_ms / 1000, took_ms);
-            }
+            let took = started.elapsed();
+            let micros = i64::try_from(took.as_micros()).unwrap_or(i64::MAX);
+            server.stats.expire_cycle_us.fetch_add(micros, Relaxed);
+            server.note_latency("expire-cycle", took, now_ms);
         }
         // A script may hold the shards for long: what locks them all comes after it.
         if !server.engine.scripts.running.is_running() {

@@ -2,8 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::collections::VecDeque;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use parking_lot::Mutex;
+
+use crate::server::Server;
 
 /// Spikes kept per event.
 const SAMPLES: usize = 160;
@@ -15,6 +19,17 @@ pub struct Event {
     pub samples: VecDeque<(i64, u64)>,
     /// Worst spike ever, milliseconds.
     pub max: u64,
+}
+
+impl Server {
+    /// Keeps a spike, if it is one by `latency-monitor-threshold`.
+    pub fn note_latency(&self, event: &str, took: Duration, now_ms: i64) {
+        let threshold_ms = self.hot.latency_ms.load(Relaxed);
+        let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        if threshold_ms > 0 && i64::try_from(took_ms).unwrap_or(i64::MAX) >= threshold_ms {
+            self.latency.add(event, now_ms / 1000, took_ms);
+        }
+    }
 }
 
 /// All events.

@@ -6,6 +6,7 @@ pub mod client;
 pub mod command;
 pub mod config;
 pub mod cron;
+pub mod eviction;
 pub mod histogram;
 pub mod hotkeys;
 pub mod latency;

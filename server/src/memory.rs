@@ -1,5 +1,6 @@
 //! What the allocator says: the truth behind `used_memory`.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 
 use tikv_jemalloc_ctl::{Access, AsName, arenas, epoch, stats, stats_print};
@@ -40,18 +41,28 @@ pub fn usage() -> Usage {
 static USED: AtomicU64 = AtomicU64::new(0);
 static USED_AT_MS: AtomicI64 = AtomicI64::new(0);
 
-/// Bytes handed out to the program, at most a millisecond old: cheap enough for every command
-/// that is refused when memory is short.
-pub fn used_lately(now_ms: i64) -> u64 {
-    if USED_AT_MS.swap(now_ms, Relaxed) != now_ms {
-        USED.store(used(), Relaxed);
+/// Bytes handed out to the program, at most a millisecond old, with what requests since then
+/// brought: cheap enough for every command while `maxmemory` is set.
+pub fn used_lately(now_ms: i64, request: usize) -> u64 {
+    if USED_AT_MS.swap(now_ms, Relaxed) == now_ms {
+        let request = request as u64;
+        return USED.fetch_add(request, Relaxed).saturating_add(request);
     }
-    USED.load(Relaxed)
+    used()
 }
 
 /// Bytes handed out to the program.
 pub fn used() -> u64 {
-    usage().allocated
+    type Mibs = (tikv_jemalloc_ctl::epoch_mib, stats::allocated_mib);
+    static MIBS: OnceLock<Option<Mibs>> = OnceLock::new();
+    let mibs = MIBS.get_or_init(|| Some((epoch::mib().ok()?, stats::allocated::mib().ok()?)));
+    let read = |mibs: &Mibs| {
+        mibs.0.advance().ok()?;
+        mibs.1.read().ok()
+    };
+    let used = mibs.as_ref().and_then(read).unwrap_or(0) as u64;
+    USED.store(used, Relaxed);
+    used
 }
 
 /// Bytes of the process in physical memory.

@@ -29,6 +29,8 @@ pub struct Server {
     pub tracking: Arc<TrackingTable>,
     /// Clients in MONITOR mode.
     pub monitors: Monitors,
+    /// Removing keys when memory is short.
+    pub eviction: crate::eviction::Eviction,
     /// Counters.
     pub stats: Stats,
     /// Slow commands.

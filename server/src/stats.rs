@@ -166,6 +166,8 @@ pub struct Stats {
     pub acl_denied_auth: AtomicU64,
     /// Keys removed by eviction.
     pub evicted_keys: AtomicU64,
+    /// Microseconds during which eviction was not done in its time.
+    pub eviction_exceeded_us: AtomicU64,
     /// Replies cut because of too many error types.
     pub errors_disabled: std::sync::atomic::AtomicBool,
     /// Largest client buffers of the last seconds.
@@ -262,6 +264,7 @@ impl Stats {
             &self.error_replies,
             &self.acl_denied_auth,
             &self.evicted_keys,
+            &self.eviction_exceeded_us,
         ] {
             counter.store(0, Relaxed);
         }

@@ -4,6 +4,11 @@
     tests/backup/run.py              what can be run with what is installed
     tests/backup/run.py --require    what cannot be run is an error
     tests/backup/run.py --faults 20  so many rounds of each fault (3)
+    tests/backup/run.py --only incremental --size 1000000    so many keys (100,000)
+    tests/backup/run.py --only tamper --damages 1000         so many damages (60)
+    tests/backup/run.py --only moments --moments 50 --seconds 60    so many moments (4) of so long (6)
+    tests/backup/run.py --only loss --losses 20              so many lost machines (1)
+    tests/backup/run.py --seed 7     other random damages and moments
 
 The S3 server is moto's (PyPI, below target/). Between it and Basalt stands a proxy that spoils one request
 after the other. After each fault: the backup succeeded, or it failed and said why; and the last good one restores.
@@ -15,7 +20,6 @@ import http.client
 import http.server
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -23,91 +27,17 @@ import tempfile
 import threading
 import time
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.dirname(HERE))
+from world import World, ask, back_up, fill, restore_and_compare, tool
 
+import size
 from lib.servers import ROOT, Server, basalt_path, free_port, redis_path
-
-TOOLS = os.path.join(ROOT, "target", "backup-tests")
-CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1"}
-os.environ.update(CREDENTIALS)
-
-
-class Skip(Exception):
-    """Something is not installed."""
-
-
-def tool(*args, code=0, **options):
-    """Runs the operator's tool; its standard output."""
-    path = os.path.join(os.path.dirname(basalt_path()), "basalt")
-    done = subprocess.run([path, *args], capture_output=True, text=True, timeout=120, check=False, **options)
-    assert done.returncode == code, f"{args}: ended with {done.returncode}: {done.stdout[-500:]} {done.stderr[-500:]}"
-    return done.stdout
-
-
-def text(reply):
-    """A reply as text."""
-    if isinstance(reply, tuple):
-        reply = reply[1]
-    return reply.decode(errors="replace") if isinstance(reply, bytes) else str(reply)
-
-
-def ask(server, *words, given=None):
-    """Asks by redis-cli, so that nothing of ours stands between; `given` is its standard input."""
-    words = ["redis-cli", "-p", str(server.port), *words]
-    done = subprocess.run(words, input=given, capture_output=True, text=True, timeout=60, check=True)
-    return done.stdout.strip()
-
-
-def info(server, field):
-    """A field of INFO."""
-    for line in ask(server, "INFO", "backup").splitlines():
-        name, _, value = line.strip().partition(":")
-        if name == field:
-            return value
-    raise AssertionError(f"no {field}")
-
-
-def fill(server, marker):
-    """Some data of every type."""
-    lines = [f"SET {marker}:{i} value-{marker}-{i}" for i in range(2000)]
-    for i in range(300):
-        lines += [f"HSET {marker}h f{i} v{i}", f"ZADD {marker}z {i}.25 m{i}", f"RPUSH {marker}l e{i}",
-                  f"SADD {marker}s m{i}", f"XADD {marker}x {i + 1}-0 f {i}"]
-    done = subprocess.run(["redis-cli", "-p", str(server.port)], input="\n".join(lines), capture_output=True, text=True, timeout=60, check=True)
-    assert "ERR" not in done.stdout, done.stdout[:500]
-
-
-def back_up(server):
-    """A backup; its error, empty if there is none."""
-    path = os.path.join(os.path.dirname(basalt_path()), "basalt")
-    done = subprocess.run([path, "backup", "--port", str(server.port), "--json"], capture_output=True, text=True, timeout=300, check=False)
-    result = json.loads(done.stdout)
-    assert result["ok"] == (done.returncode == 0), result
-    assert result["ok"] or result["error"], result
-    return result.get("error", "")
-
-
-def need(*programs):
-    """Programs that must be there."""
-    for program in programs:
-        if not shutil.which(program):
-            raise Skip(f"no {program}")
+from lib.tools import Skip, need, python_with
 
 
 def moto():
     """The S3 server's program."""
-    path = os.path.join(TOOLS, "venv", "bin", "moto_server")
     given = os.environ.get("MOTO_SERVER")
-    if given:
-        return given
-    if not os.path.exists(path):
-        subprocess.run([sys.executable, "-m", "venv", os.path.join(TOOLS, "venv")], check=True, capture_output=True)
-        pip = [os.path.join(TOOLS, "venv", "bin", "pip"), "-q", "install", "moto[server]==5.2.5"]
-        done = subprocess.run(pip, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise Skip(f"moto cannot be installed: {done.stderr[-200:]}")
-    return path
+    return given or os.path.join(os.path.dirname(python_with("backup-tests", "moto[server]==5.2.5")), "moto_server")
 
 
 class S3:
@@ -236,31 +166,6 @@ class Proxy:
             pass
 
 
-class World:
-    """A directory with an identity, and what is started."""
-
-    def __init__(self):
-        self.dir = tempfile.mkdtemp(prefix="basalt-backup-test-")
-        self.identity = os.path.join(self.dir, "identity.txt")
-        self.recipient = tool("keygen", "-o", self.identity).strip()
-        self.closing = [lambda: shutil.rmtree(self.dir, ignore_errors=True)]
-
-    def close(self):
-        """Ends and removes everything."""
-        for close in reversed(self.closing):
-            close()
-
-    def basalt(self, *args):
-        """A Basalt server."""
-        server = Server(basalt_path(), "--backup-recipients", self.recipient, "--save", "", "--enable-debug-command", "yes", *args)
-        self.closing.append(server.stop)
-        return server
-
-    def path(self, name):
-        """A path in the directory."""
-        return os.path.join(self.dir, name)
-
-
 def readable(folder):
     """Has a Redis before 7.2, which reads RDB 10 at most, get its file in that version."""
     told = subprocess.run([redis_path(), "--version"], capture_output=True, text=True, check=True).stdout
@@ -274,7 +179,8 @@ def readable(folder):
 
 def stock_tools(world):
     """age, zstd and Redis open a backup without Basalt; Redis loads the export."""
-    need("age", "zstd", "redis-cli")
+    for program in ("age", "zstd", "redis-cli"):
+        need(program)
     if not redis_path():
         raise Skip("no redis-server")
     os.mkdir(world.path("repository"))
@@ -304,21 +210,6 @@ def stock_tools(world):
     assert ours == theirs, (ours, theirs)
     # An identity with a passphrase, made by stock age.
     return f"{len(chunks)} chunks, {seen} keys, digest equal in Redis"
-
-
-def restore_and_compare(world, digest, *repository):
-    """Restores and starts; the digest must be this."""
-    target = tempfile.mkdtemp(dir=world.dir) + "/data"
-    tool("restore", *repository, "-i", world.identity, "--to", target)
-    server = Server(basalt_path(), "--save", "", "--enable-debug-command", "yes", directory=target)
-    for _ in range(600):
-        if "\nloading:0" in ask(server, "INFO", "persistence"):
-            break
-        time.sleep(0.1)
-    found = ask(server, "DEBUG", "DIGEST")
-    server.stop()
-    shutil.rmtree(os.path.dirname(target), ignore_errors=True)
-    assert found == digest, (found, digest)
 
 
 def s3(world):
@@ -402,11 +293,34 @@ def kills(world, rounds):
     return f"{rounds} kills"
 
 
+def examples(world):
+    """The scripts that the documents name, that with a schedule on a foreign S3 server."""
+    need("age", "zstd", "redis-cli", "redis-server")
+    store = S3()
+    world.closing.append(store.close)
+    scripts = sorted(path for path in glob.glob(os.path.join(ROOT, "examples", "backup", "*.sh")) if "common" not in path)
+    assert len(scripts) >= 6, scripts
+    for path in scripts:
+        told = dict(os.environ, BASALT_BIN=os.path.dirname(os.path.abspath(basalt_path())), PORT=str(free_port()))
+        if "scheduled" in path:
+            told |= {"REPOSITORY": "s3://backups/demo", "BACKUP_ENDPOINT": f"http://127.0.0.1:{store.port}"}
+        done = subprocess.run([path], env=told, capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == 0, f"{path}: {done.stdout[-800:]} {done.stderr[-800:]}"
+    return f"{len(scripts)} scripts"
+
+
 def main():
     """Runs all parts."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--require", action="store_true")
     parser.add_argument("--faults", type=int, default=3)
+    parser.add_argument("--size", type=int, default=100_000)
+    parser.add_argument("--damages", type=int, default=60)
+    parser.add_argument("--moments", type=int, default=4)
+    parser.add_argument("--seconds", type=float, default=6)
+    parser.add_argument("--rate", type=int, default=10_000)
+    parser.add_argument("--losses", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", default="")
     options = parser.parse_args()
     parts = {
@@ -414,6 +328,12 @@ def main():
         "s3": s3,
         "faults": lambda world: faults(world, options.faults),
         "kills": lambda world: kills(world, options.faults),
+        "examples": examples,
+        "incremental": lambda world: size.incremental(world, options.size),
+        "tamper": lambda world: size.tamper(world, options.damages, options.seed),
+        "moments": lambda world: size.moments(world, options.moments, options.rate, options.seconds, options.seed),
+        "loss": lambda world: size.loss(world, options.losses, options.rate, options.seed),
+        "plain": size.plain,
     }
     bad = False
     for name, part in parts.items():

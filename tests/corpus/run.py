@@ -38,17 +38,8 @@ IDLE_SLACK_S = 30
 NO_OFFSET = ("manifest-error", "file-missing", "module-missing", "function-library")
 
 
-# Commands that logs of the corpus hold and the server does not have yet. A case that needs one
-# is left out, and told; nothing else is.
-NOT_YET = ("EVAL", "FCALL")
-
-
 class Failure(Exception):
     """Why a case did not pass."""
-
-
-class LeftOut(Exception):
-    """What a case needs that the server does not have."""
 
 
 class Runner:
@@ -81,9 +72,6 @@ class Runner:
             elif server.outcome != "up" and (not case.loads or also == "refused"):
                 self.judge_refusal(case, server)
             else:
-                unknown = re.search(r"Unknown command '(\w+)' reading the append only file", server.log_text())
-                if unknown and unknown[1].upper() in NOT_YET:
-                    raise LeftOut(unknown[1].upper())
                 raise Failure(f"{server.outcome}; the log ends: {server.log_text()[-300:]!r}")
 
     def compare(self, case, server, config):
@@ -216,8 +204,6 @@ def main():
             try:
                 runner.run(case)
                 passed += 1
-            except LeftOut as needed:
-                left_out.append(str(needed))
             except (Failure, Closed, OSError) as error:
                 failures.append(case.name)
                 print(f"FAILED {case.name} [{case.expect}]: {error}", flush=True)

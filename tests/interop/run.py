@@ -8,7 +8,6 @@ with the reason; with `--require` that is an error. Downloads go below target/.
 
 import argparse
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,30 +16,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(HERE))
 
 from lib.servers import ROOT, Server, basalt_path, redis_path
-
-TOOLS = os.path.join(ROOT, "target", "interop")
-
-
-class Skip(Exception):
-    """The client is not there."""
-
-
-def need(*names):
-    """The first program of the given names that exists."""
-    for name in names:
-        if shutil.which(name):
-            return name
-    raise Skip(f"no {names[0]}")
-
-
-def out(command, stdin=None, seconds=120, **options):
-    """Standard output of a program that must succeed."""
-    done = subprocess.run(command, input=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=seconds, check=False, **options)
-    text = done.stdout
-    if done.returncode != 0:
-        raise AssertionError(f"{command[:6]} ended with {done.returncode}: {text[-1500:]!r}")
-    return text
-
+from lib.tools import Skip, need, node_with, out, python_with
 
 def equal(found, expected, what):
     """Fails with both values."""
@@ -92,17 +68,8 @@ def redis_benchmark(server):
 
 
 def python_with_redis():
-    """A Python with redis-py from PyPI, in an environment of its own."""
-    environment = os.path.join(TOOLS, "venv")
-    python = os.path.join(environment, "bin", "python")
-    try:
-        if not os.path.exists(python):
-            out([sys.executable, "-m", "venv", environment], seconds=180)
-        if subprocess.run([python, "-c", "import redis"], stderr=subprocess.DEVNULL, check=False).returncode:
-            out([python, "-m", "pip", "install", "-q", "redis==5.2.1"], seconds=240)
-    except (AssertionError, subprocess.TimeoutExpired) as error:
-        raise Skip(f"redis-py cannot be installed: {error}") from error
-    return python
+    """A Python with redis-py from PyPI."""
+    return python_with("interop", "redis==5.2.1")
 
 
 def redis_py(server):
@@ -116,21 +83,13 @@ def redis_py(server):
 def examples(server):
     """The scripts of examples/, each of which checks itself. Some seconds."""
     text = out([python_with_redis(), os.path.join(ROOT, "examples", "run.py"), "--port", str(server.port)])
-    assert b"FAILED" not in text and text.count(b" ok\n") >= 9, text
+    assert b"FAILED" not in text and text.count(b" ok\n") >= 10, text
 
 
 def ioredis(server):
     """ioredis from npm."""
-    node, npm = need("node", "nodejs"), need("npm")
-    home = os.path.join(TOOLS, "node")
-    os.makedirs(home, exist_ok=True)
-    if not os.path.isdir(os.path.join(home, "node_modules", "ioredis")):
-        try:
-            out([npm, "install", "--silent", "--no-audit", "--no-fund", "--prefix", home, "ioredis@5.4.1"], seconds=300)
-        except (AssertionError, subprocess.TimeoutExpired) as error:
-            raise Skip(f"ioredis cannot be installed: {error}") from error
-    text = out([node, os.path.join(HERE, "ioredis_session.js"), str(server.port)],
-               env=dict(os.environ, NODE_PATH=os.path.join(home, "node_modules")))
+    node, environment = node_with("interop", "ioredis@5.4.1")
+    text = out([node, os.path.join(HERE, "ioredis_session.js"), str(server.port)], env=environment)
     assert b"ioredis session ok" in text, text
 
 

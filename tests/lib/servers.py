@@ -58,10 +58,10 @@ class Server:
         self.process = None
         self.start()
 
-    def start(self):
-        """Starts the process and waits until it answers PING and has loaded; tries another port on a clash."""
+    def start(self, port=None):
+        """Starts the process and waits until it answers PING and has loaded; on a port of its own choice, tries another on a clash."""
         for _ in range(5):
-            self.port = free_port()
+            self.port = port or free_port()
             command = [self.program]
             if self.config:
                 command.append(self.config)

@@ -34,7 +34,8 @@ FILES = ["unit/type/string", "unit/type/incr", "unit/type/list", "unit/type/list
          "unit/multi", "unit/pubsub", "unit/pubsubshard", "unit/querybuf", "unit/protocol", "unit/info",
          "unit/info-command", "unit/other", "unit/introspection", "unit/introspection-2", "unit/sort", "unit/dump",
          "unit/obuf-limits", "unit/limits", "unit/maxmemory", "unit/memefficiency", "unit/slowlog",
-         "unit/latency-monitor", "unit/lazyfree", "unit/pause", "unit/tracking", "unit/auth", "unit/quit",
+         "unit/latency-monitor", "unit/scripting", "unit/functions", "unit/lazyfree", "unit/pause", "unit/tracking",
+         "unit/auth", "unit/quit",
          "unit/aofrw", "unit/oom-score-adj", "unit/shutdown", "unit/networking", "unit/client-eviction",
          "unit/violations", "unit/replybufsize"]
 # Only in normal mode.
@@ -49,8 +50,9 @@ LEFT_OUT = {"unit/pubsub": {"Keyspace notifications: evicted events": "needs evi
                               "needs eviction"},
             "normal:unit/type/set": {"SRANDMEMBER with a dict containing long chain":
                                      "kills a child process; there is none"},
-            # Its helpers end the run of the file when DEBUG MALLCTL is not there.
-            "normal:unit/memefficiency": {"Active defrag main dictionary: standalone": "needs jemalloc"}}
+            "normal:unit/memefficiency": dict.fromkeys(
+                ("Active defrag", "Active defrag - AOF loading", "Active defrag eval scripts", "Active defrag big keys",
+                 "Active defrag big list", "Active defrag edge case"), "needs the defragmentation of jemalloc")}
 EXPECTED = os.path.join(HERE, "expected.tsv")
 LINE = re.compile(r"\x1b\[[0-9;]*m")
 RESULT = re.compile(r"^\[(ok|err|ignore|skip|exception)\]: (.*?)(?: \(\d+ ms\))?$")
@@ -62,8 +64,8 @@ OPTIONAL = [(re.compile(r"^(\s*)((?:r|\$\w+) function flush)\s*$", re.M | re.I),
             # Readers of the log and its manifest pass over our checksum lines, as servers do.
             (re.compile(r"(?<=\n)    if \{\[gets \$fp count\] == -1\} return \"\"\n"),
              '    while 1 {\n        if {[gets $fp count] == -1} {return ""}\n'
-             '        if {![string match "#BSLT1*" $count]} break\n    }\n'),
-            (re.compile(r"^( *)lappend lines \$line$", re.M), r'\1if {[string match "#BSLT1*" $line]} continue\n\1lappend lines $line'),
+             '        if {![regexp {^#(BSLT1|SYNC)} $count]} break\n    }\n'),
+            (re.compile(r"^( *)lappend lines \$line$", re.M), r'\1if {[regexp {^#(BSLT1|SYNC)} $line]} continue\n\1lappend lines $line'),
             # Directives that Redis does not have and that are fixed at the start.
             (re.compile(r"^        set skip_configs \{\n", re.M), r"\g<0>            allow-data-loss\n            data-set-id\n"),
             # Tests replace the files in a server's directory, which Basalt takes for lost data.

@@ -331,6 +331,11 @@ pub fn replay(
     Ok(effects)
 }
 
+/// The length of the command at the beginning of plain commands.
+pub fn command_bytes(bytes: &[u8]) -> Option<usize> {
+    command(bytes).map(|(length, _)| length)
+}
+
 /// The length of the command at the beginning, and whether it is SELECT.
 fn command(bytes: &[u8]) -> Option<(usize, bool)> {
     let (count, mut at) = number(bytes, 0, b'*')?;

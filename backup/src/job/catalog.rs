@@ -1,8 +1,11 @@
 //! What backups there are.
+//!
+//! A manifest's head tells what a listing shows; its tables are only read for what needs to know the chunks.
 
 use super::JobError;
 use crate::repo::crypt::Identities;
 use crate::repo::manifest::MAX_MANIFEST_BYTES;
+use crate::repo::tables::MAX_TABLES_BYTES;
 use crate::repo::{BackupId, Manifest, RepositoryKey, layout};
 use crate::store::{BackupStore, ObjectName};
 
@@ -11,7 +14,7 @@ use crate::store::{BackupStore, ObjectName};
 pub struct Listed {
     /// Its name.
     pub id: BackupId,
-    /// Its manifest, or why it cannot be read.
+    /// Its manifest without tables, or why it cannot be read.
     pub manifest: Result<Manifest, JobError>,
 }
 
@@ -36,22 +39,46 @@ pub fn ids(store: &dyn BackupStore) -> Result<Vec<BackupId>, JobError> {
 /// What the store says to the listing.
 pub fn all(store: &dyn BackupStore) -> Result<Vec<Listed>, JobError> {
     let list = ids(store)?.into_iter().map(|id| Listed {
-        manifest: read(store, &id),
+        manifest: head(store, &id),
         id,
     });
     Ok(list.collect())
 }
 
-/// Reads a manifest; its hash is right, who wrote it is not known.
+/// Reads a manifest without its tables; its hash is right, who wrote it is not known.
 ///
 /// # Errors
 /// [`JobError`].
-pub fn read(store: &dyn BackupStore, id: &BackupId) -> Result<Manifest, JobError> {
+pub fn head(store: &dyn BackupStore, id: &BackupId) -> Result<Manifest, JobError> {
     let bytes = store.get(&layout::manifest(id)?, MAX_MANIFEST_BYTES)?;
     Manifest::parse(&bytes, id, None).map_err(|source| JobError::Manifest {
         id: id.clone(),
         source: Box::new(source),
     })
+}
+
+/// Reads a manifest with its tables; the hashes are right, who wrote it is not known.
+///
+/// # Errors
+/// [`JobError`].
+pub fn read(store: &dyn BackupStore, id: &BackupId) -> Result<Manifest, JobError> {
+    complete(store, head(store, id)?)
+}
+
+/// Adds its tables to a manifest.
+///
+/// # Errors
+/// [`JobError`].
+pub fn complete(store: &dyn BackupStore, mut manifest: Manifest) -> Result<Manifest, JobError> {
+    let name = ObjectName::new(&manifest.tables.object)?;
+    let body = store.get(&name, MAX_TABLES_BYTES)?;
+    match manifest.attach(&body) {
+        Ok(()) => Ok(manifest),
+        Err(source) => Err(JobError::Manifest {
+            id: manifest.id,
+            source: Box::new(source),
+        }),
+    }
 }
 
 /// Reads a manifest that was written by who holds the repository key, and that key.
@@ -76,27 +103,7 @@ pub fn open(
     let name = ObjectName::new(&unproven.key)?;
     let key = RepositoryKey::fetch(store, &name, identities)?;
     let manifest = Manifest::parse(&bytes, id, Some(&key)).map_err(failed)?;
-    Ok((manifest, key))
-}
-
-/// The newest backup of a data set, or of any, that can be read. What cannot be read is passed over.
-///
-/// # Errors
-/// What the store says to the listing.
-pub fn newest(
-    store: &dyn BackupStore,
-    lineage: Option<&str>,
-) -> Result<Option<Manifest>, JobError> {
-    for id in ids(store)?.into_iter().rev() {
-        match read(store, &id) {
-            Ok(manifest) if lineage.is_none_or(|lineage| manifest.lineage == lineage) => {
-                return Ok(Some(manifest));
-            }
-            Ok(_) => {}
-            Err(error) => tracing::warn!("Backup {id} is passed over: {error}"),
-        }
-    }
-    Ok(None)
+    Ok((complete(store, manifest)?, key))
 }
 
 /// Which backup is meant: `latest`, an ID, or the unambiguous beginning of one.

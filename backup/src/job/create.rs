@@ -1,45 +1,44 @@
 //! A backup comes into being.
 //!
 //! ```text
-//! walk --entries--> chunk of the range the walk is in --end_range--> uploaded, or dropped if the parent has the same
-//!            '----> chunk of early entries ------------------------> uploaded
-//! finish: all uploads done -> manifest -> lease released
+//! walk --known?--> met: stays in the last backup's chunk
+//!        '-------> chunk of the range the walk is in, if the last backup has none of it
+//!        '-------> chunk of mixed entries: what has changed, and what writers handed over early
+//! finish: all uploads done -> tables -> manifest -> lease released -> index
 //! ```
 //!
 //! Invariants: the manifest is written last and never over another; every entry is in exactly one chunk that the manifest
-//! names; a range is taken from the parent only if its digest and count are the parent's, and nothing of it came early.
+//! names, where it is not dead; what is met was in the last backup with the same key, value and expiry.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Write};
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use basalt_formats::crc64::crc64;
-use basalt_formats::rdb::Writer;
 use bytes::Bytes;
 
+use super::fill::OpenChunk;
 use super::lease::{LEASE_MS, Lease};
+use super::reuse::Reuse;
 use super::upload::Uploader;
 use super::{JobError, catalog};
 use crate::repo::chunk::Codec;
 use crate::repo::crypt::Recipients;
-use crate::repo::manifest::{self, Chunk, Database, FORMAT, Manifest};
-use crate::repo::object::{ChunkWriter, Finished};
-use crate::repo::{BackupId, Digest, Position, RepositoryKey, layout};
+use crate::repo::index::{IndexWriter, Known, Note, Record};
+use crate::repo::manifest::{Database, FORMAT, Manifest, TablesObject};
+use crate::repo::object::ChunkWriter;
+use crate::repo::tables::{MAX_TABLES_BYTES, Range};
+use crate::repo::{BackupId, Chunk, Digest, DigestKey, Position, RepositoryKey, layout};
 use crate::store::{BackupStore, publish};
 
+pub use super::reuse::Parent;
 pub use super::upload::UploadState;
 
 /// RDB bytes after which a chunk ends.
 const CHUNK_BYTES: u64 = 32 << 20;
 /// Slots.
 const SLOTS: u16 = 16384;
-
-const AUX: u8 = 0xfa;
-const FUNCTION: u8 = 0xf5;
-const SELECT_DB: u8 = 0xfe;
-const EOF: u8 = 0xff;
 
 /// How and of what a backup is made.
 #[derive(Clone, Debug)]
@@ -62,10 +61,10 @@ pub struct Plan {
     pub recipients: Recipients,
     /// For digests and the MAC.
     pub key: RepositoryKey,
-    /// The backup whose chunks may be reused.
-    pub parent: Option<Manifest>,
     /// Where chunks wait.
     pub spool_dir: Arc<Path>,
+    /// Where the index is, and is written; without one everything is uploaded.
+    pub index: Option<PathBuf>,
     /// Where the archive goes on.
     pub archive: Option<Position>,
     /// What is said of the server at the beginning of each chunk.
@@ -90,30 +89,15 @@ pub struct Counted {
     pub sums: BTreeMap<(u32, u16), Sum>,
 }
 
-/// A chunk being filled.
-struct OpenChunk {
-    writer: ChunkWriter,
-    crc: u64,
-    db: Option<u32>,
-    keys: u64,
-    bytes: u64,
-}
-
 /// The range the walk is in.
 struct OpenRange {
     db: u32,
     first: u16,
     last: u16,
+    /// What is new of it goes into a chunk of its own.
+    own: bool,
     chunk: Option<OpenChunk>,
-    parts: Vec<(Finished, u64)>,
-    keys: u64,
-}
-
-/// A range that the walk has left.
-struct ClosedRange {
-    last: u16,
-    /// Keys in its chunks.
-    keys: u64,
+    parts: u32,
 }
 
 /// A backup being made.
@@ -123,16 +107,20 @@ pub struct Creation {
     uploader: Option<Uploader>,
     state: Arc<UploadState>,
     key_object: String,
+    reuse: Option<Reuse>,
     range: Option<OpenRange>,
-    early: Option<OpenChunk>,
-    early_parts: u64,
-    /// Ranges of which something came early.
-    touched: BTreeSet<(u32, u16)>,
-    /// The last entries went into the chunk of early ones.
-    last_early: bool,
-    closed: BTreeMap<(u32, u16), ClosedRange>,
-    chunks: Vec<Chunk>,
+    mixed: Option<OpenChunk>,
+    mixed_parts: u32,
+    /// The last entries went into the chunk of mixed ones.
+    last_mixed: bool,
+    /// Chunks that are complete, by number.
+    chunks: BTreeMap<u32, Chunk>,
+    numbers: u32,
+    index: Option<IndexWriter>,
     functions: u64,
+    functions_blake3: String,
+    /// The libraries are those of the last backup.
+    kept_functions: bool,
     width: u16,
     uploaded_bytes: u64,
     done: bool,
@@ -145,43 +133,61 @@ impl Creation {
     /// What the store says.
     pub fn begin(
         store: Arc<dyn BackupStore>,
-        mut plan: Plan,
+        plan: Plan,
+        parent: Option<Parent>,
         width: u16,
         state: Arc<UploadState>,
     ) -> Result<Creation, JobError> {
         let lease = Lease {
             id: plan.id.clone(),
-            parent: plan.parent.as_ref().map(|parent| parent.id.clone()),
+            parent: parent.as_ref().map(|parent| parent.manifest.id.clone()),
             began_ms: plan.began_ms,
         };
         lease.take(&*store)?;
-        if let Some(parent) = &plan.parent {
+        let key_object = plan.key.publish(&*store, &plan.recipients)?.to_string();
+        let mut reuse = None;
+        if let Some(Parent { manifest, known }) = parent {
+            let same = manifest.recipients == plan.recipients.fingerprints()
+                && manifest.lineage == plan.lineage
+                && manifest.key == key_object;
             // Only now is it certain that prune leaves its chunks.
-            let there = catalog::read(&*store, &parent.id).is_ok_and(|there| there == *parent);
-            if !there {
-                plan.parent = None;
+            let there = catalog::read(&*store, &manifest.id).is_ok_and(|there| there == manifest);
+            if same && there {
+                reuse = Reuse::new(&*store, manifest, known)?;
             }
         }
-        let key_object = plan.key.publish(&*store, &plan.recipients)?.to_string();
         let uploader = Uploader::start(store.clone(), state.clone())?;
+        let dir = plan.index.as_deref().and_then(Path::parent);
+        let index = plan.index.as_ref().map(|_| {
+            let dir = dir.filter(|dir| !dir.as_os_str().is_empty());
+            IndexWriter::new(dir.unwrap_or(Path::new(".")))
+        });
         Ok(Creation {
             store,
             plan,
             uploader: Some(uploader),
             state,
             key_object,
+            reuse,
             range: None,
-            early: None,
-            early_parts: 0,
-            touched: BTreeSet::new(),
-            last_early: false,
-            closed: BTreeMap::new(),
-            chunks: Vec::new(),
+            mixed: None,
+            mixed_parts: 0,
+            last_mixed: false,
+            chunks: BTreeMap::new(),
+            numbers: 0,
+            index,
             functions: 0,
+            functions_blake3: String::new(),
+            kept_functions: false,
             width: width.clamp(1, SLOTS),
             uploaded_bytes: 0,
             done: false,
         })
+    }
+
+    /// The index of what need not be uploaded. Whoever encodes entries asks it for each.
+    pub fn known(&self) -> Option<Arc<Known>> {
+        self.reuse.as_ref().map(|reuse| reuse.known.clone())
     }
 
     /// The ID.
@@ -194,6 +200,10 @@ impl Creation {
         slot - slot % self.width
     }
 
+    fn last_of(&self, first: u16) -> u16 {
+        first.saturating_add(self.width - 1).min(SLOTS - 1)
+    }
+
     /// Writes the function libraries; before any entry.
     ///
     /// # Errors
@@ -202,47 +212,48 @@ impl Creation {
         if libraries.is_empty() {
             return Ok(());
         }
+        self.functions = libraries.len() as u64;
+        let mut hasher = DigestKey::new(self.plan.key.digest_key()).hasher();
+        for library in libraries {
+            hasher.update(&(library.len() as u64).to_le_bytes());
+            hasher.update(library);
+        }
+        self.functions_blake3 = hasher.finalize().to_string();
+        let reuse = self.reuse.as_ref();
+        self.kept_functions =
+            reuse.is_some_and(|reuse| reuse.has_functions(&self.functions_blake3));
+        if self.kept_functions {
+            return Ok(());
+        }
         let mut chunk = self.open_chunk()?;
         for library in libraries {
-            let mut writer = Writer::new(false);
-            writer.raw(&[FUNCTION]);
-            writer.string(library);
-            chunk.put(writer.as_bytes())?;
+            chunk.function(library)?;
         }
-        self.functions = libraries.len() as u64;
-        let (finished, _) = chunk.finish()?;
-        let mut entry = self.upload(finished, "functions", None)?;
-        entry.functions = self.functions;
-        self.chunks.push(entry);
-        Ok(())
+        self.upload(chunk, "functions", None, self.functions)
     }
 
     /// The walk comes to these slots of a database. If they are of another range than the last ones, that range is
-    /// complete, and `sum` is asked for what is known of it.
+    /// complete.
     ///
     /// # Errors
     /// [`JobError`].
-    pub fn visit(
-        &mut self,
-        db: u32,
-        slot: u16,
-        sum: impl FnOnce(u32, u16) -> Sum,
-    ) -> Result<(), JobError> {
+    pub fn visit(&mut self, db: u32, slot: u16) -> Result<(), JobError> {
         let first = self.range_of(slot);
         if let Some(range) = &self.range
             && (range.db, range.first) == (db, first)
         {
             return Ok(());
         }
-        self.end_range(sum)?;
-        let last = first.saturating_add(self.width - 1).min(SLOTS - 1);
+        self.end_range()?;
+        let last = self.last_of(first);
+        let reuse = self.reuse.as_ref();
         self.range = Some(OpenRange {
             db,
             first,
             last,
+            own: !reuse.is_some_and(|reuse| reuse.has_base(db, first, last)),
             chunk: None,
-            parts: Vec::new(),
-            keys: 0,
+            parts: 0,
         });
         Ok(())
     }
@@ -253,138 +264,102 @@ impl Creation {
     /// [`JobError`].
     pub fn entries(&mut self, db: u32, slot: u16, bytes: &[u8]) -> Result<(), JobError> {
         self.check()?;
-        let first = self.range_of(slot);
-        let in_turn = self
-            .range
-            .as_ref()
-            .is_some_and(|range| (range.db, range.first) == (db, first));
-        self.last_early = !in_turn;
-        if !in_turn {
-            self.touched.insert((db, first));
-            if self.early.is_none() {
-                self.early = Some(self.open_chunk()?);
-            }
-            if let Some(chunk) = &mut self.early {
-                chunk.entries(db, bytes)?;
-            }
+        if bytes.is_empty() {
             return Ok(());
         }
-        if self
-            .range
-            .as_ref()
-            .is_some_and(|range| range.chunk.is_none())
-        {
+        let first = self.range_of(slot);
+        let range = self.range.as_ref().filter(|range| range.own);
+        self.last_mixed = !range.is_some_and(|range| (range.db, range.first) == (db, first));
+        if self.current().is_none() {
             let chunk = self.open_chunk()?;
-            if let Some(range) = &mut self.range {
-                range.chunk = Some(chunk);
+            match &mut self.range {
+                Some(range) if !self.last_mixed => range.chunk = Some(chunk),
+                _ => self.mixed = Some(chunk),
             }
         }
-        if let Some(chunk) = self.range.as_mut().and_then(|range| range.chunk.as_mut()) {
-            chunk.entries(db, bytes)?;
-        }
-        Ok(())
+        self.current()
+            .map_or(Ok(()), |chunk| chunk.entries(db, bytes))
     }
 
-    /// The entries so far are whole, and the last ones were of so many keys.
+    /// The chunk that the last entries went into.
+    fn current(&mut self) -> Option<&mut OpenChunk> {
+        if self.last_mixed {
+            return self.mixed.as_mut();
+        }
+        self.range.as_mut()?.chunk.as_mut()
+    }
+
+    /// The entries so far are whole, and these are the notes on the last ones.
     ///
     /// # Errors
     /// [`JobError`].
-    pub fn boundary(&mut self, keys: u64) -> Result<(), JobError> {
-        if self.last_early {
-            if let Some(chunk) = &mut self.early {
-                chunk.keys += keys;
-                if chunk.bytes >= CHUNK_BYTES {
-                    self.end_early()?;
-                }
-            }
-        } else if let Some(range) = &mut self.range {
-            range.keys += keys;
-            if let Some(chunk) = &mut range.chunk {
-                chunk.keys += keys;
-                if chunk.bytes >= CHUNK_BYTES
-                    && let Some(full) = range.chunk.take()
-                {
-                    range.parts.push(full.finish()?);
-                }
+    pub fn boundary(&mut self, notes: &[Note]) -> Result<(), JobError> {
+        if notes.is_empty() {
+            return Ok(());
+        }
+        let Some(chunk) = self.current() else {
+            return Ok(());
+        };
+        let (number, mut position) = (chunk.number, chunk.keys);
+        chunk.keys += notes.len() as u64;
+        let full = chunk.bytes >= CHUNK_BYTES;
+        if let Some(index) = &mut self.index {
+            for note in notes {
+                index.add(Record {
+                    note: *note,
+                    chunk: number,
+                    position: u32::try_from(position).map_err(io::Error::other)?,
+                })?;
+                position += 1;
             }
         }
-        Ok(())
+        match full {
+            true if self.last_mixed => self.end_mixed(),
+            true => self.end_part(),
+            false => Ok(()),
+        }
+    }
+
+    /// A chunk of the range is complete.
+    fn end_part(&mut self) -> Result<(), JobError> {
+        let Some(range) = &mut self.range else {
+            return Ok(());
+        };
+        let Some(chunk) = range.chunk.take() else {
+            return Ok(());
+        };
+        let (db, first, last) = (range.db, range.first, range.last);
+        let name = format!("{db}-{first}-{last}.{}", range.parts);
+        range.parts += 1;
+        self.upload(chunk, &name, Some((db, first, last)), 0)
     }
 
     /// The last range is complete.
-    fn end_range(&mut self, sum: impl FnOnce(u32, u16) -> Sum) -> Result<(), JobError> {
-        let Some(mut range) = self.range.take() else {
-            return Ok(());
-        };
-        if let Some(chunk) = range.chunk.take() {
-            range.parts.push(chunk.finish()?);
-        }
-        let sum = sum(range.db, range.first);
-        let mut keys = range.keys;
-        match self.unchanged(&range, sum) {
-            Some(chunks) => {
-                keys = sum.keys;
-                self.chunks.extend(chunks);
-            }
-            None => {
-                let (db, first, last) = (range.db, range.first, range.last);
-                for (part, (finished, keys)) in range.parts.into_iter().enumerate() {
-                    let name = format!("{db}-{first}-{last}.{part}");
-                    let mut entry = self.upload(finished, &name, Some((db, first, last)))?;
-                    entry.keys = keys;
-                    self.chunks.push(entry);
-                }
-            }
-        }
-        let last = range.last;
-        self.closed
-            .insert((range.db, range.first), ClosedRange { last, keys });
+    fn end_range(&mut self) -> Result<(), JobError> {
+        self.end_part()?;
+        self.range = None;
         Ok(())
     }
 
-    /// The parent's chunks of a range, if it holds the same.
-    fn unchanged(&self, range: &OpenRange, sum: Sum) -> Option<Vec<Chunk>> {
-        let parent = self.plan.parent.as_ref()?;
-        let same = parent.recipients == self.plan.recipients.fingerprints()
-            && parent.key == self.key_object
-            && !self.touched.contains(&(range.db, range.first))
-            && range.keys == sum.keys
-            && sum.keys > 0;
-        let theirs = parent.ranges.iter().find(|theirs| {
-            (theirs.db, theirs.first, theirs.last) == (range.db, range.first, range.last)
-        })?;
-        if !same || !theirs.whole || theirs.keys != sum.keys || theirs.digest != sum.digest {
-            return None;
-        }
-        let chunks = parent.chunks.iter();
-        Some(
-            chunks
-                .filter(|chunk| chunk.is_of(theirs))
-                .cloned()
-                .collect(),
-        )
-    }
-
-    fn end_early(&mut self) -> Result<(), JobError> {
-        let Some(chunk) = self.early.take() else {
+    fn end_mixed(&mut self) -> Result<(), JobError> {
+        let Some(chunk) = self.mixed.take() else {
             return Ok(());
         };
-        let (finished, keys) = chunk.finish()?;
-        let name = format!("early.{}", self.early_parts);
-        self.early_parts += 1;
-        let mut entry = self.upload(finished, &name, None)?;
-        entry.keys = keys;
-        self.chunks.push(entry);
-        Ok(())
+        let name = format!("mixed.{}", self.mixed_parts);
+        self.mixed_parts += 1;
+        self.upload(chunk, &name, None, 0)
     }
 
-    /// Queues a chunk for the store.
+    /// Completes a chunk and queues it for the store.
     fn upload(
         &mut self,
-        finished: Finished,
+        chunk: OpenChunk,
         name: &str,
         of: Option<(u32, u16, u16)>,
-    ) -> Result<Chunk, JobError> {
+        functions: u64,
+    ) -> Result<(), JobError> {
+        let (number, keys) = (chunk.number, chunk.keys);
+        let finished = chunk.finish()?;
         let encrypted = !self.plan.recipients.is_empty();
         let object = layout::chunk(&self.plan.id, name, self.plan.codec.format(), encrypted)?;
         let entry = Chunk {
@@ -392,17 +367,19 @@ impl Creation {
             db: of.map(|of| of.0),
             first: of.map(|of| of.1),
             last: of.map(|of| of.2),
-            keys: 0,
-            functions: 0,
+            keys,
+            functions,
             rdb_bytes: finished.rdb_bytes,
             bytes: finished.bytes,
             blake3: finished.blake3.to_string(),
+            dead: Default::default(),
         };
         self.uploaded_bytes += finished.bytes;
         if let Some(uploader) = &self.uploader {
             uploader.send(object, finished)?;
         }
-        Ok(entry)
+        self.chunks.insert(number, entry);
+        Ok(())
     }
 
     fn check(&self) -> Result<(), JobError> {
@@ -412,28 +389,13 @@ impl Creation {
         self.uploader.as_ref().map_or(Ok(()), Uploader::check)
     }
 
-    fn open_chunk(&self) -> Result<OpenChunk, JobError> {
-        let writer = ChunkWriter::new(
-            self.plan.codec,
-            &self.plan.recipients,
-            self.plan.spool_dir.clone(),
-        )?;
-        let mut chunk = OpenChunk {
-            writer,
-            crc: 0,
-            db: None,
-            keys: 0,
-            bytes: 0,
-        };
-        let mut head = Writer::new(false);
-        head.raw(format!("REDIS{:04}", basalt_formats::rdb::VERSION).as_bytes());
-        for (name, value) in &self.plan.remarks {
-            head.raw(&[AUX]);
-            head.string(name);
-            head.string(value);
-        }
-        chunk.put(head.as_bytes())?;
-        Ok(chunk)
+    fn open_chunk(&mut self) -> Result<OpenChunk, JobError> {
+        let plan = &self.plan;
+        let mut writer = ChunkWriter::new(plan.codec, &plan.recipients, plan.spool_dir.clone())?;
+        writer.detach()?;
+        let number = self.numbers;
+        self.numbers += 1;
+        OpenChunk::new(writer, number, &plan.remarks)
     }
 
     /// Publishes the backup.
@@ -445,40 +407,44 @@ impl Creation {
         counted: &Counted,
         now_ms: impl Fn() -> i64,
     ) -> Result<Manifest, JobError> {
-        let of = |db, first| counted.sums.get(&(db, first)).copied().unwrap_or_default();
-        self.end_range(of)?;
-        self.end_early()?;
+        self.end_range()?;
+        self.end_mixed()?;
         if let Some(uploader) = self.uploader.take() {
             uploader.finish()?;
         }
         let mut digest = Digest::default();
         let mut ranges = Vec::new();
-        for (&(db, first), sum) in &counted.sums {
-            if sum.keys == 0 {
-                continue;
-            }
+        for (&(db, first), sum) in counted.sums.iter().filter(|(_, sum)| sum.keys > 0) {
             digest.add(sum.digest);
-            let closed = self.closed.get(&(db, first));
-            let last = first.saturating_add(self.width - 1).min(SLOTS - 1);
-            ranges.push(manifest::Range {
+            ranges.push(Range {
                 db,
                 first,
-                last: closed.map_or(last, |closed| closed.last),
+                last: self.last_of(first),
                 keys: sum.keys,
                 digest: sum.digest,
-                whole: closed.is_some_and(|closed| closed.keys == sum.keys)
-                    && !self.touched.contains(&(db, first)),
             });
         }
         let ended_ms = now_ms();
         if ended_ms.saturating_sub(self.plan.began_ms) > LEASE_MS {
             return Err(JobError::TooLong);
         }
-        let manifest = Manifest {
+        // First what goes on, then what is new.
+        let reuse = self.reuse.as_ref();
+        let kept = reuse.map(|reuse| reuse.finish(self.kept_functions));
+        let (mut chunks, old) = kept.unwrap_or_default();
+        let new: BTreeMap<u32, u32> = (0u32..)
+            .skip(chunks.len())
+            .zip(self.chunks.keys())
+            .map(|(place, number)| (*number, place))
+            .collect();
+        chunks.extend(std::mem::take(&mut self.chunks).into_values());
+        let parent = self.reuse.as_ref().map(|reuse| &reuse.parent);
+        let id = &self.plan.id;
+        let mut manifest = Manifest {
             format: FORMAT,
-            id: self.plan.id.clone(),
+            id: id.clone(),
             lineage: self.plan.lineage.clone(),
-            parent: self.plan.parent.as_ref().map(|parent| parent.id.clone()),
+            parent: parent.map(|parent| parent.id.clone()),
             version: self.plan.version.clone(),
             began_ms: self.plan.began_ms,
             cut_ms: self.plan.cut_ms,
@@ -489,12 +455,43 @@ impl Creation {
             key: self.key_object.clone(),
             digest,
             databases: counted.databases.clone(),
-            ranges,
-            chunks: std::mem::take(&mut self.chunks),
             functions: self.functions,
+            functions_blake3: self.functions_blake3.clone(),
+            stored_bytes: chunks.iter().map(|chunk| chunk.bytes).sum(),
             uploaded_bytes: self.uploaded_bytes,
+            tables: TablesObject::default(),
+            ranges,
+            chunks,
             archive: self.plan.archive.clone(),
         };
+        self.tables(&mut manifest)?;
+        self.publish(&manifest)?;
+        self.done = true;
+        // The backup is there; a lease that stays is removed by prune.
+        let _ = Lease::release(&*self.store, &self.plan.id);
+        self.write_index(&new, &old);
+        Ok(manifest)
+    }
+
+    /// Uploads the tables, unless they are those of the last backup.
+    fn tables(&self, manifest: &mut Manifest) -> Result<(), JobError> {
+        if let Some(reuse) = &self.reuse
+            && (&reuse.parent.ranges, &reuse.parent.chunks) == (&manifest.ranges, &manifest.chunks)
+        {
+            manifest.tables = reuse.parent.tables.clone();
+            return Ok(());
+        }
+        let name = layout::tables(&manifest.id)?;
+        let failed = |source| JobError::Manifest {
+            id: self.plan.id.clone(),
+            source: Box::new(source),
+        };
+        let body = manifest.seal_tables(name.to_string()).map_err(failed)?;
+        manifest.uploaded_bytes += body.len() as u64;
+        Ok(self.store.put(&name, Bytes::from(body))?)
+    }
+
+    fn publish(&self, manifest: &Manifest) -> Result<(), JobError> {
         let id = &self.plan.id;
         let failed = |source| JobError::Manifest {
             id: id.clone(),
@@ -502,12 +499,25 @@ impl Creation {
         };
         let bytes = manifest.to_bytes(&self.plan.key).map_err(failed)?;
         // What no reader would take must not be published.
-        Manifest::parse(&bytes, id, Some(&self.plan.key)).map_err(failed)?;
+        let mut read = Manifest::parse(&bytes, id, Some(&self.plan.key)).map_err(failed)?;
+        let name = crate::store::ObjectName::new(&manifest.tables.object)?;
+        let tables = self.store.get(&name, MAX_TABLES_BYTES)?;
+        read.attach(&tables).map_err(failed)?;
         publish(&*self.store, &layout::manifest(id)?, Bytes::from(bytes))?;
-        self.done = true;
-        // The backup is there; a lease that stays is removed by prune.
-        let _ = Lease::release(&*self.store, id);
-        Ok(manifest)
+        Ok(())
+    }
+
+    /// Writes the index for the next backup. Without it that one uploads everything, which is no failure of this one.
+    fn write_index(&mut self, new: &BTreeMap<u32, u32>, old: &[Option<u32>]) {
+        let (Some(index), Some(path)) = (self.index.take(), &self.plan.index) else {
+            return;
+        };
+        let known = self.reuse.as_ref().map(|reuse| &*reuse.known);
+        let new = |number| new.get(&number).copied();
+        let old = |number: u32| old.get(number as usize).copied().flatten();
+        if let Err(error) = index.finish(path, &self.plan.id, &new, known, &old) {
+            tracing::warn!("The next backup will not be incremental: {error}");
+        }
     }
 }
 
@@ -537,37 +547,6 @@ impl Drop for Creation {
             }
         }
         let _ = Lease::release(&*self.store, &self.plan.id);
-    }
-}
-
-impl OpenChunk {
-    fn put(&mut self, bytes: &[u8]) -> Result<(), JobError> {
-        self.crc = crc64(self.crc, bytes);
-        self.bytes += bytes.len() as u64;
-        self.writer
-            .write_all(bytes)
-            .map_err(crate::repo::object::unwrap_io)?;
-        Ok(())
-    }
-
-    fn entries(&mut self, db: u32, bytes: &[u8]) -> Result<(), JobError> {
-        if self.db != Some(db) {
-            self.db = Some(db);
-            let mut writer = Writer::new(false);
-            writer.raw(&[SELECT_DB]);
-            writer.number(db.into());
-            self.put(writer.as_bytes())?;
-        }
-        self.put(bytes)
-    }
-
-    /// The chunk and its keys.
-    fn finish(mut self) -> Result<(Finished, u64), JobError> {
-        self.put(&[EOF])?;
-        let crc = self.crc;
-        self.put(&crc.to_le_bytes())?;
-        let finished = self.writer.finish()?;
-        Ok((finished, self.keys))
     }
 }
 

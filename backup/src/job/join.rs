@@ -4,9 +4,12 @@
 //! BLAKE3 of each object, age's authentication, the frame's checksum, the RDB file's checksum, the number of keys. The
 //! output is right only if [`join`] returns `Ok`.
 //!
-//! A chunk is held in memory whole: normally 32 MiB, more if a single value is larger.
+//! Entries of a chunk that are dead in this backup are left out first, so nobody behind [`read_chunk`] sees them.
+//!
+//! Chunks are held in memory whole, the one in work and the next: normally 32 MiB each, more if a single value is larger.
 
 use std::io::{Read, Write};
+use std::sync::mpsc::sync_channel;
 
 use basalt_formats::crc64::crc64;
 use basalt_formats::rdb::Writer;
@@ -14,8 +17,8 @@ use basalt_formats::rdb::file::{Checksum, FileReader, Record};
 
 use super::JobError;
 use crate::repo::crypt::Identities;
-use crate::repo::manifest::{Chunk, Manifest};
 use crate::repo::object::{ChunkReader, unwrap_io};
+use crate::repo::{Chunk, Manifest};
 use crate::store::BackupStore;
 
 const AUX: u8 = 0xfa;
@@ -28,10 +31,13 @@ const RESERVE_BYTES: u64 = 64 << 20;
 /// Looks at each chunk's RDB file before it is joined; what it refuses is not.
 pub type Inspect<'i> = dyn FnMut(&Chunk, &[u8]) -> Result<(), JobError> + 'i;
 
-/// Reads the RDB file in a chunk.
+/// Says of a database and key whether they are wanted.
+pub type Wanted<'w> = dyn Fn(u64, &[u8]) -> bool + 'w;
+
+/// Reads the RDB file in a chunk, without the entries that are dead.
 ///
 /// # Errors
-/// [`JobError::Chunk`].
+/// [`JobError::Chunk`], [`JobError::Content`].
 pub fn read_chunk(
     store: &dyn BackupStore,
     chunk: &Chunk,
@@ -47,13 +53,92 @@ pub fn read_chunk(
     reader
         .read_to_end(&mut rdb)
         .map_err(|error| failed(unwrap_io(error)))?;
-    Ok(rdb)
+    if chunk.dead.is_empty() {
+        return Ok(rdb);
+    }
+    without_dead(chunk, &rdb)
+}
+
+/// Reads chunks one after the other, the next one while the caller is busy with the last.
+///
+/// # Errors
+/// [`JobError`] of reading, or what `call` says.
+pub fn each_chunk<E: From<JobError>>(
+    store: &dyn BackupStore,
+    chunks: &[&Chunk],
+    identities: &Identities,
+    mut call: impl FnMut(&Chunk, Vec<u8>) -> Result<(), E>,
+) -> Result<(), E> {
+    std::thread::scope(|scope| {
+        // None waits: there are that of the caller and that being read. The receiver ends with this closure, and with it
+        // the thread, also after an error.
+        let (sender, receiver) = sync_channel(0);
+        std::thread::Builder::new()
+            .name("backup-read".into())
+            .spawn_scoped(scope, move || {
+                for chunk in chunks {
+                    let read = read_chunk(store, chunk, identities);
+                    let failed = read.is_err();
+                    // Nobody listens any more after an error.
+                    if sender.send(read).is_err() || failed {
+                        return;
+                    }
+                }
+            })
+            .map_err(JobError::from)?;
+        for (chunk, read) in chunks.iter().zip(receiver) {
+            call(chunk, read?)?;
+        }
+        Ok(())
+    })
+}
+
+/// The RDB file without the entries that are dead.
+fn without_dead(chunk: &Chunk, rdb: &[u8]) -> Result<Vec<u8>, JobError> {
+    let wrong = |reason: String| JobError::Content {
+        name: chunk.object.clone(),
+        reason,
+    };
+    let damaged = |error: &dyn std::fmt::Display| wrong(error.to_string());
+    let mut reader = FileReader::new(rdb).map_err(|error| damaged(&error))?;
+    let mut dead = chunk.dead.iter().peekable();
+    let mut out = Vec::with_capacity(rdb.len());
+    let (mut from, mut position) = (0, 0u64);
+    loop {
+        let begin = reader.offset();
+        match reader.next_record().map_err(|error| damaged(&error))? {
+            Record::Key(_) => {
+                if dead.next_if_eq(&position).is_some() {
+                    out.extend_from_slice(rdb.get(from..begin).unwrap_or_default());
+                    from = reader.offset();
+                }
+                position += 1;
+            }
+            Record::Eof { checksum, end } => {
+                if !matches!(checksum, Checksum::Good(_)) || end != rdb.len() {
+                    return Err(wrong("its end is not that of a whole file".into()));
+                }
+                out.extend_from_slice(rdb.get(from..begin).unwrap_or_default());
+                break;
+            }
+            _ => {}
+        }
+    }
+    if position != chunk.keys || dead.next().is_some() {
+        let keys = chunk.keys;
+        return Err(wrong(format!("it holds {position} keys, not {keys}")));
+    }
+    out.push(EOF);
+    let crc = crc64(0, &out);
+    out.extend_from_slice(&crc.to_le_bytes());
+    Ok(out)
 }
 
 /// The file being written.
 struct Output<'o> {
     sink: &'o mut dyn Write,
     manifest: &'o Manifest,
+    wanted: Option<&'o Wanted<'o>>,
     crc: u64,
     bytes: u64,
     db: Option<u64>,
@@ -81,6 +166,7 @@ impl Output<'_> {
             .iter()
             .find(|sizes| u64::from(sizes.db) == db);
         if let Some(sizes) = sizes
+            && self.wanted.is_none()
             && !self.sized.contains(&db)
         {
             self.sized.push(db);
@@ -106,7 +192,12 @@ impl Output<'_> {
             let begin = reader.offset();
             let record = reader.next_record().map_err(|error| damaged(&error))?;
             let end = reader.offset();
-            if matches!(record, Record::Key(_)) && to == begin && from < to {
+            let left_out = match (&record, self.wanted) {
+                (Record::Key(record), Some(wanted)) => !wanted(db, &record.key),
+                (Record::Function(_), Some(_)) => true,
+                _ => false,
+            };
+            if matches!(record, Record::Key(_)) && !left_out && to == begin && from < to {
                 to = end;
                 keys += 1;
                 continue;
@@ -118,6 +209,8 @@ impl Output<'_> {
             match record {
                 Record::Aux { .. } | Record::ResizeDb { .. } | Record::SlotInfo { .. } => {}
                 Record::SelectDb(number) => db = number,
+                Record::Key(_) if left_out => keys += 1,
+                Record::Function(_) if left_out => functions += 1,
                 Record::Function(_) => {
                     functions += 1;
                     self.put(rdb.get(begin..end).unwrap_or_default())?;
@@ -139,17 +232,18 @@ impl Output<'_> {
                 _ => return Err(wrong("it holds what no backup holds".into())),
             }
         }
-        if (keys, functions) != (chunk.keys, chunk.functions) {
+        if (keys, functions) != (chunk.live(), chunk.functions) {
             return Err(wrong(format!(
                 "it holds {keys} keys and {functions} libraries, not {} and {}",
-                chunk.keys, chunk.functions
+                chunk.live(),
+                chunk.functions
             )));
         }
         Ok(())
     }
 }
 
-/// Writes the backup as one RDB file; its length.
+/// Writes the backup, or what is wanted of its keys, as one RDB file; its length. Function libraries are only in the whole.
 ///
 /// # Errors
 /// [`JobError`]; what was written is then no file.
@@ -158,12 +252,14 @@ pub fn join(
     manifest: &Manifest,
     identities: &Identities,
     remarks: &[(&str, &str)],
+    wanted: Option<&Wanted<'_>>,
     sink: &mut dyn Write,
     inspect: &mut Inspect<'_>,
 ) -> Result<u64, JobError> {
     let mut output = Output {
         sink,
         manifest,
+        wanted,
         crc: 0,
         bytes: 0,
         db: None,
@@ -180,11 +276,10 @@ pub fn join(
     // Libraries come before keys, and databases in order.
     let mut order: Vec<&Chunk> = manifest.chunks.iter().collect();
     order.sort_by_key(|chunk| (chunk.functions == 0, chunk.db.is_none(), chunk.db));
-    for chunk in order {
-        let rdb = read_chunk(store, chunk, identities)?;
+    each_chunk(store, &order, identities, |chunk, rdb| {
         inspect(chunk, &rdb)?;
-        output.append(chunk, &rdb)?;
-    }
+        output.append(chunk, &rdb)
+    })?;
     output.put(&[EOF])?;
     let crc = output.crc;
     output.put(&crc.to_le_bytes())?;

@@ -3,10 +3,12 @@
 pub mod archive;
 pub mod catalog;
 pub mod create;
+mod fill;
 pub mod join;
 pub mod lease;
 pub mod prune;
 pub mod retention;
+mod reuse;
 pub mod schedule;
 #[cfg(test)]
 mod tests;

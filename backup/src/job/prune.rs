@@ -83,6 +83,7 @@ pub fn prune(store: &dyn BackupStore, wish: &Wish) -> Result<Pruned, JobError> {
     let mut needed: HashSet<String> = HashSet::new();
     let mut need = |manifest: &Manifest| {
         needed.insert(manifest.key.clone());
+        needed.insert(manifest.tables.object.clone());
         needed.extend(manifest.chunks.iter().map(|chunk| chunk.object.clone()));
     };
     let mut kept = Vec::new();
@@ -91,16 +92,16 @@ pub fn prune(store: &dyn BackupStore, wish: &Wish) -> Result<Pruned, JobError> {
         if gone.contains(&listed.id) && !leased.contains(&listed.id) {
             continue;
         }
-        let manifest = listed.manifest?;
+        let manifest = catalog::complete(store, listed.manifest?)?;
         need(&manifest);
         if !gone.contains(&listed.id) {
             pruned.kept += 1;
             kept.push(manifest);
         }
     }
-    readable()
-        .filter(|manifest| leased.contains(&manifest.id))
-        .for_each(&mut need);
+    for manifest in readable().filter(|manifest| leased.contains(&manifest.id)) {
+        need(&catalog::complete(store, manifest.clone())?);
+    }
     for folder in [layout::OBJECTS, layout::KEYS] {
         let folder = ObjectName::new(folder)?;
         for object in store.list(Some(&folder), None, usize::MAX)? {

@@ -1,19 +1,23 @@
 //! Whether what a backup names is there and undamaged. Needs no identity.
 //!
 //! With an identity more can be said, see [`join`](super::join): that only proves what it reads is what was written. That the
-//! data comes back is proven by loading it.
+//! data comes back is proven by loading it. Segments of the log, which no manifest names, are proven by their MAC, so their
+//! content needs an identity; that none is missing is seen from their names. Nothing tells that the last one is missing.
 
 use std::collections::HashSet;
 
+use super::archive::{self, Stored};
 use super::{JobError, catalog};
+use crate::repo::crypt::Identities;
 use crate::repo::object::{ObjectError, check_object};
-use crate::repo::{BackupId, Chunk, Manifest};
+use crate::repo::{BackupId, Chunk, Manifest, Position, RepositoryKey};
 use crate::store::{BackupStore, ObjectName};
 
 /// Checks objects, each once however many backups name it.
 #[derive(Debug, Default)]
 pub struct Verifier {
     good: HashSet<(String, String)>,
+    segments: HashSet<ObjectName>,
     /// Objects read.
     pub objects: u64,
     /// Their bytes.
@@ -42,6 +46,61 @@ impl Verifier {
             }
         }
         (Some(manifest), wrong)
+    }
+
+    /// Whether the log goes on without a gap from a backup as far as it, or a later backup of the same stream, says.
+    ///
+    /// # Errors
+    /// What the store says, and [`JobError::Missing`].
+    pub fn log(
+        &mut self,
+        store: &dyn BackupStore,
+        from: &Position,
+        later: &[Position],
+    ) -> Result<Vec<Stored>, JobError> {
+        let route = archive::route(store, from, None)?;
+        let end = route.segments.last().map(|stored| stored.segment.last);
+        let end = end.unwrap_or(from.index);
+        let known = later.iter().filter(|later| later.stream == from.stream);
+        let known = known.map(|later| later.index).max().unwrap_or(0);
+        if end < known {
+            return Err(JobError::Missing(format!(
+                "effects {} to {known} of stream {} are missing from the archive",
+                end.saturating_add(1),
+                from.stream
+            )));
+        }
+        Ok(route.segments)
+    }
+
+    /// Reads a segment of the log and proves that it is as it was written.
+    ///
+    /// # Errors
+    /// [`JobError`].
+    pub fn segment(
+        &mut self,
+        store: &dyn BackupStore,
+        stored: &Stored,
+        identities: &Identities,
+        key: &RepositoryKey,
+    ) -> Result<(), JobError> {
+        if self.segments.contains(&stored.name) {
+            return Ok(());
+        }
+        self.objects += 1;
+        self.bytes += stored.bytes;
+        let content = archive::read(store, stored, identities, key)?;
+        let effects = archive::replay(&stored.name, &content, None, &mut std::io::sink())?;
+        let segment = &stored.segment;
+        let expected = segment.last.saturating_sub(segment.first).saturating_add(1);
+        if effects != expected {
+            return Err(JobError::Content {
+                name: stored.name.to_string(),
+                reason: format!("it holds {effects} effects, not {expected}"),
+            });
+        }
+        self.segments.insert(stored.name.clone());
+        Ok(())
     }
 
     fn chunk(&mut self, store: &dyn BackupStore, chunk: &Chunk) -> Result<(), JobError> {

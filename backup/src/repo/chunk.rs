@@ -196,6 +196,17 @@ impl<W: Write> Encoder<W> {
         })
     }
 
+    /// Has zstd compress in a thread of its own, some MiB behind.
+    ///
+    /// # Errors
+    /// [`ChunkError::Io`] if there is none.
+    pub fn detach(&mut self) -> Result<(), ChunkError> {
+        if let EncoderStage::Zstd(encoder) = &mut self.stage {
+            encoder.multithread(1)?;
+        }
+        Ok(())
+    }
+
     /// Completes the body and returns the sink and the number of plain bytes, the claim for a [`Decoder`].
     pub fn finish(self) -> Result<(W, u64), ChunkError> {
         let sink = match self.stage {

@@ -7,6 +7,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::index::Note;
+
 /// Lanes of a sum.
 const LANES: usize = 8;
 
@@ -64,6 +66,12 @@ impl Digest {
             out.copy_from_slice(&lane.to_le_bytes());
         }
         bytes
+    }
+
+    /// The beginning, which tells one entry from another.
+    pub fn note(self) -> Note {
+        let first = self.to_bytes().first_chunk().copied();
+        Note::from_be_bytes(first.unwrap_or_default())
     }
 
     fn of_bytes(bytes: &[u8; 8 * LANES]) -> Digest {

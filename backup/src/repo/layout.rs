@@ -52,7 +52,12 @@ pub fn chunk(
     ObjectName::new(&format!("{OBJECTS}/{id}/{name}.rdb{compressed}{age}"))
 }
 
-/// The backup that wrote a chunk, from its name.
+/// The tables of a backup.
+pub fn tables(id: &BackupId) -> Result<ObjectName, InvalidName> {
+    ObjectName::new(&format!("{OBJECTS}/{id}/tables.json.zst"))
+}
+
+/// The backup that wrote a chunk or tables, from the name.
 pub fn chunk_owner(name: &ObjectName) -> Option<BackupId> {
     let rest = name.as_str().strip_prefix(OBJECTS)?.strip_prefix('/')?;
     rest.split_once('/')?.0.parse().ok()

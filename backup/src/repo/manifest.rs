@@ -7,19 +7,22 @@
 //! }
 //! ```
 //!
+//! It is small: what grows with the data, the ranges and the chunks, stands in an object of its own whose hash the manifest
+//! holds ([`Tables`]), so that a backup of unchanged data names that of the one before.
+//!
 //! The two seals stand at a fixed distance from the end, so they are checked over the bytes as they are, before anything is
 //! parsed. The first needs no secret and finds damage; the second needs the repository key and finds forgery.
 
 use serde::{Deserialize, Serialize};
 
-use super::chunk::Codec;
+use super::chunk::{ChunkError, Codec};
+use super::tables::{Chunk, Range, Tables};
 use super::{BackupId, Digest, RepositoryKey};
-use crate::store::ObjectName;
 
 /// The version of the format that is written.
 pub const FORMAT: u32 = 1;
 /// The longest manifest that is read.
-pub const MAX_MANIFEST_BYTES: u64 = 64 << 20;
+pub const MAX_MANIFEST_BYTES: u64 = 1 << 20;
 /// Hexadecimal digits of a hash.
 const HASH_DIGITS: usize = 64;
 
@@ -58,17 +61,36 @@ pub struct Manifest {
     pub digest: Digest,
     /// Databases with keys.
     pub databases: Vec<Database>,
-    /// Ranges of slots.
-    pub ranges: Vec<Range>,
-    /// Chunks.
-    pub chunks: Vec<Chunk>,
     /// Function libraries.
     pub functions: u64,
-    /// Bytes of objects uploaded for this backup.
+    /// Keyed hash of the function libraries.
+    pub functions_blake3: String,
+    /// Bytes of all objects it names.
+    pub stored_bytes: u64,
+    /// Bytes of objects uploaded for this backup, without this one.
     pub uploaded_bytes: u64,
+    /// Where the tables are.
+    pub tables: TablesObject,
+    /// Ranges of slots; from the tables.
+    #[serde(skip)]
+    pub ranges: Vec<Range>,
+    /// Chunks; from the tables.
+    #[serde(skip)]
+    pub chunks: Vec<Chunk>,
     /// Where the archive of the log goes on from here, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archive: Option<Position>,
+}
+
+/// The object with the tables of a backup.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TablesObject {
+    /// Its name.
+    pub object: String,
+    /// Its length.
+    pub bytes: u64,
+    /// BLAKE3 of it.
+    pub blake3: String,
 }
 
 /// A place in a stream of the archive.
@@ -127,60 +149,6 @@ impl Types {
     }
 }
 
-/// A range of slots of a database.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Range {
-    /// The database.
-    pub db: u32,
-    /// Its first slot.
-    pub first: u16,
-    /// Its last slot.
-    pub last: u16,
-    /// Keys in it.
-    pub keys: u64,
-    /// Their digest.
-    pub digest: Digest,
-    /// Everything of it, and nothing else, is in the chunks of this range.
-    pub whole: bool,
-}
-
-/// A chunk.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Chunk {
-    /// The object.
-    pub object: String,
-    /// The database, if it is one range's.
-    pub db: Option<u32>,
-    /// The range's first slot.
-    pub first: Option<u16>,
-    /// The range's last slot.
-    pub last: Option<u16>,
-    /// Keys in it.
-    pub keys: u64,
-    /// Function libraries in it.
-    pub functions: u64,
-    /// Bytes of the RDB file.
-    pub rdb_bytes: u64,
-    /// Bytes of the object.
-    pub bytes: u64,
-    /// BLAKE3 of the object.
-    pub blake3: String,
-}
-
-impl Chunk {
-    /// The object's name.
-    pub fn name(&self) -> Option<ObjectName> {
-        ObjectName::new(&self.object).ok()
-    }
-
-    /// Whether it belongs to this range.
-    pub fn is_of(&self, range: &Range) -> bool {
-        self.db == Some(range.db)
-            && self.first == Some(range.first)
-            && self.last == Some(range.last)
-    }
-}
-
 /// Why a manifest is refused.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -213,6 +181,19 @@ pub enum ManifestError {
     /// It is no manifest.
     #[error("it cannot be understood: {0}")]
     Json(#[from] serde_json::Error),
+    /// Its tables are another object, or damaged.
+    #[error(
+        "its tables should have the BLAKE3 {expected}, but have {found}: they are damaged or not the right ones"
+    )]
+    Tables {
+        /// What the manifest says.
+        expected: String,
+        /// What it is.
+        found: String,
+    },
+    /// The tables cannot be decompressed.
+    #[error("its tables: {0}")]
+    Codec(#[from] ChunkError),
     /// What it says does not fit together.
     #[error("it contradicts itself: {0}")]
     Contradiction(String),
@@ -242,7 +223,39 @@ impl Manifest {
         Ok(bytes)
     }
 
-    /// Reads the manifest found under the name of `id`; with a key it is authenticated too.
+    /// The tables' bytes, which are to be stored as `object`; the manifest names them from now on.
+    ///
+    /// # Errors
+    /// [`ManifestError`]: never for what this program makes.
+    pub fn seal_tables(&mut self, object: String) -> Result<Vec<u8>, ManifestError> {
+        let body = Tables::to_bytes(&self.ranges, &self.chunks)?;
+        self.tables = TablesObject {
+            object,
+            bytes: body.len() as u64,
+            blake3: blake3::hash(&body).to_string(),
+        };
+        Ok(body)
+    }
+
+    /// Completes a manifest with its tables.
+    ///
+    /// # Errors
+    /// [`ManifestError`].
+    pub fn attach(&mut self, body: &[u8]) -> Result<(), ManifestError> {
+        let found = blake3::hash(body).to_string();
+        if found != self.tables.blake3 {
+            return Err(ManifestError::Tables {
+                expected: self.tables.blake3.clone(),
+                found,
+            });
+        }
+        let tables = Tables::of_bytes(body)?;
+        tables.check(self)?;
+        (self.ranges, self.chunks) = (tables.ranges, tables.chunks);
+        Ok(())
+    }
+
+    /// Reads the manifest found under the name of `id`, without its tables; with a key it is authenticated too.
     ///
     /// # Errors
     /// [`ManifestError`].
@@ -279,42 +292,6 @@ impl Manifest {
 
     /// What every reader relies on.
     fn check(&self) -> Result<(), ManifestError> {
-        let wrong = |what: String| Err(ManifestError::Contradiction(what));
-        let sum = |mut keys: Box<dyn Iterator<Item = u64> + '_>| {
-            keys.try_fold(0u64, |sum, keys| sum.checked_add(keys))
-        };
-        let in_chunks = sum(Box::new(self.chunks.iter().map(|chunk| chunk.keys)));
-        let in_ranges = sum(Box::new(self.ranges.iter().map(|range| range.keys)));
-        let in_dbs = sum(Box::new(self.databases.iter().map(|db| db.keys)));
-        if in_chunks.is_none() || in_chunks != in_dbs || in_ranges != in_dbs {
-            return wrong(format!(
-                "keys are {in_dbs:?} in databases, {in_ranges:?} in ranges, {in_chunks:?} in chunks"
-            ));
-        }
-        let mut digest = Digest::default();
-        self.ranges
-            .iter()
-            .for_each(|range| digest.add(range.digest));
-        if digest != self.digest {
-            return wrong("the digests of ranges do not add up".to_owned());
-        }
-        let mut names = std::collections::HashSet::new();
-        for chunk in &self.chunks {
-            let kind = chunk.name().as_ref().and_then(super::layout::chunk_kind);
-            match kind {
-                None => return wrong(format!("'{}' is not the name of a chunk", chunk.object)),
-                Some((_, encrypted)) if encrypted == self.recipients.is_empty() => {
-                    return wrong(format!(
-                        "'{}' is not as encrypted as the backup",
-                        chunk.object
-                    ));
-                }
-                Some(_) => {}
-            }
-            if !names.insert(&chunk.object) {
-                return wrong(format!("'{}' is there twice", chunk.object));
-            }
-        }
         self.compression
             .parse::<Codec>()
             .map(|_| ())
@@ -325,18 +302,6 @@ impl Manifest {
     pub fn keys(&self) -> u64 {
         let keys = self.databases.iter().map(|db| db.keys);
         keys.fold(0, u64::saturating_add)
-    }
-
-    /// Bytes of all objects it names.
-    pub fn stored_bytes(&self) -> u64 {
-        let bytes = self.chunks.iter().map(|chunk| chunk.bytes);
-        bytes.fold(0, u64::saturating_add)
-    }
-
-    /// Bytes of all its RDB files.
-    pub fn rdb_bytes(&self) -> u64 {
-        let bytes = self.chunks.iter().map(|chunk| chunk.rdb_bytes);
-        bytes.fold(0, u64::saturating_add)
     }
 }
 
@@ -388,6 +353,7 @@ fn hash_behind<'m>(bytes: &'m [u8], before: &str) -> Result<(&'m [u8], &'m [u8])
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use super::super::dead::Dead;
     use super::*;
 
     /// A manifest with nothing in it.
@@ -407,10 +373,13 @@ pub(crate) mod tests {
             key: "keys/0.key".into(),
             digest: Digest::default(),
             databases: Vec::new(),
+            functions: 0,
+            functions_blake3: String::new(),
+            stored_bytes: 0,
+            uploaded_bytes: 0,
+            tables: TablesObject::default(),
             ranges: Vec::new(),
             chunks: Vec::new(),
-            functions: 0,
-            uploaded_bytes: 0,
             archive: None,
         }
     }
@@ -466,15 +435,34 @@ pub(crate) mod tests {
             rdb_bytes: 9,
             bytes: 9,
             blake3: String::new(),
+            dead: Dead::default(),
         };
         let refused = |change: &dyn Fn(&mut Manifest)| {
             let mut manifest = empty(id(5));
             change(&mut manifest);
+            let body = manifest
+                .seal_tables("objects/x/tables.json.zst".into())
+                .unwrap();
             let bytes = manifest.to_bytes(&key).unwrap();
-            Manifest::parse(&bytes, &id(5), Some(&key)).is_err()
+            let parsed = Manifest::parse(&bytes, &id(5), Some(&key));
+            let Ok(mut parsed) = parsed else { return true };
+            let attached = parsed.attach(&body);
+            assert!(attached.is_err() || parsed == manifest);
+            assert!(parsed.attach(&body[1..]).is_err());
+            attached.is_err()
         };
         assert!(!refused(&|_| {}));
         assert!(refused(&|m| m.chunks.push(chunk.clone())));
+        let mut dead = Dead::default();
+        assert!(dead.push(0));
+        // An entry that does not count is none; one behind the end is an error.
+        let with = |keys| Chunk {
+            keys,
+            dead: dead.clone(),
+            ..chunk.clone()
+        };
+        assert!(!refused(&|m| m.chunks.push(with(1))));
+        assert!(refused(&|m| m.chunks.push(with(0))));
         assert!(refused(&|m| m.compression = "best".into()));
         assert!(refused(&|m| m.format = 2));
         assert!(refused(&|m| {

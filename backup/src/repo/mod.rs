@@ -3,15 +3,19 @@
 
 pub mod chunk;
 pub mod crypt;
+pub mod dead;
 mod digest;
 mod id;
+pub mod index;
 pub mod key;
 pub mod layout;
 pub mod manifest;
 pub mod object;
 pub mod spool;
+pub mod tables;
 
 pub use digest::{Digest, DigestKey, InvalidDigest};
 pub use id::{BackupId, InvalidId, parse_moment, time_text};
 pub use key::{KeyError, RepositoryKey};
-pub use manifest::{Chunk, Manifest, ManifestError, Position};
+pub use manifest::{Manifest, ManifestError, Position};
+pub use tables::Chunk;

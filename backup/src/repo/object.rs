@@ -18,7 +18,7 @@ use bytes::Bytes;
 use super::chunk::{ChunkError, Codec, Decoder, Encoder};
 use super::crypt::{CryptError, Identities, Recipients, Sealing};
 use super::layout;
-use super::manifest::Chunk;
+use super::tables::Chunk;
 use crate::store::{BackupStore, ObjectName, StoreError};
 
 /// Bytes kept in memory before a spool becomes a file.
@@ -137,6 +137,14 @@ impl ChunkWriter {
         };
         let encoder = Encoder::new(codec, recipients.wrap(sink)?)?;
         Ok(ChunkWriter { encoder })
+    }
+
+    /// Has it compressed in a thread of its own, for what is long.
+    ///
+    /// # Errors
+    /// There is no thread.
+    pub fn detach(&mut self) -> Result<(), ObjectError> {
+        Ok(self.encoder.detach()?)
     }
 
     /// Completes it.
@@ -415,6 +423,7 @@ mod tests {
             rdb_bytes: finished.rdb_bytes,
             bytes: finished.bytes,
             blake3: finished.blake3.to_string(),
+            dead: Default::default(),
         };
         finished.upload(store, &name, &|_| Ok(())).unwrap();
         chunk

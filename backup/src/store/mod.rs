@@ -14,6 +14,8 @@ mod local;
 mod memory;
 mod name;
 mod retry;
+#[cfg(test)]
+mod signed_tests;
 pub mod url;
 
 use std::fmt;

@@ -123,6 +123,12 @@ impl<'a> Ctx<'a> {
         self.retrying || !self.session.deny_blocking && self.host.waker().is_some()
     }
 
+    /// Whether a script runs the command. A client that waited is none of its: the command of
+    /// such a client may be run again by a script that fills a key.
+    pub fn in_script(&self) -> bool {
+        self.session.deny_blocking && self.engine().scripts.running.is_running()
+    }
+
     /// Waits until one of the keys holds a value of `kind`: the command is then run again.
     /// Where waiting is not allowed (inside EXEC, without a connection) the time is up at once.
     pub fn block_on(

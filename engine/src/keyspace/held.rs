@@ -74,8 +74,11 @@ impl<'e> Held<'e> {
 
     /// Locks every shard, unless a slow script holds them.
     pub fn every(shards: &'e [ShardCell], running: &Running) -> Option<Held<'e>> {
-        let locked = shards.iter().map(|cell| lock(cell, running));
-        Some(Held::All(locked.collect::<Option<_>>()?))
+        let mut locked = Vec::with_capacity(shards.len());
+        for cell in shards {
+            locked.push(lock(cell, running)?);
+        }
+        Some(Held::All(locked))
     }
 
     /// Locks every shard.

@@ -4,6 +4,7 @@
 pub mod access;
 mod ahead;
 pub mod blocked;
+pub mod evict;
 pub mod expire;
 pub mod header;
 pub mod held;

@@ -5,12 +5,32 @@ use std::sync::Arc;
 
 use super::ScriptFlags;
 
+/// How a script came into the cache.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// It was run; it may be forgotten.
+    Eval,
+    /// SCRIPT LOAD: it is there until SCRIPT FLUSH.
+    Load,
+}
+
 /// A script in the cache.
 pub(super) struct Script {
     /// Its source as it was sent.
     pub body: Arc<[u8]>,
     /// What its first line says.
     pub flags: ScriptFlags,
+    /// Bytes it takes in the Lua state.
+    compiled_bytes: usize,
+    origin: Origin,
+    /// When it was last used, in uses of any script.
+    used: u64,
+}
+
+impl Script {
+    fn bytes(&self) -> usize {
+        self.body.len() + self.compiled_bytes
+    }
 }
 
 /// Scripts by SHA1 in lower-case hex.
@@ -18,33 +38,147 @@ pub(super) struct Script {
 pub(super) struct Cache {
     scripts: HashMap<[u8; 40], Script>,
     bytes: usize,
+    uses: u64,
+    /// Bytes of the scripts that may be forgotten.
+    forgettable: usize,
+    /// Scripts that were forgotten.
+    pub evicted: u64,
 }
 
 impl Cache {
-    pub fn insert(&mut self, sha: [u8; 40], body: &[u8], flags: ScriptFlags) {
+    pub fn insert(
+        &mut self,
+        sha: [u8; 40],
+        body: &[u8],
+        flags: ScriptFlags,
+        compiled_bytes: usize,
+        origin: Origin,
+    ) {
+        self.uses += 1;
         let script = Script {
             body: body.into(),
             flags,
+            compiled_bytes,
+            origin,
+            used: self.uses,
         };
-        if self.scripts.insert(sha, script).is_none() {
-            self.bytes += body.len() + sha.len();
+        self.bytes += body.len() + sha.len();
+        if origin == Origin::Eval {
+            self.forgettable += script.bytes();
+        }
+        if let Some(old) = self.scripts.insert(sha, script) {
+            self.left(&old);
         }
     }
 
     /// A script by its SHA1 in any letter case.
     pub fn get(&self, sha: &[u8]) -> Option<&Script> {
-        let mut key: [u8; 40] = sha.try_into().ok()?;
-        key.make_ascii_lowercase();
-        self.scripts.get(&key)
+        self.scripts.get(&lower(sha)?)
+    }
+
+    /// As [`Cache::get`], for a script that is going to run.
+    pub fn use_script(&mut self, sha: &[u8]) -> Option<&Script> {
+        self.uses += 1;
+        let script = self.scripts.get_mut(&lower(sha)?)?;
+        script.used = self.uses;
+        Some(script)
+    }
+
+    /// Keeps a script that is there until the cache is cleared; whether there is one.
+    pub fn keep(&mut self, sha: &[u8; 40]) -> bool {
+        let Some(script) = self.scripts.get_mut(sha) else {
+            return false;
+        };
+        if script.origin == Origin::Eval {
+            script.origin = Origin::Load;
+            self.forgettable -= script.bytes();
+        }
+        true
+    }
+
+    /// Forgets scripts that were only run, those not used for longest first, when they take more
+    /// than so many bytes; a quarter of the bytes at once, so that this is seldom. The newest
+    /// stays, whatever it takes.
+    pub fn evict(&mut self, most: usize) -> Vec<[u8; 40]> {
+        if self.forgettable <= most {
+            return Vec::new();
+        }
+        let mut oldest: Vec<_> = self
+            .scripts
+            .iter()
+            .filter(|(_, script)| script.origin == Origin::Eval && script.used < self.uses)
+            .map(|(sha, script)| (script.used, *sha))
+            .collect();
+        oldest.sort_unstable();
+        let mut gone = Vec::new();
+        for (_, sha) in oldest {
+            if self.forgettable <= most / 4 * 3 {
+                break;
+            }
+            if let Some(script) = self.scripts.remove(&sha) {
+                self.left(&script);
+                gone.push(sha);
+            }
+        }
+        self.evicted += gone.len() as u64;
+        gone
+    }
+
+    fn left(&mut self, script: &Script) {
+        self.bytes -= script.body.len() + 40;
+        if script.origin == Origin::Eval {
+            self.forgettable -= script.bytes();
+        }
     }
 
     pub fn clear(&mut self) {
+        let evicted = self.evicted;
         *self = Cache::default();
+        self.evicted = evicted;
     }
 
     /// How many there are, and the bytes they take.
     pub fn size(&self) -> (usize, usize) {
         let table = self.scripts.capacity() * size_of::<([u8; 40], Script)>();
         (self.scripts.len(), self.bytes + table)
+    }
+}
+
+fn lower(sha: &[u8]) -> Option<[u8; 40]> {
+    let mut key: [u8; 40] = sha.try_into().ok()?;
+    key.make_ascii_lowercase();
+    Some(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sha(n: u8) -> [u8; 40] {
+        [n; 40]
+    }
+
+    #[test]
+    fn what_was_run_longest_ago_is_forgotten_first() {
+        let mut cache = Cache::default();
+        for n in 0..10 {
+            cache.insert(sha(n), b"1234567890", ScriptFlags::COMPAT, 90, Origin::Eval);
+        }
+        assert!(cache.keep(&sha(0)) && cache.keep(&sha(0)) && !cache.keep(&sha(77)));
+        assert!(cache.use_script(&sha(1)).is_some());
+        assert!(cache.evict(900).is_empty());
+        // Nine of a hundred bytes; down to 600.
+        assert_eq!(cache.evict(800), [sha(2), sha(3), sha(4)]);
+        assert_eq!(cache.evicted, 3);
+        assert_eq!(cache.size().0, 7);
+        assert!(cache.get(&sha(0)).is_some() && cache.get(&sha(2)).is_none());
+        assert_eq!(cache.evict(0).len(), 5);
+        assert!(cache.get(&sha(0)).is_some() && cache.get(&sha(1)).is_some());
+        cache.insert(sha(1), b"1", ScriptFlags::COMPAT, 1, Origin::Load);
+        cache.insert(sha(0), b"1", ScriptFlags::COMPAT, 1, Origin::Eval);
+        assert_eq!((cache.bytes, cache.forgettable), (82, 2));
+        cache.clear();
+        assert_eq!(cache.size().0, 0);
+        assert_eq!(cache.evicted, 8);
     }
 }

@@ -1,9 +1,11 @@
 //! How a function in a Lua state reaches the command that runs the script.
 //!
 //! Functions in a state outlive every run, so they hold nothing of one. They leave what they want
-//! here and call the one function that the run has put into the state; it answers here.
+//! here and call the one function of the run that is here; it answers here.
 
-use mlua::{Function, Lua};
+use std::collections::HashSet;
+
+use mlua::{Function, RegistryKey};
 use parking_lot::Mutex;
 
 use super::libraries::FunctionInfo;
@@ -49,7 +51,9 @@ pub(super) struct Talk {
 #[derive(Debug, Default)]
 pub(super) struct Registered {
     pub functions: Vec<FunctionInfo>,
-    pub callbacks: Vec<Function>,
+    /// Their names.
+    pub names: HashSet<Vec<u8>>,
+    pub callbacks: Vec<RegistryKey>,
 }
 
 /// Between a Lua state and whoever runs something in it.
@@ -58,18 +62,36 @@ pub(super) struct Exchange {
     pub talk: Mutex<Talk>,
     /// Filled while a library is loaded.
     pub registered: Mutex<Option<Registered>>,
+    /// The function of the run: it answers a request, or lets others have their turn.
+    run: Mutex<Option<Function>>,
 }
 
 impl Exchange {
+    /// A run begins, with its function, or ends.
+    pub fn set_run(&self, run: Option<Function>) {
+        *self.run.lock() = run;
+    }
+
     /// Has a request answered by the run.
-    pub fn ask(&self, lua: &Lua, request: Request) -> mlua::Result<Answer> {
+    pub fn ask(&self, request: Request) -> mlua::Result<Answer> {
         self.talk.lock().request = request;
-        let ask: Option<Function> = lua.named_registry_value("ask")?;
-        let Some(ask) = ask else {
+        if !self.call(false)? {
             let text = b"ERR This is only possible inside a script".to_vec();
             return Ok(Answer::Refused(text, false));
-        };
-        ask.call::<()>(())?;
+        }
         Ok(std::mem::take(&mut self.talk.lock().answer))
+    }
+
+    /// Lets others have their turn.
+    pub fn tick(&self) -> mlua::Result<()> {
+        self.call(true).map(|_| ())
+    }
+
+    /// Calls the run, if there is one. Nothing of a run calls here again.
+    fn call(&self, tick: bool) -> mlua::Result<bool> {
+        match &*self.run.lock() {
+            Some(run) => run.call::<()>(tick).map(|()| true),
+            None => Ok(false),
+        }
     }
 }

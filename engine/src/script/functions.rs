@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mlua::{Function, Table, Value};
+use mlua::{Function, Lua, RegistryKey, Table, Value};
 use parking_lot::Mutex;
 
 use super::exchange::Registered;
@@ -21,7 +21,7 @@ pub(crate) const LOAD_TIMEOUT: Duration = Duration::from_millis(500);
 /// A library that was run to see what it registers.
 struct Loaded {
     library: Library,
-    callbacks: Vec<Function>,
+    callbacks: Vec<RegistryKey>,
 }
 
 impl Scripts {
@@ -95,6 +95,7 @@ impl Scripts {
                 vm.functions.insert(key, callback);
             }
         }
+        vm.lua.expire_registry_values();
         Ok(last.unwrap_or_default())
     }
 
@@ -102,6 +103,7 @@ impl Scripts {
     pub fn remove_library(&self, name: &[u8]) -> bool {
         if let Some(vm) = &mut *self.functions.lock() {
             vm.functions.retain(|(library, _), _| library != name);
+            vm.lua.expire_registry_values();
         }
         self.libraries.remove(name)
     }
@@ -123,7 +125,7 @@ fn load(vm: &mut Vm, mut library: Library) -> Result<Loaded, LibraryError> {
     let ended = vm
         .compile("@user_function", library.body())
         .map_err(LibraryError::Compile)
-        .map(|code| vm.run(&code, None, None, None));
+        .map(|code| vm.run(&code, None, None));
     let registered = vm.exchange.registered.lock().take().unwrap_or_default();
     vm.set_loading(false).map_err(state)?;
     if let Err(failure) = ended?.map_err(state)? {
@@ -142,6 +144,7 @@ fn load(vm: &mut Vm, mut library: Library) -> Result<Loaded, LibraryError> {
 
 /// `redis.register_function`.
 pub(super) fn register_function(
+    lua: &Lua,
     registered: &Mutex<Option<Registered>>,
     args: &[Value],
 ) -> mlua::Result<()> {
@@ -159,12 +162,13 @@ pub(super) fn register_function(
     if !is_name(&function.name) {
         return Err(raise(&LibraryError::BadName.to_string()));
     }
-    let known = &registered.functions;
-    if known.iter().any(|other| other.name == function.name) {
+    if !registered.names.insert(function.name.clone()) {
         return Err(raise("Function already exists in the library"));
     }
+    registered
+        .callbacks
+        .push(lua.create_registry_value(callback)?);
     registered.functions.push(function);
-    registered.callbacks.push(callback);
     Ok(())
 }
 
@@ -303,9 +307,10 @@ pub(crate) fn fcall(ctx: &mut Ctx<'_>, words: Args<'_>, read_only: bool) -> CmdR
     let call = Call::parse(words, read_only)?;
     scripts.vm(Kind::Functions, |vm| {
         let key = (found.library, found.function.name);
-        let Some(f) = vm.functions.get(&key).cloned() else {
+        let Some(f) = vm.functions.get(&key) else {
             return Err(ReplyError::err("Function not found"));
         };
+        let f: Function = vm.lua.registry_value(f).map_err(super::internal)?;
         let keys = vm.words(call.keys).map_err(super::internal)?;
         let argv = vm.words(call.argv).map_err(super::internal)?;
         let name = shown(&key.1);

@@ -25,28 +25,30 @@ mod vm;
 
 use std::cell::RefCell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use mlua::{Function, Value};
+use mlua::{Function, Lua, Value};
 use parking_lot::Mutex;
 
 use crate::command::spec::{Args, CmdResult, Flags};
 use crate::command::{Command, Ctx};
 use crate::error::{ReplyError, shown};
-use cache::Cache;
+use cache::{Cache, Origin};
 pub(crate) use functions::{LOAD_TIMEOUT, fcall};
 use libraries::Libraries;
 use reply::ReplyOrLua;
 use run::Run;
 use running::Running;
 pub use shebang::ScriptFlags;
-use vm::{Failure, Kind, Vm};
+use vm::{Failure, Kind, Unlimited, Vm};
 
 /// Size of a stack on which any script can run: Lua calls itself up to 200 levels deep through
 /// functions of C and of the host, each with its buffers.
 pub const STACK_BYTES: usize = 8 << 20;
 /// Bytes a Lua state may hold unless told otherwise.
 const MEMORY_LIMIT: usize = 1 << 30;
+/// The part of that which scripts may take that were only run, not loaded.
+const EVAL_SHARE: usize = 4;
 
 /// Scripts and functions of an engine.
 pub struct Scripts {
@@ -59,6 +61,8 @@ pub struct Scripts {
     pub running: Arc<Running>,
     /// Bytes that each Lua state may hold; what needs more fails. For states made from now on.
     pub memory_limit: AtomicUsize,
+    /// DEBUG SET-DISABLE-DENY-SCRIPTS: scripts may run commands that are not for them.
+    pub any_command: AtomicBool,
     eval_bytes: AtomicUsize,
     function_bytes: AtomicUsize,
 }
@@ -72,6 +76,7 @@ impl Default for Scripts {
             libraries: Libraries::default(),
             running: Arc::default(),
             memory_limit: AtomicUsize::new(MEMORY_LIMIT),
+            any_command: AtomicBool::new(false),
             eval_bytes: AtomicUsize::new(0),
             function_bytes: AtomicUsize::new(0),
         }
@@ -174,6 +179,11 @@ impl Scripts {
         self.cache.lock().size()
     }
 
+    /// Scripts that were forgotten to make room.
+    pub fn evicted(&self) -> u64 {
+        self.cache.lock().evicted
+    }
+
     /// SCRIPT FLUSH. The caller holds every shard.
     pub(crate) fn flush(&self) {
         self.cache.lock().clear();
@@ -191,17 +201,26 @@ impl Scripts {
         Some(self.cache.lock().get(sha)?.body.clone())
     }
 
-    /// Puts a script into the cache; its SHA1. The caller holds every shard.
+    /// SCRIPT LOAD: puts a script into the cache; its SHA1. The caller holds every shard.
     ///
     /// # Errors
     /// It does not compile.
     pub(crate) fn load(&self, body: &[u8]) -> Result<[u8; 40], ReplyError> {
         let sha = redis::sha1_hex(body);
-        if self.exists(&sha) {
-            return Ok(sha);
+        if !self.cache.lock().keep(&sha) {
+            self.insert(sha, body, Origin::Load)?;
         }
+        Ok(sha)
+    }
+
+    fn insert(&self, sha: [u8; 40], body: &[u8], origin: Origin) -> Result<(), ReplyError> {
         let (flags, start) = shebang::script_flags(body)?;
+        let most = match self.memory_limit.load(Ordering::Relaxed) {
+            0 => MEMORY_LIMIT,
+            limit => limit,
+        } / EVAL_SHARE;
         self.vm(Kind::Eval, |vm| {
+            let before = vm.lua.used_memory();
             let f = vm
                 .compile("@user_script", body.get(start..).unwrap_or_default())
                 .map_err(|message| {
@@ -210,11 +229,20 @@ impl Scripts {
                         shown(message.as_bytes())
                     ))
                 })?;
+            let f = vm.lua.create_registry_value(f).map_err(internal)?;
             vm.compiled.insert(sha, f);
+            let bytes = vm.lua.used_memory().saturating_sub(before);
+            let mut cache = self.cache.lock();
+            cache.insert(sha, body, flags, bytes, origin);
+            let gone = cache.evict(most);
+            if !gone.is_empty() {
+                for sha in gone {
+                    vm.compiled.remove(&sha);
+                }
+                vm.lua.expire_registry_values();
+            }
             Ok(())
-        })?;
-        self.cache.lock().insert(sha, body, flags);
-        Ok(sha)
+        })
     }
 }
 
@@ -235,23 +263,21 @@ pub(crate) fn eval(ctx: &mut Ctx<'_>, words: Args<'_>, by_sha: bool, read_only: 
     } else {
         redis::sha1_hex(words[1])
     };
-    if !scripts.exists(&sha) {
-        if by_sha {
-            return Err(no_script());
+    let known = |scripts: &Scripts| Some(scripts.cache.lock().use_script(&sha)?.flags);
+    let flags = match known(scripts) {
+        Some(flags) => flags,
+        None if by_sha => return Err(no_script()),
+        None => {
+            scripts.insert(sha, words[1], Origin::Eval)?;
+            known(scripts).ok_or_else(no_script)?
         }
-        scripts.load(words[1])?;
-    }
-    let flags = scripts
-        .cache
-        .lock()
-        .get(&sha)
-        .map_or(ScriptFlags::COMPAT, |script| script.flags);
+    };
     scripts.vm(Kind::Eval, |vm| {
-        let Some(f) = vm.compiled.get(&sha).cloned() else {
+        let Some(key) = vm.compiled.get(&sha) else {
             return Err(no_script());
         };
-        vm.set_global("KEYS", call.keys).map_err(internal)?;
-        vm.set_global("ARGV", call.argv).map_err(internal)?;
+        let f: Function = vm.lua.registry_value(key).map_err(internal)?;
+        vm.set_words(call.keys, call.argv).map_err(internal)?;
         let name = String::from_utf8_lossy(&sha).into_owned();
         perform(ctx, vm, &call, (&f, None), (name, flags))
     })
@@ -311,21 +337,21 @@ fn perform(
     let lua = vm.lua.clone();
     let exchange = vm.exchange.clone();
     let ended = lua.scope(|scope| {
-        let ask = scope.create_function(|_, ()| {
+        let unlimited = Unlimited::new(&lua)?;
+        let serve = scope.create_function(|_, tick: bool| {
             // Nothing of ours calls back into Lua while the run is borrowed.
             let mut run = run
                 .try_borrow_mut()
                 .map_err(|_| mlua::Error::runtime("a script's command ran a script"))?;
-            run.answer(&mut exchange.talk.lock());
-            Ok(())
-        })?;
-        let tick = scope.create_function(|_, ()| {
-            if let Ok(mut run) = run.try_borrow_mut() {
+            if tick {
                 run.tick();
+            } else {
+                run.answer(&mut exchange.talk.lock());
             }
             Ok(())
         })?;
-        vm.run(f, args, Some(ask), Some(tick))
+        unlimited.end()?;
+        vm.run(f, args, Some(serve))
     });
     let resp = run.into_inner().resp;
     ctx.host.script_runs(false);
@@ -337,14 +363,18 @@ fn perform(
     // The effects of its commands are settled; the script itself adds none.
     ctx.propagate_nothing();
     match ended.map_err(internal)? {
-        Ok(value) => answer(ctx, value, resp),
+        Ok(value) => answer(ctx, &lua, value, resp),
         Err(failure) => failed(ctx, &name, failure),
     }
 }
 
-fn answer(ctx: &mut Ctx<'_>, value: Value, resp: u8) -> CmdResult {
+fn answer(ctx: &mut Ctx<'_>, lua: &Lua, value: Value, resp: u8) -> CmdResult {
     let start = ctx.out.buf.len();
-    match reply::from_lua(value, resp, ctx.out) {
+    let Ctx {
+        out, host, command, ..
+    } = ctx;
+    let mut noted = |error: Option<&ReplyError>| host.script_failed(command, error);
+    match reply::from_lua(lua, value, resp, out, &mut noted) {
         Ok(()) => Ok(()),
         Err(ReplyOrLua::Reply(error)) => Err(error),
         Err(ReplyOrLua::Lua(error)) => {
@@ -366,6 +396,7 @@ fn failed(ctx: &mut Ctx<'_>, name: &str, failure: Failure) -> CmdResult {
     }
     let error = ReplyError::raw(text);
     if failure.counted {
+        ctx.host.script_failed(ctx.command, None);
         ctx.out.error(&error);
         return Ok(());
     }

@@ -33,14 +33,14 @@ pub(super) fn command_error(text: Vec<u8>, counted: bool) -> Error {
 }
 
 /// An error of a library function, as a string with the line that called it.
-pub(super) fn library_error(lua: &Lua, message: &str) -> Error {
+pub(super) fn library_error(lua: &Lua, message: impl AsRef<[u8]>) -> Error {
     let place = lua.inspect_stack(1, |debug| {
         let line = debug.current_line()?;
         let source = debug.source();
         Some(format!("{}:{line}: ", source.short_src.as_deref()?))
     });
     let mut text = place.flatten().unwrap_or_default().into_bytes();
-    text.extend_from_slice(message.as_bytes());
+    text.extend_from_slice(message.as_ref());
     Error::external(Raised {
         text,
         table: false,

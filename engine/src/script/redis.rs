@@ -10,7 +10,7 @@ use super::exchange::{Answer, Exchange, Request};
 use super::functions::register_function;
 use super::raised::command_error;
 use super::reply::{as_integer, error_table, error_text, tagged, to_lua};
-use super::vm::Kind;
+use super::vm::{Kind, Unlimited};
 use crate::error::shown;
 
 /// The version that scripts are told.
@@ -50,8 +50,8 @@ pub(super) fn while_loading(lua: &Lua, exchange: &Arc<Exchange>) -> mlua::Result
     let exchange = exchange.clone();
     table.set(
         "register_function",
-        lua.create_function(move |_, args: Variadic<Value>| {
-            register_function(&exchange.registered, &args)
+        lua.create_function(move |lua, args: Variadic<Value>| {
+            register_function(lua, &exchange.registered, &args)
         })?,
     )?;
     Ok(table)
@@ -80,22 +80,22 @@ pub(super) fn table(lua: &Lua, kind: Kind, exchange: &Arc<Exchange>) -> mlua::Re
     table.set(
         "setresp",
         lua.create_function(move |lua, args: Variadic<Value>| {
-            set_resp(lua, &args).and_then(|request| no_answer(to.ask(lua, request)?))
+            set_resp(lua, &args).and_then(|request| no_answer(to.ask(request)?))
         })?,
     )?;
     let to = exchange.clone();
     table.set(
         "set_repl",
         lua.create_function(move |lua, args: Variadic<Value>| {
-            set_repl(lua, &args).and_then(|request| no_answer(to.ask(lua, request)?))
+            set_repl(lua, &args).and_then(|request| no_answer(to.ask(request)?))
         })?,
     )?;
     let to = exchange.clone();
     table.set(
         "acl_check_cmd",
-        lua.create_function(move |lua, args: MultiValue| {
+        lua.create_function(move |_, args: MultiValue| {
             fill(&to, &args).map_err(plain_error)?;
-            match to.ask(lua, Request::AclCheck)? {
+            match to.ask(Request::AclCheck)? {
                 Answer::Refused(text, counted) => Err(command_error(text, counted)),
                 answer => Ok(matches!(answer, Answer::Done)),
             }
@@ -125,15 +125,24 @@ fn no_answer(answer: Answer) -> mlua::Result<()> {
     }
 }
 
-/// `redis.call` and `redis.pcall`.
+/// `redis.call` and `redis.pcall`. What comes back takes the memory it takes; the script fails
+/// afterwards if that is too much for it.
 fn call(lua: &Lua, exchange: &Exchange, args: MultiValue, raises: bool) -> mlua::Result<Value> {
+    let unlimited = Unlimited::new(lua)?;
     let answer = match fill(exchange, &args) {
         Ok(()) => {
             drop(args);
-            exchange.ask(lua, Request::Call)?
+            exchange.ask(Request::Call)?
         }
         Err(message) => Answer::Refused(format!("ERR {message}").into_bytes(), false),
     };
+    let value = result(lua, answer, raises)?;
+    unlimited.end()?;
+    Ok(value)
+}
+
+/// What a script gets of an answer.
+fn result(lua: &Lua, answer: Answer, raises: bool) -> mlua::Result<Value> {
     match answer {
         Answer::Reply(reply) if raises && reply.first() == Some(&b'-') => {
             let line = reply.split(|&byte| byte == b'\r').next();
@@ -158,6 +167,8 @@ fn fill(exchange: &Exchange, args: &MultiValue) -> Result<(), &'static str> {
         match arg {
             Value::String(text) => words.push(&text.as_bytes()),
             Value::Integer(n) => words.push(itoa::Buffer::new().format(*n).as_bytes()),
+            // Only here has it a sign.
+            Value::Number(n) if n.is_nan() && n.is_sign_negative() => words.push(b"-nan"),
             Value::Number(n) => {
                 let mut text = Vec::with_capacity(24);
                 num::format_f64(*n, &mut text);

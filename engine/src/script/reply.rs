@@ -1,7 +1,10 @@
 //! Replies as Lua values, and Lua values as replies, by Redis's rules.
 
 use basalt_formats::num;
-use mlua::{Lua, LuaString, Table, Value};
+use mlua::{Function, Lua, LuaString, Table, Value};
+
+use super::lib::after;
+use super::lib::levels::{Level, Levels};
 
 use crate::reply::{Aggregate, Deferred, Reply};
 use crate::{ReplyError, shown};
@@ -182,47 +185,77 @@ fn c_string(text: &LuaString) -> Vec<u8> {
         .to_vec()
 }
 
-/// An aggregate being written.
-enum Open {
-    Array(Table, usize, Deferred),
-    /// Keys and values to come, last one first.
-    Pairs(Vec<Value>, Deferred, Aggregate, usize),
-}
-
 /// Writes a script's result. `resp` is the protocol the script chose with `redis.setresp`.
-/// An error that is the whole result and has not been counted yet is returned.
-pub(super) fn from_lua(value: Value, resp: u8, out: &mut Reply) -> Result<(), ReplyOrLua> {
-    let mut open: Vec<Open> = Vec::new();
+/// An error that is the whole result and has not been counted yet is returned; `noted` hears of
+/// every other one, which it gets unless it was counted.
+pub(super) fn from_lua(
+    lua: &Lua,
+    value: Value,
+    resp: u8,
+    out: &mut Reply,
+    noted: &mut dyn FnMut(Option<&ReplyError>),
+) -> Result<(), ReplyOrLua> {
+    let mut outer = Levels::new(lua);
+    let mut headers: Vec<(Deferred, Aggregate)> = Vec::new();
+    let mut open: Option<Level> = None;
+    let mut lua_next = None;
     let mut next = Some(value);
     loop {
         if let Some(value) = next.take() {
-            if open.len() >= MAX_NESTED {
+            if headers.len() >= MAX_NESTED {
                 out.error(&ReplyError::err("reached lua stack limit"));
-            } else if let Some(aggregate) = one(value, resp, out, open.is_empty())? {
-                open.push(aggregate);
+            } else if let Some((kind, table)) = one(value, resp, out, headers.is_empty(), noted)? {
+                headers.push((out.deferred(), kind));
+                let level = Level {
+                    table,
+                    key: Value::Nil,
+                    at: 0,
+                    len: 0,
+                    map: kind != Aggregate::Array,
+                };
+                if let Some(level) = open.replace(level) {
+                    outer.push(level)?;
+                }
             }
         }
-        let Some(top) = open.last_mut() else {
+        let (Some(level), Some(&(_, kind))) = (&mut open, headers.last()) else {
             return Ok(());
         };
-        next = match top {
-            Open::Array(table, at, _) => match table.raw_get(*at + 1)? {
-                Value::Nil => None,
-                element => {
-                    *at += 1;
-                    Some(element)
-                }
-            },
-            Open::Pairs(values, ..) => values.pop(),
-        };
-        if next.is_none() {
-            match open.pop() {
-                Some(Open::Array(_, count, header)) => out.close(header, Aggregate::Array, count),
-                Some(Open::Pairs(_, header, kind, count)) => out.close(header, kind, count),
-                None => {}
-            }
+        next = advance(lua, &mut lua_next, level, kind)?;
+        if next.is_none()
+            && let Some((header, kind)) = headers.pop()
+        {
+            let count = match kind {
+                Aggregate::Map => level.at / 2,
+                _ => level.at,
+            };
+            out.close(header, kind, count);
+            open = outer.pop()?;
         }
     }
+}
+
+/// What is written next of an aggregate: an element, a key, or after a key its value.
+fn advance(
+    lua: &Lua,
+    lua_next: &mut Option<Function>,
+    level: &mut Level,
+    kind: Aggregate,
+) -> mlua::Result<Option<Value>> {
+    let item = if !level.map {
+        level.table.raw_get(level.at + 1)?
+    } else if kind == Aggregate::Map && level.at % 2 == 1 {
+        level.table.raw_get(&level.key)?
+    } else {
+        let key = std::mem::replace(&mut level.key, Value::Nil);
+        level.key = after(lua, lua_next, &level.table, key)?.0;
+        level.key.clone()
+    };
+    if item.is_nil() {
+        return Ok(None);
+    }
+    level.at += 1;
+    Ok(Some(item))
 }
 
 /// Why a result could not be written as it is.
@@ -239,8 +272,17 @@ impl From<mlua::Error> for ReplyOrLua {
     }
 }
 
-/// Writes one value; an aggregate is only begun.
-fn one(value: Value, resp: u8, out: &mut Reply, whole: bool) -> Result<Option<Open>, ReplyOrLua> {
+/// An aggregate that is still to be written.
+type Begun = Option<(Aggregate, Table)>;
+
+/// Writes one value, or says which aggregate it is.
+fn one(
+    value: Value,
+    resp: u8,
+    out: &mut Reply,
+    whole: bool,
+    noted: &mut dyn FnMut(Option<&ReplyError>),
+) -> Result<Begun, ReplyOrLua> {
     match value {
         Value::String(text) => out.bulk(&text.as_bytes()),
         Value::Boolean(truth) if resp >= 3 => out.boolean(truth),
@@ -248,19 +290,26 @@ fn one(value: Value, resp: u8, out: &mut Reply, whole: bool) -> Result<Option<Op
         Value::Boolean(false) => out.null(),
         Value::Integer(n) => out.int(n),
         Value::Number(n) => out.int(as_integer(n)),
-        Value::Table(table) => return self::table(table, out, whole),
+        Value::Table(table) => return self::table(table, out, whole, noted),
         _ => out.null(),
     }
     Ok(None)
 }
 
-fn table(table: Table, out: &mut Reply, whole: bool) -> Result<Option<Open>, ReplyOrLua> {
+fn table(
+    table: Table,
+    out: &mut Reply,
+    whole: bool,
+    noted: &mut dyn FnMut(Option<&ReplyError>),
+) -> Result<Begun, ReplyOrLua> {
     if let Value::String(text) = table.raw_get("err")? {
         let error = ReplyError::raw(shown(&text.as_bytes()));
         let counted: Value = table.raw_get("ignore_error_stats_update")?;
-        if whole && counted != Value::Boolean(true) {
+        let counted = counted == Value::Boolean(true);
+        if whole && !counted {
             return Err(ReplyOrLua::Reply(error));
         }
+        noted((!counted).then_some(&error));
         out.error(&error);
         return Ok(None);
     }
@@ -310,19 +359,8 @@ fn table(table: Table, out: &mut Reply, whole: bool) -> Result<Option<Open>, Rep
     }
     for (field, kind) in [("map", Aggregate::Map), ("set", Aggregate::Set)] {
         if let Value::Table(members) = table.raw_get(field)? {
-            let mut values = Vec::new();
-            let mut count = 0;
-            for pair in members.pairs::<Value, Value>() {
-                let (key, value) = pair?;
-                values.push(key);
-                if kind == Aggregate::Map {
-                    values.push(value);
-                }
-                count += 1;
-            }
-            values.reverse();
-            return Ok(Some(Open::Pairs(values, out.deferred(), kind, count)));
+            return Ok(Some((kind, members)));
         }
     }
-    Ok(Some(Open::Array(table, 0, out.deferred())))
+    Ok(Some((Aggregate::Array, table)))
 }

@@ -8,8 +8,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use mlua::{
-    Error, Function, HookTriggers, Lua, LuaOptions, LuaString, MultiValue, StdLib, Table, Value,
-    VmState,
+    Error, Function, HookTriggers, Lua, LuaOptions, LuaString, MultiValue, RegistryKey, StdLib,
+    Table, Value, VmState,
 };
 
 use mlua::chunk::ChunkMode;
@@ -56,14 +56,17 @@ pub(super) struct Failure {
 /// A Lua state.
 pub(super) struct Vm {
     pub lua: Lua,
-    set: Function,
+    /// The globals themselves, which scripts cannot change, with the names of what changes.
+    real: Table,
+    keys: LuaString,
+    argv: LuaString,
     guard: Function,
     loading: Function,
     handler: Function,
-    /// Compiled scripts by their SHA1.
-    pub compiled: HashMap<[u8; 40], Function>,
+    /// Compiled scripts by their SHA1. Not as values: the host can hold a few thousand only.
+    pub compiled: HashMap<[u8; 40], RegistryKey>,
     /// Functions by the names of their library and their own.
-    pub functions: HashMap<(Vec<u8>, Vec<u8>), Function>,
+    pub functions: HashMap<(Vec<u8>, Vec<u8>), RegistryKey>,
     /// What a running script's functions ask of the host.
     pub exchange: Arc<Exchange>,
     runs: u32,
@@ -83,19 +86,20 @@ impl Vm {
         let made: Table = sandbox.call((lua.globals(), host))?;
         let tostring: Function = lua.globals().get("tostring")?;
         lua.set_named_registry_value("tostring", tostring)?;
-        lua.set_named_registry_value(lib::BEHIND, made.get::<Table>("behind")?)?;
-        lua.set_globals(made.get("world")?)?;
+        lua.set_globals(lua.named_registry_value(lib::WORLD)?)?;
         let handler = lua.create_function(handle_error)?;
-        let running = running.clone();
+        let (running, to) = (running.clone(), exchange.clone());
         lua.set_global_hook(
             HookTriggers::new().every_nth_instruction(HOOK_EVERY),
-            move |lua, _| hook(lua, &running),
+            move |_, _| hook(&running, &to),
         )?;
         if memory_limit > 0 {
             lua.set_memory_limit(memory_limit)?;
         }
         Ok(Vm {
-            set: made.get("set")?,
+            real: made.get("real")?,
+            keys: lua.create_string("KEYS")?,
+            argv: lua.create_string("ARGV")?,
             guard: made.get("guard")?,
             loading: made.get("loading")?,
             handler,
@@ -108,9 +112,12 @@ impl Vm {
         })
     }
 
-    /// Sets a global that the next script sees.
-    pub fn set_global(&self, name: &str, words: &[&[u8]]) -> mlua::Result<()> {
-        self.set.call((name, self.words(words)?))
+    /// Sets the globals that the next script sees.
+    pub fn set_words(&self, keys: &[&[u8]], argv: &[&[u8]]) -> mlua::Result<()> {
+        let unlimited = Unlimited::new(&self.lua)?;
+        self.real.raw_set(&self.keys, self.words(keys)?)?;
+        self.real.raw_set(&self.argv, self.words(argv)?)?;
+        unlimited.end()
     }
 
     /// Words as a list.
@@ -135,25 +142,22 @@ impl Vm {
         compile(&self.lua, name, code)
     }
 
-    /// Runs a function. What it asks of the host is answered by `ask`, and `tick` is called while
-    /// it is slow; the arguments are those of a library's function.
+    /// Runs a function. `serve` answers what it asks of the host, and lets others have their turn
+    /// while it is slow; the arguments are those of a library's function.
     pub fn run(
         &mut self,
         f: &Function,
         args: Option<(Table, Table)>,
-        ask: Option<Function>,
-        tick: Option<Function>,
+        serve: Option<Function>,
     ) -> mlua::Result<Result<Value, Failure>> {
-        self.lua.set_named_registry_value("ask", ask)?;
-        self.lua.set_named_registry_value("tick", tick)?;
+        self.exchange.set_run(serve);
         let ended = match args {
             None => self.guard.call::<(bool, Value)>((f, &self.handler)),
             Some((keys, argv)) => self
                 .guard
                 .call::<(bool, Value)>((f, &self.handler, keys, argv)),
         };
-        self.lua.unset_named_registry_value("ask")?;
-        self.lua.unset_named_registry_value("tick")?;
+        self.exchange.set_run(None);
         self.collect();
         Ok(match ended? {
             (true, value) => Ok(value),
@@ -178,8 +182,42 @@ impl Vm {
     }
 }
 
+/// While it is there, the state has no limit of memory: the host's own work in it is bounded, and
+/// costs less when no step of it can fail.
+pub(super) struct Unlimited<'a> {
+    lua: &'a Lua,
+    limit: usize,
+}
+
+impl<'a> Unlimited<'a> {
+    pub fn new(lua: &'a Lua) -> mlua::Result<Unlimited<'a>> {
+        Ok(Unlimited {
+            lua,
+            limit: lua.set_memory_limit(0)?,
+        })
+    }
+
+    /// Sets the limit again.
+    ///
+    /// # Errors
+    /// There is more in use than that.
+    pub fn end(self) -> mlua::Result<()> {
+        if self.limit > 0 && self.lua.used_memory() > self.limit {
+            return Err(Error::MemoryError("not enough memory".into()));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Unlimited<'_> {
+    fn drop(&mut self) {
+        // It cannot fail where it did not before.
+        let _ = self.lua.set_memory_limit(self.limit);
+    }
+}
+
 /// Code as a function, with the collector at rest.
-fn compile(lua: &Lua, name: &str, code: &[u8]) -> Result<Function, String> {
+pub(super) fn compile(lua: &Lua, name: &str, code: &[u8]) -> Result<Function, String> {
     if code.len() > MAX_CHUNK {
         return Err("chunk is too long".into());
     }
@@ -223,12 +261,9 @@ fn short(name: &str) -> String {
     }
 }
 
-fn hook(lua: &Lua, running: &Running) -> mlua::Result<VmState> {
+fn hook(running: &Running, exchange: &Exchange) -> mlua::Result<VmState> {
     if running.check() && running.stop().is_none() {
-        let tick: Option<Function> = lua.named_registry_value("tick")?;
-        if let Some(tick) = tick {
-            tick.call::<()>(())?;
-        }
+        exchange.tick()?;
     }
     running.stop().map_or(Ok(VmState::Continue), |stop| {
         Err(Error::external(Stop(stop)))
@@ -270,20 +305,19 @@ fn host_functions(
     host.set("loading", redis::while_loading(lua, exchange)?)?;
     host.set("math", lib::random::functions(lua)?)?;
     host.set("libs", lib::all(lua)?)?;
+    host.set("replaced", lib::replaced(lua)?)?;
+    for name in [lib::BEHIND, lib::SHOWN, lib::WORLD] {
+        let table = lua.create_table()?;
+        lua.set_named_registry_value(name, &table)?;
+        host.set(name, table)?;
+    }
     host.set("base", BASE.to_vec())?;
     Ok(host)
 }
 
-/// `loadstring` and `load` behind the sandbox's checks.
+/// `load` behind the sandbox's checks.
 fn load(lua: &Lua, (code, name): (LuaString, LuaString)) -> mlua::Result<MultiValue> {
-    let name = name.to_string_lossy();
-    let name = name.split('\0').next().unwrap_or_default();
-    Ok(match compile(lua, name, &code.as_bytes()) {
-        Ok(f) => MultiValue::from_vec(vec![Value::Function(f)]),
-        Err(message) => {
-            MultiValue::from_vec(vec![Value::Nil, Value::String(lua.create_string(message)?)])
-        }
-    })
+    lib::loaded(lua, &code.as_bytes(), &name.to_string_lossy())
 }
 
 /// One level of the stack.

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 
 use super::room::Room;
-use super::sink::Encode;
+use super::sink::{Encode, Note};
 use crate::keyspace::shard::{SLOTS_PER_SHARD, ShardDb, SlotTable};
 use crate::structs::paged::{Copied, Watcher};
 use crate::value::Value;
@@ -49,6 +49,7 @@ pub(super) enum Captured {
         shard: usize,
         bytes: Vec<u8>,
         keys: u64,
+        notes: Vec<Note>,
     },
 }
 
@@ -89,6 +90,9 @@ pub(crate) struct Cut {
     encoded: AtomicU64,
     /// How slots become bytes, once the walk has begun.
     encoder: OnceLock<Arc<dyn Encode>>,
+    /// Writers hand nothing over: what tests of exactness have to catch.
+    #[cfg(test)]
+    pub(super) forgetful: AtomicBool,
 }
 
 /// What a snapshot costs those who write while it is under way.
@@ -222,6 +226,7 @@ impl Cut {
                 self.encoded.fetch_add(1, Relaxed);
                 let mut writer = Writer::new(encoder.compress());
                 let keys = encoder.slot(db, &table, &mut writer, &self.over, None);
+                let notes = encoder.notes();
                 let shard = shard_of(&table);
                 drop(table);
                 let bytes = writer.into_bytes();
@@ -230,6 +235,7 @@ impl Cut {
                     shard,
                     bytes,
                     keys,
+                    notes,
                 };
                 self.push(captured, false);
             }
@@ -356,6 +362,10 @@ impl ShardCut {
         let Some(Some(pending)) = self.dbs.get_mut(db) else {
             return;
         };
+        #[cfg(test)]
+        if self.cut.forgetful.load(Relaxed) {
+            return;
+        }
         let bit = 1u128 << (slot % SLOTS_PER_SHARD);
         if pending.bits & bit != 0 {
             pending.bits &= !bit;

@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 pub use cut::Usage;
 pub use rdb::{Access, RdbEntries, SaveOptions, Saved};
 pub use room::Room;
-pub use sink::{Encode, SnapshotEntry, SnapshotSink};
+pub use sink::{Encode, Note, SnapshotEntry, SnapshotSink};
 
 use self::cut::Cut;
 use crate::engine::Engine;

@@ -25,6 +25,9 @@ pub struct SnapshotEntry<'a> {
     pub content: Content<'a>,
 }
 
+/// What an encoder has to say of an entry it has written.
+pub type Note = u128;
+
 /// Turns slots into bytes, on several threads at once.
 pub trait Encode: Send + Sync {
     /// Whether strings are to be compressed.
@@ -41,6 +44,12 @@ pub trait Encode: Send + Sync {
     fn begin(&self, entry: SnapshotEntry<'_>, writer: &mut Writer<'_>) -> bool {
         let _ = (entry, writer);
         false
+    }
+
+    /// Takes the notes on the entries that were encoded on this thread since the last time, in
+    /// their order. They reach the sink with the boundary behind these entries.
+    fn notes(&self) -> Vec<Note> {
+        Vec::new()
     }
 }
 
@@ -133,11 +142,12 @@ pub trait SnapshotSink {
         self.bytes(db, bytes)
     }
 
-    /// What has come so far ends with a whole entry, so many keys after the last time.
+    /// What has come so far ends with a whole entry, so many keys after the last time. All of
+    /// them are of one shard of one database, and the notes are those of the encoder on them.
     ///
     /// # Errors
     /// They end the walk.
-    fn boundary(&mut self, _keys: u64) -> io::Result<()> {
+    fn boundary(&mut self, _keys: u64, _notes: &[Note]) -> io::Result<()> {
         Ok(())
     }
 }

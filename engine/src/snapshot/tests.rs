@@ -8,6 +8,13 @@ use crate::testing::Client;
 pub(super) const NOW: i64 = 1_700_000_000_000;
 
 pub(super) fn write(client: &Client, snapshot: &Snapshot, threads: usize) -> Vec<u8> {
+    let (file, keys) = write_any(client, snapshot, threads);
+    assert_eq!(keys, snapshot.key_count());
+    file
+}
+
+/// The file and the number of its keys, however many there should be.
+pub(super) fn write_any(client: &Client, snapshot: &Snapshot, threads: usize) -> (Vec<u8>, u64) {
     let mut file = Vec::new();
     let options = SaveOptions {
         checksum: true,
@@ -25,8 +32,7 @@ pub(super) fn write(client: &Client, snapshot: &Snapshot, threads: usize) -> Vec
             &Progress::default(),
         )
         .expect("a Vec takes everything");
-    assert_eq!(saved.keys, snapshot.key_count());
-    file
+    (file, saved.keys)
 }
 
 /// A client of a new engine with the contents of a file.

@@ -20,7 +20,7 @@ use basalt_formats::rdb::Writer;
 use parking_lot::Mutex;
 
 use super::cut::{Captured, shard_of};
-use super::sink::{BigEntry, Encode, SnapshotEntry, SnapshotSink};
+use super::sink::{BigEntry, Encode, Note, SnapshotEntry, SnapshotSink};
 use super::{Progress, Snapshot};
 use crate::engine::Engine;
 use crate::keyspace::shard::SLOTS_PER_SHARD;
@@ -43,8 +43,8 @@ enum Piece {
         shard: usize,
         bytes: Vec<u8>,
     },
-    /// So many keys are encoded whole.
-    Keys(u64),
+    /// So many keys of what came last are encoded whole; the notes on them.
+    Keys(u64, Vec<Note>),
     /// The unit is complete.
     End,
 }
@@ -144,9 +144,9 @@ impl Walk<'_> {
                     sink.shard_bytes(db, shard, &bytes)?;
                     progress.bytes.fetch_add(bytes.len() as u64, Relaxed);
                 }
-                Piece::Keys(more) => {
+                Piece::Keys(more, notes) => {
                     *keys += more;
-                    sink.boundary(more)?;
+                    sink.boundary(more, &notes)?;
                     progress.keys.store(*keys, Relaxed);
                 }
                 Piece::End => return Ok(true),
@@ -240,7 +240,7 @@ impl Pen<'_> {
     fn select(&mut self, db: usize, shard: usize) {
         let (old_db, old_shard) = (self.place.0.load(Relaxed), self.place.1.load(Relaxed));
         if (old_db, old_shard) != (db, shard) {
-            self.writer.flush();
+            self.flush();
             self.place.0.store(db, Relaxed);
             self.place.1.store(shard, Relaxed);
         }
@@ -251,7 +251,8 @@ impl Pen<'_> {
         self.writer.flush();
         if self.keys > 0 {
             let keys = std::mem::take(&mut self.keys);
-            self.walk.send(self.lane, Piece::Keys(keys));
+            let notes = self.walk.encoder.notes();
+            self.walk.send(self.lane, Piece::Keys(keys, notes));
         }
     }
 
@@ -300,13 +301,14 @@ impl Pen<'_> {
                     shard,
                     bytes,
                     keys,
+                    notes,
                 } => {
                     let charge = bytes.len() as u64;
                     // What is in the writer may be the rest of an entry.
-                    self.writer.flush();
+                    self.flush();
                     walk.send(self.lane, Piece::Bytes { db, shard, bytes });
                     cut.discharge(charge);
-                    self.done(keys, Vec::new());
+                    walk.send(self.lane, Piece::Keys(keys, notes));
                 }
             }
         }

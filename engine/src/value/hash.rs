@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use basalt_formats::packed::Listpack;
 
+pub(crate) use self::lasting::LastingDrain;
 pub use self::lasting::{Lasting, MAX_EXPIRE_MS};
 
 pub use basalt_formats::packed::Entry as Element;

@@ -4,7 +4,8 @@
 //!
 //! ```text
 //! the file ends in a line or its batch, no batch behind    a torn tail: a crash cut the write
-//! the last batch holds blocks that were never written      a torn tail: a crash left zeros
+//! a batch holds blocks that were never written, and no     a torn tail: a crash left zeros
+//!     whole batch behind it says that it was synced
 //! whole commands behind the last batch                     another server wrote them: valid, but unproven
 //! all else                                                 damage
 //! ```
@@ -15,175 +16,13 @@
 
 use std::ops::Range;
 
-use super::annotation::{self, BATCH_BYTES, BatchLine, Header, Line, LineError};
+use super::annotation::{self, BATCH_BYTES, BatchLine, Line, LineError};
 use super::batch::{Chain, db_number};
+use super::hole::{self, Behind};
 use super::preamble::{has_preamble, preamble_end};
 use super::record::{AofReader, Record, RecordError, Transaction};
 use super::resync;
-use crate::rdb::file::FileError;
-
-/// What file systems write at once.
-const BLOCK: usize = 4096;
-
-/// What a file is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
-    /// No commands, no header.
-    Empty,
-    /// Commands without checksums, as Redis writes them.
-    Plain,
-    /// Batches with checksums.
-    Annotated,
-}
-
-/// What is to be made of a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
-    /// All of it can be used.
-    Valid,
-    /// What a crash in the middle of a write leaves: all up to `valid_up_to` can be used, the rest be cut off.
-    TruncatedTail {
-        /// The offset to cut at.
-        valid_up_to: usize,
-        /// What is unfinished.
-        cause: TailCause,
-    },
-    /// Damage that no crash explains.
-    Corrupt {
-        /// Where it is seen.
-        offset: usize,
-        /// The number of the command, from 1, or of the batch in a file with checksums.
-        record: u64,
-        /// What is seen.
-        cause: Cause,
-        /// Where something whole begins behind it. `None` if nothing was found.
-        next_valid: Option<usize>,
-    },
-}
-
-/// What is unfinished at the end of a file.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum TailCause {
-    /// A command or annotation.
-    #[error("{0}")]
-    Record(RecordError),
-    /// A transaction.
-    #[error("Reached EOF before reading EXEC for MULTI")]
-    OpenTransaction,
-    /// A checksum line.
-    #[error("unfinished checksum line")]
-    Line,
-    /// A batch.
-    #[error("batch {index} has {found} of {expected} bytes")]
-    Batch {
-        /// Its commit index.
-        index: u64,
-        /// Its length.
-        expected: u64,
-        /// What is there.
-        found: u64,
-    },
-    /// Blocks that never reached the disk.
-    #[error("blocks that were never written")]
-    Unwritten,
-}
-
-/// What is wrong with a file.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Cause {
-    /// The RDB file at its start.
-    #[error("RDB preamble: {0}")]
-    Preamble(#[from] FileError),
-    /// Bytes that are no command.
-    #[error("{0}")]
-    Record(#[from] RecordError),
-    /// A length beyond the end of the file, with whole commands in between.
-    #[error("{0}, but whole commands follow")]
-    LengthBeyondEnd(RecordError),
-    /// `MULTI` in a transaction.
-    #[error("Unexpected MULTI")]
-    UnexpectedMulti,
-    /// `EXEC` without a transaction.
-    #[error("Unexpected EXEC")]
-    UnexpectedExec,
-    /// A checksum line that is not as it was written.
-    #[error("damaged checksum line")]
-    Line,
-    /// Neither a checksum line nor a command.
-    #[error("no checksum line where one should be")]
-    NoLine,
-    /// A checksum line in a file that does not begin with a header.
-    #[error("checksum line in a file without a header")]
-    NoHeader,
-    /// A second header.
-    #[error("second header")]
-    SecondHeader,
-    /// Commands without a checksum before batches.
-    #[error("commands without a checksum before the next checksum line")]
-    Unannotated,
-    /// A batch missing, repeated or from elsewhere.
-    #[error("expected batch {expected}, found {found}")]
-    Index {
-        /// The commit index that should follow.
-        expected: u64,
-        /// The one that does.
-        found: u64,
-    },
-    /// A batch from elsewhere.
-    #[error("batch {index} does not continue the line before it")]
-    Chain {
-        /// Its commit index.
-        index: u64,
-    },
-    /// A batch that is not as it was written.
-    #[error("batch {index} has checksum {found:#010x}, not {expected:#010x}")]
-    Checksum {
-        /// Its commit index.
-        index: u64,
-        /// What its line says.
-        expected: u32,
-        /// What its bytes have.
-        found: u32,
-    },
-    /// A batch that claims bytes of the batches behind it.
-    #[error("batch {index} is cut, but batches follow")]
-    BatchCut {
-        /// Its commit index.
-        index: u64,
-    },
-}
-
-/// All that was found out about a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AofReport {
-    /// Bytes of the file.
-    pub size: usize,
-    /// What it is, apart from a preamble.
-    pub form: Form,
-    /// Where the RDB file at its start ends, if there is one.
-    pub preamble_end: Option<usize>,
-    /// Its header.
-    pub header: Option<Header>,
-    /// What another batch would continue, if the file can go on: it ends with a batch or its header, up to
-    /// [`AofReport::valid_up_to`].
-    pub chain: Option<Chain>,
-    /// Whole commands.
-    pub commands: u64,
-    /// Whole transactions.
-    pub transactions: u64,
-    /// Whole batches with the right checksum.
-    pub batches: u64,
-    /// Time of the first and the last time mark, in milliseconds since 1970.
-    pub times_ms: Option<(i64, i64)>,
-    /// Where commands of another server behind the last batch begin.
-    pub unproven_from: Option<usize>,
-    /// Up to where all is whole.
-    pub valid_up_to: usize,
-    /// The judgement.
-    pub verdict: Verdict,
-}
+use super::verdict::{AofReport, Cause, Form, TailCause, Verdict};
 
 /// How to check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -409,36 +248,29 @@ impl<'a> Walk<'a> {
 
     /// A line, or what should be one, that is not as it was written.
     fn damaged_line(&mut self, at: usize, cause: Cause) -> Stop {
-        match self.damage(at, at + 1, cause) {
-            Stop if self.ends_unwritten(at) => self.torn(TailCause::Unwritten),
-            stop => stop,
-        }
+        let stop = self.damage(at, at + 1, cause);
+        let Verdict::Corrupt { next_valid, .. } = self.report.verdict else {
+            return stop;
+        };
+        self.crash_or_damage(at, next_valid.unwrap_or(self.input.len()))
+            .unwrap_or(stop)
     }
 
-    /// True if no batch follows, and a block from `at` on is all zeros: nothing we write ends with zeros, and no bit flip
-    /// makes so many.
-    fn ends_unwritten(&self, at: usize) -> bool {
-        if matches!(
-            self.report.verdict,
-            Verdict::Corrupt {
-                next_valid: Some(_),
-                ..
-            }
-        ) {
-            return false;
+    /// A torn tail after all, if a block of what was found bad is all zeros and no whole batch behind
+    /// it says that it was synced: nothing we write begins with zeros, and no bit flip makes so many.
+    fn crash_or_damage(&mut self, bad: usize, end: usize) -> Option<Stop> {
+        if !hole::has_empty_block(self.input, bad, end) {
+            return None;
         }
-        let mut start = at;
-        while start < self.input.len() {
-            let end = (start - start % BLOCK)
-                .saturating_add(BLOCK)
-                .min(self.input.len());
-            let block = self.input.get(start..end).unwrap_or_default();
-            if block.iter().all(|byte| *byte == 0) {
-                return true;
+        let chain = self.report.chain.or(self.safe_chain);
+        match hole::behind(self.input, end, chain.map_or(0, |chain| chain.next_index)) {
+            Behind::Nothing => Some(self.torn(TailCause::Unwritten)),
+            // A header is synced before anything is written behind it.
+            Behind::Unsynced(batches) if chain.is_some() => {
+                Some(self.torn(TailCause::Hole { batches }))
             }
-            start = end;
+            _ => None,
         }
-        false
     }
 
     /// Notes a time mark, and stops if it is too late.
@@ -536,9 +368,13 @@ impl<'a> Walk<'a> {
                     found,
                 },
             );
-            let last = self.rest(end).iter().all(|byte| *byte == 0);
-            return Err(if last && self.ends_unwritten(start) {
-                self.torn(TailCause::Unwritten)
+            // Behind it another server may have written.
+            let ours = match self.rest(end).first() {
+                Some(b'*' | b'#') => annotation::is_ours(self.rest(end)),
+                _ => true,
+            };
+            return Err(if ours {
+                self.crash_or_damage(start, end).unwrap_or(stop)
             } else {
                 stop
             });

@@ -17,6 +17,7 @@
 pub mod annotation;
 mod batch;
 mod check;
+mod hole;
 mod manifest;
 mod order;
 mod preamble;
@@ -25,12 +26,12 @@ mod resync;
 mod salvage;
 #[cfg(test)]
 mod tests;
+mod verdict;
 
 pub use annotation::{BatchLine, Header, Line, LineError, Lineage, Part};
 pub use batch::{BatchWriter, Chain, Closed};
-pub use check::{
-    AofReport, Cause, Check, Form, TailCause, TimestampError, Verdict, check, truncate_to_timestamp,
-};
+pub use check::{Check, TimestampError, check, truncate_to_timestamp};
+pub use hole::sync_line;
 pub use manifest::{
     BaseFormat, FileInfo, FileType, Manifest, ManifestError, ManifestErrorKind, SequenceExhausted,
     manifest_name, temporary_manifest_name,
@@ -41,3 +42,4 @@ pub use record::{
     ANNOTATION_MAX, AofReader, Command, Record, RecordError, RecordErrorKind, Transaction,
 };
 pub use salvage::{Piece, PieceKind, Salvage};
+pub use verdict::{AofReport, Cause, Form, TailCause, Verdict};

@@ -4,8 +4,8 @@
 //! missing before shows; at the end of the last file it cannot.
 
 use super::annotation::{Lineage, Part};
-use super::check::AofReport;
 use super::manifest::{FileInfo, FileType, Manifest};
+use super::verdict::AofReport;
 
 /// Why a file is not the one that belongs in its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

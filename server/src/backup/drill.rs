@@ -66,6 +66,7 @@ impl Drill {
         let encoder = Arc::new(CountingEncoder {
             entries: None,
             tally: self.tally.clone(),
+            known: None,
         });
         let snapshot = self.engine.snapshot(0);
         snapshot.walk(&self.engine, encoder, 1, &mut Nowhere, &progress)?;

@@ -13,6 +13,8 @@
 pub mod archive;
 pub mod digest;
 pub mod drill;
+pub mod on_start;
+pub mod restore;
 mod run;
 mod settings;
 pub mod sink;
@@ -27,7 +29,7 @@ use basalt_backup::job::schedule::Schedule;
 use basalt_engine::snapshot::Progress;
 use parking_lot::{Condvar, Mutex};
 
-pub use settings::{KEY_FILE, Settings, SettingsError};
+pub use settings::{INDEX_FILE, KEY_FILE, Settings, SettingsError};
 
 use crate::server::{Server, unix_ms};
 

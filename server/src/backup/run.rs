@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
-use basalt_backup::job::create::{Creation, Plan};
+use basalt_backup::job::create::{Creation, Parent, Plan};
 use basalt_backup::job::prune::{Wish, prune};
 use basalt_backup::job::verify::Verifier;
 use basalt_backup::job::{JobError, catalog};
@@ -14,8 +14,9 @@ use basalt_backup::repo::{BackupId, DigestKey, Manifest, RepositoryKey};
 use super::archive::Shipper;
 use super::sink::{BackupSink, unwrap};
 use super::tally::{CountingEncoder, Tally};
-use super::{Brief, KEY_FILE, Outcome, Run, Settings};
+use super::{Brief, INDEX_FILE, KEY_FILE, Outcome, Run, Settings};
 use crate::config::COMPAT_VERSION;
+use crate::persist::mapped::MappedFile;
 use crate::server::{Server, unix_ms};
 
 /// Slots.
@@ -23,7 +24,7 @@ const SLOTS: u64 = 16384;
 /// The most ranges a database has: one for each shard.
 const MAX_RANGES: u64 = 128;
 /// Keys a range has at least, as far as there are so many.
-const KEYS_PER_RANGE: u64 = 8192;
+const KEYS_PER_RANGE: u64 = 16384;
 /// Ranges stay as the parent has them while they are at most so many times too wide or too narrow.
 const HYSTERESIS: u64 = 4;
 
@@ -33,7 +34,7 @@ impl Brief {
             id: manifest.id.to_string(),
             cut_ms: manifest.cut_ms,
             keys: manifest.keys(),
-            stored_bytes: manifest.stored_bytes(),
+            stored_bytes: manifest.stored_bytes,
             uploaded_bytes: manifest.uploaded_bytes,
             encrypted: !manifest.recipients.is_empty(),
             error: None,
@@ -144,7 +145,14 @@ impl Server {
         let store = settings.store()?;
         let key = RepositoryKey::load_or_create(Path::new(KEY_FILE))?;
         let lineage = self.persist.lineage.id().to_string();
-        let parent = catalog::newest(&*store, Some(&lineage))?;
+        let parent = match MappedFile::open(Path::new(INDEX_FILE)) {
+            Ok(index) => Parent::find(&*store, Box::new(index))?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) => {
+                tracing::warn!("The backup will not be incremental: {INDEX_FILE}: {error}");
+                None
+            }
+        };
         let spool_dir = match &settings.spool_dir {
             Some(dir) => dir.clone(),
             None => std::env::current_dir()?,
@@ -170,7 +178,8 @@ impl Server {
         let began = position.as_ref().is_some_and(|(_, began)| *began);
         let guard = StreamGuard(began.then(|| self.clone()));
         run.keys.store(snapshot.key_count(), Relaxed);
-        let width = width(snapshot.key_count(), parent.as_ref());
+        let before = parent.as_ref().map(|parent| &parent.manifest);
+        let width = width(snapshot.key_count(), before);
         let id = BackupId::new(cut_ms, &lineage, random);
         let remark = |name: &str, value: &str| (name.into(), value.into());
         let plan = Plan {
@@ -187,8 +196,8 @@ impl Server {
             commit_index,
             codec: settings.codec,
             recipients: settings.recipients.clone(),
-            parent,
             spool_dir: spool_dir.into(),
+            index: Some(INDEX_FILE.into()),
             archive: position.map(|(position, _)| position),
             key: key.clone(),
         };
@@ -204,7 +213,7 @@ impl Server {
                 key: key.clone(),
             })?;
         }
-        let mut creation = Creation::begin(store, plan, width, run.upload.clone())?;
+        let mut creation = Creation::begin(store, plan, parent, width, run.upload.clone())?;
         creation.functions(&libraries)?;
         let config = self.config.load();
         let encoder = Arc::new(CountingEncoder {
@@ -214,15 +223,14 @@ impl Server {
                 crate::persist::snapshots::access(config.maxmemory_policy),
             )),
             tally: tally.clone(),
+            known: creation.known(),
         });
         let mut delayed = 0;
         let mut pace = || self.delay_progress(&run.progress, &mut delayed);
         let mut sink = BackupSink {
             creation: &mut creation,
-            tally: tally.clone(),
             pace: &mut pace,
         };
-        // More than one thread would let a range end before all of it has come.
         snapshot
             .walk(&self.engine, encoder, 1, &mut sink, &run.progress)
             .map_err(unwrap)?;
@@ -315,8 +323,8 @@ mod tests {
     #[test]
     fn ranges_grow_finer_with_the_data() {
         assert_eq!(width(0, None), 16384);
-        assert_eq!(width(20_000, None), 8192);
-        assert_eq!(width(1_000_000, None), 128);
+        assert_eq!(width(40_000, None), 8192);
+        assert_eq!(width(1_000_000, None), 256);
         assert_eq!(width(u64::MAX, None), 128);
     }
 }

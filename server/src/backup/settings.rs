@@ -14,6 +14,9 @@ use crate::config::Config;
 /// The file beside the data that holds the repository key.
 pub const KEY_FILE: &str = "basalt.backup-key";
 
+/// The file beside the data that tells what the last backup holds.
+pub const INDEX_FILE: &str = "basalt.backup-index";
+
 /// Where and how backups are made.
 #[derive(Clone, Debug)]
 pub struct Settings {

@@ -1,21 +1,16 @@
 //! The walk of a snapshot as a backup.
 
 use std::io;
-use std::sync::Arc;
 
 use basalt_backup::job::JobError;
 use basalt_backup::job::create::{Creation, into_io};
 use basalt_engine::keyspace::shard::SLOTS_PER_SHARD;
-use basalt_engine::snapshot::SnapshotSink;
-
-use super::tally::Tally;
+use basalt_engine::snapshot::{Note, SnapshotSink};
 
 /// Hands entries to a [`Creation`].
 pub struct BackupSink<'c> {
     /// The backup.
     pub creation: &'c mut Creation,
-    /// What the encoder counts.
-    pub tally: Arc<Tally>,
     /// Called now and then; may take its time or refuse.
     pub pace: &'c mut dyn FnMut() -> io::Result<()>,
 }
@@ -32,10 +27,7 @@ impl SnapshotSink for BackupSink<'_> {
 
     fn visit(&mut self, db: usize, shard: usize) -> io::Result<()> {
         let (db, slot) = place(db, shard);
-        let tally = &self.tally;
-        self.creation
-            .visit(db, slot, |db, first| tally.sum(db, first))
-            .map_err(into_io)
+        self.creation.visit(db, slot).map_err(into_io)
     }
 
     fn shard_bytes(&mut self, db: usize, shard: usize, bytes: &[u8]) -> io::Result<()> {
@@ -44,8 +36,8 @@ impl SnapshotSink for BackupSink<'_> {
         self.creation.entries(db, slot, bytes).map_err(into_io)
     }
 
-    fn boundary(&mut self, keys: u64) -> io::Result<()> {
-        self.creation.boundary(keys).map_err(into_io)
+    fn boundary(&mut self, _: u64, notes: &[Note]) -> io::Result<()> {
+        self.creation.boundary(notes).map_err(into_io)
     }
 }
 

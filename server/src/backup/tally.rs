@@ -1,12 +1,18 @@
 //! Counts and digests by range of slots, kept while entries are encoded; and the encoder that keeps them.
+//!
+//! The encoder writes only what the index of the last backup does not have. It notes the hash of each entry that it writes;
+//! the notes of a thread wait in the thread until the walk takes them.
 
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use basalt_backup::job::create::{Counted, Sum};
-use basalt_backup::repo::DigestKey;
+use basalt_backup::repo::index::Known;
 use basalt_backup::repo::manifest::Database;
+use basalt_backup::repo::{Digest, DigestKey};
 use basalt_engine::keyspace::Kind;
-use basalt_engine::snapshot::{Encode, RdbEntries, SnapshotEntry};
+use basalt_engine::snapshot::{Encode, Note, RdbEntries, SnapshotEntry};
 use basalt_engine::value::serial::Content;
 use basalt_formats::crc16::key_slot;
 use basalt_formats::rdb::Writer;
@@ -41,17 +47,23 @@ impl Tally {
         }
     }
 
-    fn count(&self, entry: &SnapshotEntry<'_>) {
-        let slot = key_slot(entry.key);
-        let mut sum = basalt_backup::repo::Digest::default();
+    /// The hash of an entry.
+    fn hash(&self, entry: &SnapshotEntry<'_>) -> Digest {
+        let mut sum = Digest::default();
         digest::add(&mut sum, &self.key, entry);
+        sum
+    }
+
+    /// Counts an entry with this hash.
+    fn count(&self, entry: &SnapshotEntry<'_>, hash: Digest) {
+        let slot = key_slot(entry.key);
         let Some(db) = self.dbs.get(entry.db) else {
             return;
         };
         let mut db = db.lock();
         let range = db.sums.entry(slot - slot % self.width).or_default();
         range.keys += 1;
-        range.digest.add(sum);
+        range.digest.add(hash);
         let database = &mut db.database;
         database.keys += 1;
         database.expires += u64::from(entry.header.expire_ms.is_some());
@@ -68,13 +80,6 @@ impl Tally {
             Kind::Hash => &mut types.hash,
             Kind::Stream => &mut types.stream,
         } += 1;
-    }
-
-    /// What is known of a range so far.
-    pub fn sum(&self, db: u32, first: u16) -> Sum {
-        let db = usize::try_from(db).ok().and_then(|db| self.dbs.get(db));
-        db.and_then(|db| db.lock().sums.get(&first).copied())
-            .unwrap_or_default()
     }
 
     /// Everything.
@@ -103,7 +108,33 @@ pub struct CountingEncoder {
     /// How they are written; nothing is written without.
     pub entries: Option<RdbEntries>,
     /// Where they are counted.
-    pub tally: std::sync::Arc<Tally>,
+    pub tally: Arc<Tally>,
+    /// What need not be written.
+    pub known: Option<Arc<Known>>,
+}
+
+thread_local! {
+    /// Of entries written on this thread.
+    static NOTES: RefCell<Vec<Note>> = const { RefCell::new(Vec::new()) };
+    /// The entry that comes next, again, has been dealt with.
+    static DONE: Cell<bool> = const { Cell::new(false) };
+}
+
+impl CountingEncoder {
+    /// Counts an entry, and says whether it is to be written.
+    fn is_new(&self, entry: &SnapshotEntry<'_>) -> bool {
+        let hash = self.tally.hash(entry);
+        self.tally.count(entry, hash);
+        if self.entries.is_none() {
+            return false;
+        }
+        let note = hash.note();
+        if self.known.as_ref().is_some_and(|known| known.meet(note)) {
+            return false;
+        }
+        NOTES.with_borrow_mut(|notes| notes.push(note));
+        true
+    }
 }
 
 impl Encode for CountingEncoder {
@@ -114,21 +145,30 @@ impl Encode for CountingEncoder {
     }
 
     fn entry(&self, entry: SnapshotEntry<'_>, writer: &mut Writer<'_>) {
-        self.tally.count(&entry);
-        if let Some(entries) = &self.entries {
+        if DONE.take() {
+            return;
+        }
+        if self.is_new(&entry)
+            && let Some(entries) = &self.entries
+        {
             entries.entry(entry, writer);
         }
     }
 
     fn begin(&self, entry: SnapshotEntry<'_>, writer: &mut Writer<'_>) -> bool {
-        let begun = self
-            .entries
-            .as_ref()
-            .is_some_and(|entries| entries.begin(entry, writer));
-        // If not, the entry comes again, whole.
-        if begun {
-            self.tally.count(&entry);
+        // What is not begun comes again, whole and at once.
+        let is_new = self.is_new(&entry);
+        if let Some(entries) = self.entries.as_ref().filter(|_| is_new) {
+            if entries.begin(entry, writer) {
+                return true;
+            }
+            entries.entry(entry, writer);
         }
-        begun
+        DONE.set(true);
+        false
+    }
+
+    fn notes(&self) -> Vec<Note> {
+        NOTES.take()
     }
 }

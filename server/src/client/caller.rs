@@ -12,9 +12,8 @@ use basalt_engine::command::spec::{Args, Flags, Group};
 use basalt_engine::keyspace::blocked::Wake;
 use basalt_engine::{Host, ReplyError, Session};
 
-use super::Conn;
-use super::process;
 use super::show::shown_before_it_runs;
+use super::{Conn, observe};
 use crate::stats::bump;
 
 /// Leaves a slow script alone for a moment, so that the other clients of the thread are served.
@@ -68,7 +67,7 @@ impl Host for Caller<'_> {
         command: &'static Command,
         args: &[&[u8]],
     ) -> Result<(), ReplyError> {
-        process::started(self.conn, command, args);
+        observe::started(self.conn, command, args);
         Ok(())
     }
 
@@ -78,7 +77,7 @@ impl Host for Caller<'_> {
         args: &[&[u8]],
         failed: Option<&ReplyError>,
     ) {
-        process::finished_queued(self.conn, command, args, failed);
+        observe::finished_queued(self.conn, command, args, failed);
     }
 
     fn after_read(&mut self, command: &'static Command, args: &[&[u8]]) {
@@ -143,9 +142,16 @@ impl Host for Caller<'_> {
         self.conn.server.stats.count_error(error.code());
     }
 
+    fn script_failed(&mut self, command: &'static Command, error: Option<&ReplyError>) {
+        bump(&self.conn.worker.commands[command.id].failed, 1);
+        if let Some(error) = error {
+            self.conn.server.stats.count_error(error.code());
+        }
+    }
+
     fn script_is_slow(&mut self) {
         if let Some(aside) = self.aside {
-            process::step_aside(self.conn, aside);
+            observe::step_aside(self.conn, aside);
         }
     }
 

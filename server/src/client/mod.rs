@@ -8,8 +8,10 @@
 pub mod caller;
 pub mod describe;
 pub mod handle;
+mod observe;
 pub mod pause;
 pub mod process;
+mod refuse;
 pub mod registry;
 mod show;
 pub mod task;

@@ -1,5 +1,5 @@
-//! From one request to its reply: look-up, the checks in Redis's order, queueing or running,
-//! then counters, slow log and monitors.
+//! From one request to its reply: look-up, the checks (`refuse`), queueing or running, then what
+//! is noted of it (`observe`).
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
@@ -7,10 +7,12 @@ use std::time::Instant;
 
 use basalt_engine::command::Command;
 use basalt_engine::command::spec::{Flags, Group};
-use basalt_engine::{Flow, Queued, Reply, ReplyError, Session, fail_transaction};
+use basalt_engine::{Flow, Reply, ReplyError, Session, fail_transaction};
 
 use super::caller::{Aside, Caller, flags_of, runs_scripts};
-use super::show::{feed_monitors, redacted, show, shown_before_it_runs};
+use super::observe::observe;
+use super::refuse::{held_back, refusal, writes};
+use super::show::{feed_monitors, show, shown_before_it_runs};
 use super::{Conn, ReplyMode, Waiting, tracking};
 use crate::server::{Server, unix_us};
 use crate::stats::bump;
@@ -56,7 +58,7 @@ pub fn process(
     };
     note_command(conn, Some(command));
     let flags = flags_of(conn, command, args);
-    if let Some(error) = refusal(session, conn, (command, flags), time.now_ms) {
+    if let Some(error) = refusal(session, conn, (command, flags), args, time.now_ms) {
         bump(&conn.worker.commands[command.id].rejected, 1);
         reject(session, conn, reply, args, &error);
         return answered(conn, reply, before);
@@ -280,361 +282,14 @@ fn reject(
     }
 }
 
-/// Why a command may not run now, in the order in which Redis checks.
-fn refusal(
-    session: &Session,
-    conn: &mut Conn,
-    (command, flags): (&'static Command, Flags),
-    now_ms: i64,
-) -> Option<ReplyError> {
-    let server = &conn.server;
-    if flags.has(Flags::PROTECTED)
-        && let Some(error) = protected(conn, command)
-    {
-        return Some(error);
-    }
-    if !conn.authenticated && !flags.has(Flags::NO_AUTH) && server.hot.auth_required.load(Relaxed) {
-        return Some(ReplyError::NO_AUTH);
-    }
-    if session.txn.is_some()
-        && flags.has(Flags::NO_MULTI)
-        && !matches!(command.spec.name, "multi" | "watch")
-    {
-        return Some(ReplyError::NOT_IN_MULTI);
-    }
-    if conn.handle.monitor.load(Relaxed)
-        && flags.any(Flags::WRITE.or(Flags::READONLY).or(Flags::MAY_REPLICATE))
-    {
-        return Some(ReplyError::err("Replica can't interact with the keyspace"));
-    }
-    let maxmemory = server.hot.maxmemory.load(Relaxed);
-    if maxmemory != 0 {
-        let grows = grows_memory(session, conn, (command, flags));
-        if grows || runs_scripts(session, command) {
-            let short = crate::memory::used_lately(now_ms) > maxmemory;
-            conn.short_of_memory = short;
-            if grows && short {
-                return Some(ReplyError::OOM);
-            }
-        }
-    } else {
-        conn.short_of_memory = false;
-    }
-    let server = &conn.server;
-    if (writes(session, conn, (command, flags)) || command.spec.name == "ping")
-        && let Some(error) = conn.disk_refusal()
-    {
-        return Some(error);
-    }
-    if conn.is_subscriber()
-        && session.resp == 2
-        && !matches!(
-            command.spec.name,
-            "ping"
-                | "subscribe"
-                | "ssubscribe"
-                | "psubscribe"
-                | "unsubscribe"
-                | "sunsubscribe"
-                | "punsubscribe"
-                | "quit"
-                | "reset"
-        )
-    {
-        return Some(ReplyError::err(format_args!(
-            "Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context",
-            command.name
-        )));
-    }
-    if server.hot.loading.load(Relaxed) && !runs_while_loading(session, command) {
-        return Some(ReplyError::LOADING);
-    }
-    if !flags.has(Flags::ALLOW_BUSY) {
-        return server.engine.scripts.running.busy();
-    }
-    None
-}
-
-impl Conn {
-    /// Why nothing may be written: what was written before did not reach the disk.
-    pub(super) fn disk_refusal(&self) -> Option<ReplyError> {
-        let persist = &self.server.persist;
-        if persist.snapshots.failed.load(Relaxed) && self.server.writes_stopped() {
-            return Some(ReplyError::SNAPSHOTS_FAIL);
-        }
-        let reason = persist.aof.refusal()?;
-        Some(ReplyError::raw(format!(
-            "MISCONF Errors writing to the AOF file: {reason}"
-        )))
-    }
-}
-
-/// The flags of a queued command.
-fn queued_flags(conn: &Conn, queued: &Queued) -> Flags {
-    if shown_before_it_runs(queued.command) {
-        flags_of(conn, queued.command, &queued.args.slices())
-    } else {
-        queued.command.flags
-    }
-}
-
-/// Whether a command changes data; EXEC counts as the commands it would run.
-fn writes(session: &Session, conn: &Conn, (command, flags): (&'static Command, Flags)) -> bool {
-    match (&session.txn, command.spec.name) {
-        (Some(txn), "exec") => txn
-            .queue
-            .iter()
-            .any(|queued| queued_flags(conn, queued).has(Flags::WRITE)),
-        _ => flags.has(Flags::WRITE),
-    }
-}
-
-/// Whether a command may run before the data is complete; EXEC, if all that it would run may.
-fn runs_while_loading(session: &Session, command: &'static Command) -> bool {
-    let may = |command: &Command| command.flags.has(Flags::LOADING);
-    match (&session.txn, command.spec.name) {
-        (Some(txn), "exec") => txn.queue.iter().all(|queued| may(queued.command)),
-        _ => may(command),
-    }
-}
-
-/// Whether a command is refused when memory is short: it may make values longer, or grow the
-/// queue of a transaction. EXEC counts as the commands it would run.
-fn grows_memory(
-    session: &Session,
-    conn: &Conn,
-    (command, flags): (&'static Command, Flags),
-) -> bool {
-    let denied = |flags: Flags| flags.has(Flags::DENYOOM);
-    match (&session.txn, command.spec.name) {
-        (Some(txn), "exec") => txn
-            .queue
-            .iter()
-            .any(|queued| denied(queued_flags(conn, queued))),
-        (Some(_), "discard" | "quit" | "reset") => false,
-        (Some(_), _) => true,
-        (None, _) => denied(flags),
-    }
-}
-
-/// DEBUG and MODULE are refused unless the configuration allows them to this client.
-fn protected(conn: &Conn, command: &'static Command) -> Option<ReplyError> {
-    let config = conn.server.config.load();
-    let (allowed, name) = match command
-        .parent
-        .map_or(command.spec.name, |parent| parent.name)
-    {
-        "debug" => (
-            config.enable_debug_command.allows(conn.handle.local),
-            "enable-debug-command",
-        ),
-        "module" => (
-            config.enable_module_command.allows(conn.handle.local),
-            "enable-module-command",
-        ),
-        _ => return None,
-    };
-    let shown = command
-        .parent
-        .map_or(command.spec.name, |parent| parent.name)
-        .to_uppercase();
-    (!allowed).then(|| {
-        ReplyError::err(format_args!(
-            "{shown} command not allowed. If the {name} option is set to \"local\", you can run it from a local connection, otherwise you need to set this option in the configuration file, and then restart the server."
-        ))
-    })
-}
-
-/// Until when CLIENT PAUSE holds this command back.
-fn held_back(
-    session: &Session,
-    conn: &Conn,
-    (command, flags): (&'static Command, Flags),
-    now_ms: i64,
-) -> Option<i64> {
-    let is_write = |flags: Flags| flags.any(Flags::WRITE.or(Flags::MAY_REPLICATE));
-    let writes = match (&session.txn, command.spec.name) {
-        (Some(txn), "exec") => txn
-            .queue
-            .iter()
-            .any(|queued| is_write(queued_flags(conn, queued))),
-        _ => is_write(flags),
-    };
-    let container = command.parent.map_or("", |parent| parent.name);
-    if container == "client" && command.spec.name == "unpause" {
-        return None;
-    }
-    conn.server.pause.holds(writes, now_ms)
-}
-
-/// Bytes of a request as clients send it.
-fn request_bytes(args: &[&[u8]]) -> usize {
-    let digits = |n: usize| n.checked_ilog10().unwrap_or(0) as usize + 1;
-    let words: usize = args
-        .iter()
-        .map(|word| digits(word.len()) + word.len() + 5)
-        .sum();
-    digits(args.len()) + 3 + words
-}
-
-/// Counters and logs of a command that was blocked and now has its reply. The wait itself is
-/// not part of its duration.
-pub(super) fn finished_waiting(
-    conn: &mut Conn,
-    command: &'static Command,
-    args: &[&[u8]],
-    reply: &[u8],
-) {
-    let nanos = std::mem::take(&mut conn.blocked_nanos);
-    bump(&conn.worker.processed, 1);
-    let stat = &conn.worker.commands[command.id];
-    bump(&stat.calls, 1);
-    bump(&stat.nanos, nanos);
-    if let Some(error) = reply.strip_prefix(b"-") {
-        bump(&stat.failed, 1);
-        let code = error.split(|byte| *byte == b' ').next().unwrap_or(error);
-        let code = String::from_utf8_lossy(code);
-        conn.server.stats.count_error(&code);
-    }
-    observe(conn, command, args, nanos, reply.len());
-}
-
-/// Slow log, logs of large commands, latency histogram and latency monitor of a command that ran.
-fn observe(
-    conn: &mut Conn,
-    command: &'static Command,
-    args: &[&[u8]],
-    nanos: u64,
-    reply_bytes: usize,
-) {
-    let hot = &conn.server.hot;
-    if hot.latency_tracking.load(Relaxed)
-        && let Some(mut latency) = conn.worker.commands[command.id].latency.try_lock()
-    {
-        latency.get_or_insert_with(Default::default).record(nanos);
-    }
-    if conn.server.hotkeys.is_active() {
-        let bytes = request_bytes(args).saturating_add(reply_bytes);
-        conn.server
-            .hotkeys
-            .count(command, args, nanos, bytes as u64);
-    }
-    let micros = nanos / 1000;
-    let reaches = |limit: &AtomicI64, value: u64| {
-        u64::try_from(limit.load(Relaxed)).is_ok_and(|limit| value >= limit)
-    };
-    // Headers of words and request are below 32 bytes each: the exact sum is rarely needed.
-    let at_most: usize = args.iter().map(|word| word.len() + 32).sum::<usize>() + 32;
-    let request_bytes = if reaches(&hot.large_request, at_most as u64) {
-        request_bytes(args) as u64
-    } else {
-        0
-    };
-    let slow = reaches(&hot.slowlog_us, micros);
-    let large_request = reaches(&hot.large_request, request_bytes);
-    let large_reply = reaches(&hot.large_reply, reply_bytes as u64);
-    if (slow || large_request || large_reply) && !command.flags.has(Flags::SKIP_SLOWLOG) {
-        let server = &conn.server;
-        let config = server.config.load();
-        let name = conn.handle.labels.lock().name.clone();
-        let words = redacted(command, args);
-        for (wanted, log, max_len, value) in [
-            (slow, &server.slowlog, config.slowlog_max_len, micros),
-            (
-                large_request,
-                &server.large_requests,
-                config.commandlog_large_request_max_len,
-                request_bytes,
-            ),
-            (
-                large_reply,
-                &server.large_replies,
-                config.commandlog_large_reply_max_len,
-                reply_bytes as u64,
-            ),
-        ] {
-            if wanted {
-                log.push(
-                    usize::try_from(max_len).unwrap_or(usize::MAX),
-                    unix_us() / 1_000_000,
-                    value,
-                    &words,
-                    &conn.handle.addr,
-                    &name,
-                );
-            }
-        }
-    }
-    let threshold = hot.latency_ms.load(Relaxed);
-    if threshold > 0 && micros / 1000 >= threshold as u64 {
-        let event = if command.flags.has(Flags::FAST) {
-            "fast-command"
-        } else {
-            "command"
-        };
-        conn.server
-            .latency
-            .add(event, unix_us() / 1_000_000, micros / 1000);
-    }
-}
-
-thread_local! {
-    static QUEUED_START: std::cell::Cell<Option<Instant>> = const { std::cell::Cell::new(None) };
-}
-
-/// Leaves a slow script alone for a moment. What this thread remembers of its command comes back
-/// with it.
-pub(super) fn step_aside(conn: &mut Conn, aside: &dyn Aside) {
-    let started = QUEUED_START.take();
-    let running = tracking::running();
-    tracking::set_running(0);
-    aside.step();
-    tracking::set_running(running);
-    QUEUED_START.set(started);
-    conn.handle.last_active_ms.store(unix_us() / 1000, Relaxed);
-}
-
-/// A queued command is about to run inside EXEC.
-pub(super) fn started(conn: &Conn, command: &'static Command, args: &[&[u8]]) {
-    if shown_before_it_runs(command) && conn.server.hot.monitoring.load(Relaxed) {
-        feed_monitors(conn, command, args);
-    }
-    QUEUED_START.set(Some(Instant::now()));
-}
-
-/// Counters of a command that ran inside EXEC.
-pub(super) fn finished_queued(
-    conn: &mut Conn,
-    command: &'static Command,
-    args: &[&[u8]],
-    failed: Option<&ReplyError>,
-) {
-    let nanos = QUEUED_START.take().map_or(0, |start| {
-        u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX)
-    });
-    let stat = &conn.worker.commands[command.id];
-    bump(&conn.worker.processed, 1);
-    bump(&stat.calls, 1);
-    bump(&stat.nanos, nanos);
-    if let Some(error) = failed {
-        bump(&stat.failed, 1);
-        conn.server.stats.count_error(error.code());
-    }
-    observe(conn, command, args, nanos, 0);
-    if command.spec.name == "flushall" && failed.is_none() {
-        conn.server.data_was_emptied();
-    }
-    if !shown_before_it_runs(command) && conn.server.hot.monitoring.load(Relaxed) {
-        feed_monitors(conn, command, args);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
     use basalt_engine::command::Ctx;
     use basalt_engine::command::spec::{Args, CmdResult, CommandSpec, KeyFlags, KeySpec};
+    use basalt_engine::keyspace::Kind;
+    use basalt_engine::keyspace::blocked::OnTimeout;
 
     use super::*;
     use crate::app::build_with;
@@ -650,6 +305,22 @@ mod tests {
         handler: broken,
         ..CommandSpec::BLANK
     }];
+
+    const BROKEN_POP: &[CommandSpec] = &[CommandSpec {
+        name: "brokenpop",
+        arity: 2,
+        flags: Flags::WRITE.or(Flags::BLOCKING),
+        keys: &[KeySpec::one(1, KeyFlags::RW)],
+        handler: broken_pop,
+        ..CommandSpec::BLANK
+    }];
+
+    /// Waits for a list, and cannot take from it.
+    fn broken_pop(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
+        assert!(ctx.ks.list(args[1])?.is_none(), "on purpose");
+        ctx.block_on(&args[1..], Kind::List, None, OnTimeout::NullArray);
+        Ok(())
+    }
 
     fn broken(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
         ctx.out.array(3);
@@ -702,6 +373,19 @@ mod tests {
             );
             String::from_utf8(std::mem::take(&mut self.reply.buf)).expect("text")
         }
+    }
+
+    #[test]
+    fn a_panic_in_the_command_of_a_waiter_leaves_the_pusher_its_session() {
+        let server =
+            build_with(Config::default(), &[BROKEN_POP], Default::default()).expect("a server");
+        let (mut waiter, mut pusher) = (Caller::new(&server), Caller::new(&server));
+        assert_eq!(waiter.call("BROKENPOP l"), "");
+        assert_eq!(pusher.call("SELECT 0"), "+OK\r\n");
+        let id = pusher.session.id;
+        assert_eq!(pusher.call("RPUSH l a"), ":1\r\n");
+        assert_eq!(pusher.session.id, id);
+        assert_eq!(pusher.call("LLEN l"), ":1\r\n");
     }
 
     #[test]

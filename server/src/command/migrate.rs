@@ -15,6 +15,7 @@ use basalt_engine::command::{Ctx, args};
 use basalt_engine::keyspace::{Look, NotifyClass};
 use basalt_engine::value::serial::{self, Content};
 use basalt_engine::{ReplyError, shown};
+use basalt_formats::num;
 use basalt_formats::resp::encode;
 
 /// Longest line of a reply that is read.
@@ -192,19 +193,33 @@ fn request(out: &mut Vec<u8>, words: &[&[u8]]) {
     words.iter().for_each(|word| encode::bulk(out, word));
 }
 
-fn connect(host: &[u8], port: &[u8], timeout: Duration) -> io::Result<TcpStream> {
-    let unreachable = || io::Error::from(io::ErrorKind::InvalidInput);
-    let host = std::str::from_utf8(host).map_err(|_| unreachable())?;
-    let port = std::str::from_utf8(port)
+/// A connection to the other server.
+///
+/// # Errors
+/// Redis learns of a refused connection, or one that does not come about in time, when it writes,
+/// and says so; a port that is no number is one where nobody listens.
+fn connect(host: &[u8], port: &[u8], timeout: Duration) -> Result<TcpStream, ReplyError> {
+    let unknown = || ReplyError::raw("IOERR error or timeout connecting to the client");
+    let host = std::str::from_utf8(host).map_err(|_| unknown())?;
+    let port = num::atoi(port);
+    if port < 0 {
+        return Err(unknown());
+    }
+    let address = (host, u16::try_from(port).unwrap_or(0))
+        .to_socket_addrs()
         .ok()
-        .and_then(|port| port.parse::<u16>().ok());
-    let address = (host, port.ok_or_else(unreachable)?)
-        .to_socket_addrs()?
-        .next();
-    let stream = TcpStream::connect_timeout(&address.ok_or_else(unreachable)?, timeout)?;
-    stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(timeout))?;
-    stream.set_write_timeout(Some(timeout))?;
+        .and_then(|mut found| found.next())
+        .ok_or_else(unknown)?;
+    let stream =
+        TcpStream::connect_timeout(&address, timeout).map_err(|error| match error.kind() {
+            io::ErrorKind::NetworkUnreachable => unknown(),
+            _ => io_error("writing"),
+        })?;
+    let prepared = stream
+        .set_nodelay(true)
+        .and_then(|()| stream.set_read_timeout(Some(timeout)))
+        .and_then(|()| stream.set_write_timeout(Some(timeout)));
+    prepared.map_err(|_| io_error("writing"))?;
     Ok(stream)
 }
 
@@ -260,8 +275,7 @@ fn migrate(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {
         ctx.out.simple("NOKEY");
         return Ok(());
     }
-    let mut stream = connect(words[1], words[2], wanted.timeout)
-        .map_err(|_| ReplyError::raw("IOERR error or timeout connecting to the client"))?;
+    let mut stream = connect(words[1], words[2], wanted.timeout)?;
     stream
         .write_all(&message)
         .map_err(|_| io_error("writing"))?;

@@ -70,6 +70,15 @@ pub(super) fn backup_url(text: &str) -> Result<(), Reason> {
     }
 }
 
+/// A moment, latest, or nothing.
+pub(super) fn restore_on_start(text: &str) -> Result<(), Reason> {
+    let known = text.is_empty() || crate::backup::restore::moment_of(text).is_ok();
+    refuse_if(
+        !known,
+        "restore-on-start is latest or a time such as 2026-11-21T08:00:00Z",
+    )
+}
+
 /// Where a store is reached, or nothing.
 pub(super) fn backup_endpoint(text: &str) -> Result<(), Reason> {
     let known = text.starts_with("http://") || text.starts_with("https://");

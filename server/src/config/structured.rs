@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use basalt_formats::num;
+
 use super::directive::{Directive, Field, Lines, ParseState, Reason, line, single};
 use super::text::{format_memory, loose_int, os_reason, parse_memory, quote};
 
@@ -441,11 +443,7 @@ impl Field for Percentiles {
         let empty = args.iter().all(Vec::is_empty) && args.len() < 2;
         let mut percentiles = Vec::new();
         for arg in args.iter().filter(|_| !empty) {
-            let number = std::str::from_utf8(arg)
-                .ok()
-                .and_then(|text| text.parse::<f64>().ok());
-            let number = number
-                .filter(|value| !value.is_nan())
+            let number = num::parse_f64(arg)
                 .ok_or("Invalid latency-tracking-info-percentiles parameters")?;
             if !(0.0..=100.0).contains(&number) {
                 return Err(

@@ -184,6 +184,8 @@ directives! {
     backup_time_zone: String = "UTC".to_owned(), "backup-time-zone", Checked(check::backup_time_zone), MODIFIABLE;
     backup_retention: String = String::new(), "backup-retention", Checked(check::backup_retention), MODIFIABLE;
     backup_spool_dir: Option<String> = None, "backup-spool-dir", Text, MODIFIABLE | PROTECTED;
+    restore_on_start: Option<String> = None, "restore-on-start", Checked(check::restore_on_start), IMMUTABLE;
+    restore_identity: Option<String> = None, "restore-identity", Text, IMMUTABLE;
     // Choices.
     supervised: Supervised = Supervised::No, "supervised", Enum(Supervised::NAMES), IMMUTABLE;
     syslog_facility: SyslogFacility = SyslogFacility::Local0, "syslog-facility", Enum(SyslogFacility::NAMES), IMMUTABLE;

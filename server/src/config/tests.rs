@@ -315,6 +315,10 @@ fn errors_have_the_form_of_redis() {
             "Invalid latency-tracking-info-percentiles parameters",
         ),
         (
+            "latency-tracking-info-percentiles 1e-400",
+            "Invalid latency-tracking-info-percentiles parameters",
+        ),
+        (
             "latency-tracking-info-percentiles 101",
             "latency-tracking-info-percentiles parameters should sit between [0.0,100.0]",
         ),

@@ -47,7 +47,8 @@ impl MappedFile {
         // process ends while it loads, before anything is served. Snapshots are only ever
         // replaced by renaming another over them, by us and by Redis, and that leaves the mapped
         // file as it is; the loader of the log, which cuts torn tails, reads nothing behind the
-        // cut from then on.
+        // cut from then on. The index of the last backup is mapped while clients are served; it too
+        // is only ever replaced by a rename, and lies where nobody but the server writes.
         let map = unsafe { Mmap::map(&file)? };
         // Only a hint.
         let _ = map.advise(Advice::Sequential);
@@ -57,6 +58,12 @@ impl MappedFile {
     /// The content.
     pub fn bytes(&self) -> &[u8] {
         self.map.as_deref().unwrap_or_default()
+    }
+}
+
+impl AsRef<[u8]> for MappedFile {
+    fn as_ref(&self) -> &[u8] {
+        self.bytes()
     }
 }
 

@@ -376,10 +376,19 @@ fn keys_migrate_to_another_server() {
     let left = b.text("PTTL n").trim_start_matches(':').parse::<i64>();
     assert!(left.is_ok_and(|left| left > 1_000_000_000));
     a.ask("SET k v", "+OK\r\n");
-    a.ask(
-        "MIGRATE 127.0.0.1 1 k 0 200",
-        "-IOERR error or timeout connecting to the client\r\n",
-    );
+    for port in ["1", "0", "nowhere", "65536"] {
+        a.ask(
+            &format!("MIGRATE 127.0.0.1 {port} k 0 200"),
+            "-IOERR error or timeout writing to target instance\r\n",
+        );
+    }
+    for place in ["\"\\xff\" 1", "127.0.0.1 -1"] {
+        a.ask(
+            &format!("MIGRATE {place} k 0 200"),
+            "-IOERR error or timeout connecting to the client\r\n",
+        );
+    }
+    a.ask("EXISTS k", ":1\r\n");
     a.ask(
         &to("k 0 1000 KEYS a"),
         "-ERR When using MIGRATE KEYS option, the key argument must be set to the empty string\r\n",

@@ -4,6 +4,7 @@
 
 mod auth;
 mod client;
+mod eviction;
 mod groups;
 mod harness;
 mod limits;

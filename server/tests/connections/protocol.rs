@@ -205,3 +205,13 @@ fn quit_answers_and_ends() {
     c.expect("+OK\r\n");
     c.expect_end();
 }
+
+#[test]
+fn errors_repeat_a_word_up_to_its_first_nul() {
+    let server = Server::start(&[]);
+    let mut c = server.connect();
+    c.ask(
+        "LATENCY GRAPH \"a\\x00b\"",
+        "-ERR No samples available for event 'a'\r\n",
+    );
+}

@@ -14,7 +14,7 @@ fn basalt(args: &[&str]) -> Output {
 }
 
 #[track_caller]
-fn good(args: &[&str]) -> String {
+pub fn good(args: &[&str]) -> String {
     let output = basalt(args);
     let err = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{args:?}: {err}");
@@ -22,20 +22,20 @@ fn good(args: &[&str]) -> String {
 }
 
 #[track_caller]
-fn bad(args: &[&str]) -> String {
+pub fn bad(args: &[&str]) -> String {
     let output = basalt(args);
     assert_eq!(output.status.code(), Some(1), "{args:?}");
     String::from_utf8(output.stderr).expect("UTF-8")
 }
 
 /// A place for everything of one test.
-struct Place {
+pub struct Place {
     root: tempfile::TempDir,
     recipient: String,
 }
 
 impl Place {
-    fn new() -> Place {
+    pub fn new() -> Place {
         let root = tempfile::tempdir().expect("a directory");
         for name in ["data", "repository"] {
             fs::create_dir(root.path().join(name)).expect("a directory");
@@ -48,15 +48,15 @@ impl Place {
         }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.root.path().join(name)
     }
 
-    fn text(&self, name: &str) -> String {
+    pub fn text(&self, name: &str) -> String {
         self.path(name).to_str().expect("UTF-8").to_owned()
     }
 
-    fn start(&self, options: &[&str]) -> Server {
+    pub fn start(&self, options: &[&str]) -> Server {
         let repository = self.text("repository");
         let mut all = vec![
             "--backup-url",
@@ -87,7 +87,7 @@ impl Place {
 }
 
 /// Data of every type in several databases.
-fn fill(client: &mut Client, seed: u32) {
+pub fn fill(client: &mut Client, seed: u32) {
     for i in 0..2000 {
         client.ask(&format!("SET planted-key-{i} planted-value-{seed}-{i}"));
     }
@@ -118,7 +118,7 @@ fn fill(client: &mut Client, seed: u32) {
 
 /// Makes a backup and returns its ID.
 #[track_caller]
-fn back_up(client: &mut Client) -> String {
+pub fn back_up(client: &mut Client) -> String {
     let before = client.info("backup_count");
     assert_eq!(client.ask("BACKUP NOW"), "Backup started");
     eventually("the backup ends", || {

@@ -7,6 +7,7 @@ mod harness;
 mod loading;
 mod log;
 mod promise;
+mod restore;
 mod rewriting;
 mod saving;
 mod shutdown;

@@ -197,6 +197,8 @@ impl Field {
         };
         parsed
             .and_then(|(signed, width, max)| {
+                // Redis reads the type as a C string.
+                let width = width.split(|&byte| byte == 0).next()?;
                 let width = u32::try_from(num::parse_i64(width)?).ok()?;
                 (1..=max)
                     .contains(&width)

@@ -1,8 +1,8 @@
 //! Words of stream commands: IDs in their forms, and where the keys are.
 
-use crate::command::args;
 use crate::command::spec::{Args, KeyFlags, KeyRef};
-use crate::error::ReplyError;
+use crate::command::{Ctx, args};
+use crate::error::{ReplyError, shown};
 use crate::value::stream::StreamId;
 
 /// A word that is no ID.
@@ -115,11 +115,23 @@ fn unsigned(text: &[u8]) -> Option<u64> {
     })
 }
 
-/// Until when BLOCK waits, given milliseconds from now; `None` for ever.
+/// Until when BLOCK waits, given milliseconds from now; `None` for ever. `name` is the command as
+/// it was sent.
 ///
 /// # Errors
-/// Not an integer, negative, or out of range.
-pub(super) fn block_deadline(word: &[u8], now_ms: i64) -> Result<Option<i64>, ReplyError> {
+/// Not an integer, negative, or out of range; the command runs in a script.
+pub(super) fn block_deadline(
+    ctx: &Ctx<'_>,
+    name: &[u8],
+    word: &[u8],
+) -> Result<Option<i64>, ReplyError> {
+    if ctx.in_script() {
+        return Err(ReplyError::err(format_args!(
+            "{} command is not allowed with BLOCK option from scripts",
+            shown(name)
+        )));
+    }
+    let now_ms = ctx.ks.now_ms;
     let ms = args::int(word).map_err(|_| ReplyError::TIMEOUT_NOT_INTEGER)?;
     match ms {
         ..0 => Err(ReplyError::TIMEOUT_NEGATIVE),

@@ -74,14 +74,14 @@ struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    fn parse(words: Args<'a>, now_ms: i64) -> Result<Request<'a>, ReplyError> {
+    fn parse(ctx: &Ctx<'_>, words: Args<'a>) -> Result<Request<'a>, ReplyError> {
         let (mut count, mut block) = (0, None);
         let mut cursor = Cursor::new(words, 1);
         let streams = loop {
             let option = cursor.required()?;
             let more = cursor.remaining();
             if args::is(option, "BLOCK") && more > 0 {
-                block = Some(block_deadline(cursor.required()?, now_ms)?);
+                block = Some(block_deadline(ctx, words[0], cursor.required()?)?);
             } else if args::is(option, "COUNT") && more > 0 {
                 count = args::int(cursor.required()?)?.max(0);
             } else if args::is(option, "STREAMS") && more > 0 {
@@ -122,7 +122,7 @@ fn only_in_groups(option: &str) -> ReplyError {
 }
 
 fn xread(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {
-    let request = Request::parse(words, ctx.ks.now_ms)?;
+    let request = Request::parse(ctx, words)?;
     let mut after = Vec::with_capacity(request.ids.len());
     for (key, word) in request.keys.iter().zip(request.ids) {
         let stream = ctx.ks.stream(key)?;

@@ -111,7 +111,7 @@ struct Wanted<'a> {
 }
 
 impl<'a> Wanted<'a> {
-    fn parse(args: Args<'a>, now_ms: i64) -> Result<Wanted<'a>, ReplyError> {
+    fn parse(ctx: &Ctx<'_>, args: Args<'a>) -> Result<Wanted<'a>, ReplyError> {
         let mut owner = None;
         let mut count = 0;
         let mut no_ack = false;
@@ -121,7 +121,8 @@ impl<'a> Wanted<'a> {
             let more = words.remaining().saturating_sub(1);
             let option = words.required()?;
             if more > 0 && args::is(option, "BLOCK") {
-                block = Some(stream_args::block_deadline(words.required()?, now_ms)?);
+                let word = words.required()?;
+                block = Some(stream_args::block_deadline(ctx, args[0], word)?);
             } else if more > 0 && args::is(option, "COUNT") {
                 count = args::int(words.required()?)?.max(0);
             } else if more > 0 && args::is(option, "STREAMS") {
@@ -196,7 +197,7 @@ impl From {
 }
 
 fn xreadgroup(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
-    let wanted = Wanted::parse(args, ctx.ks.now_ms)?;
+    let wanted = Wanted::parse(ctx, args)?;
     let mut from = Vec::with_capacity(wanted.ids.len());
     for (key, id) in wanted.keys.iter().zip(wanted.ids) {
         let known = is_stream(&mut ctx.ks, key)?;

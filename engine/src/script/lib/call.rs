@@ -3,10 +3,10 @@
 //! Messages name the function as the script called it, so they come from the stack, not from
 //! the table of functions. Raised errors begin with the line that called.
 
-use mlua::{Error, Function, Lua, LuaString, MultiValue, Value};
+use mlua::{Error, Function, Lua, LuaString, MultiValue, Table, Value};
 
 use super::type_name;
-use crate::script::raised::Raised;
+use crate::script::raised::{Raised, library_error};
 use crate::script::reply::as_integer;
 
 /// Slots that a C function may use of Lua's stack. Nested data ends there in Redis, whatever
@@ -29,12 +29,19 @@ pub(super) fn function<F>(lua: &Lua, f: F) -> mlua::Result<Function>
 where
     F: Fn(&Call<'_>) -> mlua::Result<MultiValue> + Send + Sync + 'static,
 {
-    lua.create_function(move |lua, args: MultiValue| {
-        f(&Call {
-            lua,
-            args: args.into_vec(),
-        })
-    })
+    lua.create_function(move |lua, args: MultiValue| f(&Call::new(lua, args)))
+}
+
+/// An error of one of Lua's own functions as that function raised it, without the places that
+/// `mlua` adds.
+pub(super) fn native_error(error: Error) -> Error {
+    match error {
+        Error::RuntimeError(text) => {
+            let end = text.find("\nstack traceback:").unwrap_or(text.len());
+            Error::RuntimeError(text.get(..end).unwrap_or_default().into())
+        }
+        other => other,
+    }
 }
 
 /// One result.
@@ -68,21 +75,17 @@ pub(super) fn stack_overflow(lua: &Lua, what: &str) -> Error {
 
 /// An error with the line that called the function.
 pub(super) fn raise(lua: &Lua, message: impl AsRef<[u8]>) -> Error {
-    let place = lua.inspect_stack(1, |debug| {
-        let line = debug.current_line()?;
-        let source = debug.source();
-        Some(format!("{}:{line}: ", source.short_src.as_deref()?))
-    });
-    let mut text = place.flatten().unwrap_or_default().into_bytes();
-    text.extend_from_slice(message.as_ref());
-    Error::external(Raised {
-        text,
-        table: false,
-        counted: false,
-    })
+    library_error(lua, message)
 }
 
-impl Call<'_> {
+impl<'a> Call<'a> {
+    pub fn new(lua: &'a Lua, args: MultiValue) -> Call<'a> {
+        Call {
+            lua,
+            args: args.into_vec(),
+        }
+    }
+
     /// An argument, counted from 1.
     pub fn get(&self, at: usize) -> Option<&Value> {
         self.args.get(at.checked_sub(1)?)
@@ -112,9 +115,30 @@ impl Call<'_> {
         raise(self.lua, message)
     }
 
-    fn wrong_type(&self, at: usize, expected: &str) -> Error {
+    pub fn wrong_type(&self, at: usize, expected: &str) -> Error {
         let got = type_name(self.get(at));
         self.bad(at, format!("{expected} expected, got {got}"))
+    }
+
+    /// An argument of any kind.
+    pub fn any(&self, at: usize) -> mlua::Result<&Value> {
+        self.get(at).ok_or_else(|| self.bad(at, "value expected"))
+    }
+
+    /// A table.
+    pub fn table(&self, at: usize) -> mlua::Result<&Table> {
+        match self.get(at) {
+            Some(Value::Table(table)) => Ok(table),
+            _ => Err(self.wrong_type(at, "table")),
+        }
+    }
+
+    /// A string, or a number that Lua will take as its digits.
+    pub fn text(&self, at: usize) -> mlua::Result<&Value> {
+        match self.get(at) {
+            Some(text @ (Value::String(_) | Value::Integer(_) | Value::Number(_))) => Ok(text),
+            _ => Err(self.wrong_type(at, "string")),
+        }
     }
 
     /// A string; a number is taken as its digits.

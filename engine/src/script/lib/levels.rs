@@ -9,7 +9,7 @@ use mlua::{Lua, Table, Value};
 const NEAR: usize = 100;
 
 /// A table that is not finished.
-pub(super) struct Level {
+pub(in crate::script) struct Level {
     pub table: Table,
     /// The key whose value is awaited, or the last key read.
     pub key: Value,
@@ -20,7 +20,7 @@ pub(super) struct Level {
 }
 
 /// A stack of levels.
-pub(super) struct Levels<'a> {
+pub(in crate::script) struct Levels<'a> {
     lua: &'a Lua,
     near: Vec<Level>,
     far: Option<Table>,

@@ -1,11 +1,13 @@
 //! Libraries that scripts find besides Lua's own: written for this server, with the results of
 //! those that Redis ships.
 
+mod base;
 mod bit;
 mod call;
 mod cjson;
 mod cmsgpack;
-mod levels;
+pub(super) mod levels;
+mod patterns;
 pub(super) mod random;
 mod structs;
 #[cfg(test)]
@@ -14,6 +16,7 @@ mod tests;
 use mlua::{Function, Lua, MultiValue, Table, Value};
 
 use super::raised::library_error;
+pub(super) use base::loaded;
 
 /// What a function of a library comes to: its results, or a message.
 pub(super) type Outcome = Result<Vec<Value>, String>;
@@ -24,6 +27,30 @@ const NEXT: &str = "next";
 /// Name, in the registry, of the table from what scripts see of protected tables to what is
 /// behind it.
 pub(super) const BEHIND: &str = "behind";
+
+/// Name, in the registry, of the table from what scripts see of protected tables to the metatable
+/// they see on it; that of strings is under `true`.
+pub(super) const SHOWN: &str = "shown";
+
+/// Name, in the registry, of the globals of scripts.
+pub(super) const WORLD: &str = "world";
+
+/// The key, in the environment of the sandbox's own functions, that scripts are not shown it.
+const PRIVATE: &str = "private";
+
+/// The pair that follows a key, by Lua's `next`, which is kept for the pairs to come.
+pub(super) fn after(
+    lua: &Lua,
+    next: &mut Option<Function>,
+    table: &Table,
+    key: Value,
+) -> mlua::Result<(Value, Value)> {
+    let next = match next {
+        Some(next) => next,
+        none => none.insert(lua.named_registry_value(NEXT)?),
+    };
+    next.call((table, key))
+}
 
 /// The table that a table stands for, if it is one that scripts may not change.
 fn unveiled(lua: &Lua, table: Table) -> mlua::Result<Table> {
@@ -43,6 +70,17 @@ pub(super) fn all(lua: &Lua) -> mlua::Result<Table> {
     table.set("cjson", cjson::table(lua)?)?;
     table.set("cmsgpack", cmsgpack::table(lua)?)?;
     table.set("struct", structs::table(lua)?)?;
+    Ok(table)
+}
+
+/// Functions in the place of Lua's own, by the library they are in. The globals are still those of
+/// Lua.
+pub(super) fn replaced(lua: &Lua) -> mlua::Result<Table> {
+    let table = lua.create_table()?;
+    table.set("base", base::table(lua)?)?;
+    table.set("table", base::lists(lua)?)?;
+    table.set("string", patterns::table(lua)?)?;
+    table.set("max_pattern", patterns::MAX_PATTERN)?;
     Ok(table)
 }
 

@@ -270,6 +270,149 @@ fn memory_has_an_end() {
     }
 }
 
+/// CVE-2025-49844: the name of a chunk was freed while the chunk was parsed.
+#[test]
+fn chunks_are_parsed_beside_an_eager_collector() {
+    let mut c = Client::new();
+    let script = "collectgarbage('setpause', 1) local n = 0
+        for i = 1, 30000 do
+            local f = loadstring('local a = \"' .. i .. '\" return #a' .. (' '):rep(i % 40), '@' .. ('n'):rep(i % 70) .. i)
+            n = n + f()
+            if i % 7 == 0 then collectgarbage('step', 1000) end
+            if i % 1000 == 0 then collectgarbage() end
+        end return n";
+    assert_eq!(eval(&mut c, script, &[]), ":138894\r\n");
+    for n in 0..3000 {
+        let script = format!(
+            "collectgarbage('step', 100) return {n} -- {}",
+            "x".repeat(n % 99)
+        );
+        assert_eq!(eval(&mut c, &script, &[]), format!(":{n}\r\n"));
+    }
+    is_well(&mut c);
+}
+
+/// CVE-2024-46981: finalisers ran when the state was already half gone.
+#[test]
+fn scripts_have_no_finalisers() {
+    let mut c = Client::new();
+    let script = "local ran = false
+        for i = 1, 100 do setmetatable({}, {__gc = function() ran = true redis.call('set', 'gc', 1) end}) end
+        collectgarbage() collectgarbage() return {tostring(ran), tostring(rawget(_G, 'newproxy'))}";
+    assert_eq!(
+        eval(&mut c, script, &[]),
+        "*2\r\n$5\r\nfalse\r\n$3\r\nnil\r\n"
+    );
+    assert_eq!(c.run("SCRIPT FLUSH"), "+OK\r\n");
+    assert_eq!(c.run("EXISTS gc"), ":0\r\n");
+    is_well(&mut c);
+}
+
+/// CVE-2025-67733: what a script puts into an error or a status must not end its line.
+#[test]
+fn no_text_leaves_its_line() {
+    let mut c = Client::new();
+    let mut state = 20_261_122_u64;
+    for _ in 0..2000 {
+        let text: Vec<u8> = (0..12)
+            .map(|_| {
+                state = state
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1);
+                let nasty = b"\r\n\0+-$*:_#,(=%~>|!0123";
+                nasty[(state >> 40) as usize % nasty.len()]
+            })
+            .collect();
+        for script in [
+            &b"return {err = ARGV[1]}"[..],
+            b"return {ok = ARGV[1]}",
+            b"return redis.error_reply(ARGV[1])",
+            b"return redis.status_reply(ARGV[1])",
+            b"error(ARGV[1])",
+            b"return redis.call(ARGV[1])",
+        ] {
+            let reply = c.run_words(&[b"EVAL", script, b"0", &text]);
+            let body = reply.strip_suffix(b"\r\n").expect("an end");
+            assert!(
+                matches!(reply[0], b'+' | b'-') && !body.contains(&b'\r') && !body.contains(&b'\n'),
+                "{text:?}: {reply:?}"
+            );
+        }
+    }
+    is_well(&mut c);
+}
+
+/// The host can hold a few thousand values of Lua at a time; nothing may need one for each of
+/// what a script can have many of.
+#[test]
+fn there_may_be_many_of_everything() {
+    let mut c = Client::new();
+    for n in 0..9000 {
+        assert_eq!(
+            eval(&mut c, &format!("return {n}"), &[]),
+            format!(":{n}\r\n")
+        );
+    }
+    assert_eq!(c.engine().scripts.cached().0, 9000);
+    let sha = crate::script::redis::sha1_hex(b"return 0");
+    assert_eq!(c.run_words(&[b"EVALSHA", &sha, b"0"]), b":0\r\n");
+
+    let mut library = b"#!lua name=many\n".to_vec();
+    library.extend_from_slice(
+        b"for i = 1, 9000 do redis.register_function('f' .. i, function() return i end) end",
+    );
+    // The library sees no `tostring`, but needs none either.
+    assert_eq!(
+        c.run_words(&[b"FUNCTION", b"LOAD", &library]),
+        b"$4\r\nmany\r\n"
+    );
+    assert_eq!(c.run("FCALL f8999 0"), ":8999\r\n");
+
+    let script = "local t = {} for i = 1, 9000 do t['k' .. i] = 'v' .. i end return {map = t}";
+    let reply = eval(&mut c, script, &[]);
+    assert!(reply.starts_with("*18000\r\n") && reply.contains("$5\r\nk9000\r\n$5\r\nv9000\r\n"));
+    let script = "local t = {} for i = 1, 9000 do t['k' .. i] = true end return {set = t}";
+    assert!(eval(&mut c, script, &[]).starts_with("*9000\r\n"));
+
+    let script = "for i = 1, 9000 do redis.call('hset', KEYS[1], 'f' .. i, i) end
+        redis.setresp(3) return redis.call('hgetall', KEYS[1])";
+    assert!(eval(&mut c, script, &["1", "h"]).starts_with("*18000\r\n"));
+
+    let script = "local t = {} for i = 1, 7900 do t[i] = 'v' .. i end return redis.call('rpush', KEYS[1], unpack(t))";
+    assert_eq!(eval(&mut c, script, &["1", "l"]), ":7900\r\n");
+    is_well(&mut c);
+}
+
+/// Scripts that were only run make room when there are too many, and those last used stay.
+#[test]
+fn scripts_that_are_never_loaded_do_not_fill_the_memory() {
+    let mut c = Client::new();
+    let limit = 4 << 20;
+    c.engine()
+        .scripts
+        .memory_limit
+        .store(limit, Ordering::Relaxed);
+    let loaded = c.run_words(&[b"SCRIPT", b"LOAD", b"return 'loaded'"]);
+    let used = "return 'used'";
+    for n in 0..4000 {
+        assert_eq!(
+            eval(&mut c, &format!("local a, b = {n}, 'x{n}' return a"), &[]),
+            format!(":{n}\r\n")
+        );
+        if n % 100 == 0 {
+            assert_eq!(eval(&mut c, used, &[]), "$4\r\nused\r\n");
+        }
+    }
+    let scripts = &c.engine().scripts;
+    assert!(scripts.evicted() > 1000, "{}", scripts.evicted());
+    assert!(scripts.cached().0 < 2500 && scripts.vm_bytes().0 < limit);
+    let sha = |script: &str| crate::script::redis::sha1_hex(script.as_bytes());
+    assert!(scripts.exists(&sha(used)));
+    assert!(!scripts.exists(&sha("local a, b = 7, 'x7' return a")));
+    assert!(scripts.exists(&loaded[5..45]));
+    is_well(&mut c);
+}
+
 /// On a stack of the size that the server gives to scripts.
 #[test]
 fn recursion_has_an_end() {
@@ -288,7 +431,14 @@ fn recursions() {
         "local t = setmetatable({}, {}) getmetatable(t).__index = t return t.x",
         "local function f(a, b) table.sort({1, 2, 3}, f) return false end table.sort({1, 2, 3}, f)",
         "local function f(e) return f(e) .. 'x' end return xpcall(function() error('x') end, f) and 1",
+        "local function f() return pcall(f) end return f()",
+        "local function f() local ok, e = pcall(f) return e end return f()",
+        "local function f() return xpcall(f, f) end return f()",
+        "local function f() return loadstring('return ...')(pcall(f)) end return f()",
         "local t = {} t[1] = t return t",
+        "local t = {} t.map = t return t",
+        "local t = {} for i = 1, 20000 do t = {map = {a = t}} end return t",
+        "local t = {} for i = 1, 20000 do t = {set = {[t] = true}} end return t",
         "local t = {} for i = 1, 100000 do t = {t} end return t",
         "local t = {} for i = 1, 100000 do t = {t} end return cjson.encode(t)",
         "local t = {} for i = 1, 100000 do t = {t} end return cmsgpack.pack(t)",

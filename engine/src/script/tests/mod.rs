@@ -13,7 +13,7 @@ fn eval(c: &mut Client, script: &str, rest: &[&str]) -> String {
     String::from_utf8_lossy(&c.run_words(&words)).into_owned()
 }
 
-fn ev(script: &str) -> String {
+pub(super) fn ev(script: &str) -> String {
     eval(&mut Client::new(), script, &[])
 }
 
@@ -177,6 +177,47 @@ fn the_cache_serves_evalsha() {
     );
     assert_eq!(c.run("SCRIPT FLUSH"), "+OK\r\n");
     assert_eq!(c.run(&format!("SCRIPT EXISTS {sha}")), "*1\r\n:0\r\n");
+}
+
+#[test]
+fn commands_do_not_wait() {
+    let mut c = Client::new();
+    assert_eq!(
+        eval(
+            &mut c,
+            "return redis.pcall('xRead', 'BLOCK', 'x', 'STREAMS', 's', '$')",
+            &[]
+        ),
+        "-ERR xRead command is not allowed with BLOCK option from scripts\r\n"
+    );
+    assert_eq!(
+        eval(
+            &mut c,
+            "return redis.pcall('xreadgroup', 'GROUP', 'g', 'c', 'BLOCK', '0', 'STREAMS', 's', '>')",
+            &[]
+        ),
+        "-ERR xreadgroup command is not allowed with BLOCK option from scripts\r\n"
+    );
+    // A script that fills what a client waits for is another's.
+    let mut waiter = c.other();
+    let waiting = waiter.block("XREAD BLOCK 0 STREAMS s $");
+    assert_eq!(
+        eval(
+            &mut c,
+            "return redis.call('xadd', 's', '1-1', 'f', 'v')",
+            &[]
+        ),
+        "$3\r\n1-1\r\n"
+    );
+    assert!(waiting.reply().is_some_and(|reply| reply.contains("1-1")));
+    assert_eq!(
+        eval(
+            &mut c,
+            "redis.call('set', 'nan', 0/0) return redis.call('get', 'nan')",
+            &[]
+        ),
+        "$4\r\n-nan\r\n"
+    );
 }
 
 #[test]

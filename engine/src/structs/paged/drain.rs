@@ -71,6 +71,53 @@ impl<S: Schema> Drain<S> {
         ours
     }
 
+    /// The entry of a key, unless its page has been shown.
+    pub fn get(&self, key: &[u8]) -> Option<Entry<'_, S>> {
+        let h = S::hash(key);
+        let (page, span) = self.root.as_ref()?.page(h);
+        page.get(span, h, key)
+    }
+
+    /// Where [`Self::next_page`] goes on: all pages below this hash have been shown, and all
+    /// there are if `None`.
+    pub fn position(&self) -> Option<u64> {
+        self.next
+    }
+
+    /// The hashes, first and last, of a page that a writer has copied; `None` if it is none of ours,
+    /// or was shown before.
+    pub fn span(&self, copied: &Copied) -> Option<(u64, u64)> {
+        let (page, span) = self.root.as_ref()?.page(copied.hash);
+        let ours = page.addr() == copied.addr && page.len() > 0;
+        ours.then_some((span.lo, span.hi))
+    }
+
+    /// Shows the entries of all pages that cover a hash of `lo..=hi`.
+    pub fn show_span(&mut self, lo: u64, hi: u64, f: &mut dyn FnMut(Entry<'_, S>)) {
+        let mut at = Some(lo);
+        while let (Some(h), Some(root)) = (at.filter(|h| *h <= hi), &self.root) {
+            let (page, span) = root.page(h);
+            at = span.hi.checked_add(1);
+            if page.len() > 0 {
+                self.show(h, f);
+            }
+        }
+    }
+
+    /// Lets go, unshown, of the pages that end below this hash; of all if `None`.
+    pub fn skip_below(&mut self, limit: Option<u64>) {
+        while let (Some(next), Some(root)) = (self.next, &self.root) {
+            let (page, span) = root.page(next);
+            if limit.is_some_and(|limit| span.hi >= limit) {
+                return;
+            }
+            self.next = span.hi.checked_add(1);
+            if page.len() > 0 {
+                self.show(next, &mut |_| {});
+            }
+        }
+    }
+
     fn show(&mut self, h: u64, f: &mut dyn FnMut(Entry<'_, S>)) {
         let Some(root) = &mut self.root else { return };
         let page = root.take_page(h, &self.hollow);

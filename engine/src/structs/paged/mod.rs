@@ -398,6 +398,16 @@ impl<S: Schema> PagedMap<S> {
     }
 }
 
+impl<S: Schema> PagedMap<S> {
+    /// Gives back what the page of hash `h` has too much, down to the allocator's size class.
+    /// Removals leave some room for later entries; this is for when memory is short.
+    pub fn trim(&mut self, h: u64) {
+        if let Some(root) = &mut self.root {
+            root.with_page(h, &mut Leaf::trim);
+        }
+    }
+}
+
 impl<'a, S: Schema> IntoIterator for &'a PagedMap<S> {
     type Item = Entry<'a, S>;
     type IntoIter = Iter<'a, S>;

@@ -401,6 +401,18 @@ impl<S: Schema> Leaf<S> {
         }
     }
 
+    /// Packs the page anew if that makes it any shorter.
+    pub fn trim(&mut self) {
+        let v = self.view();
+        if v.len() > 0 {
+            let spare = if v.dead() > 0 { v.live() / 16 } else { 0 };
+            let (arena, _) = size::plan(v.len(), v.live(), spare, MAX_ENTRIES);
+            if arena < self.bytes.len() {
+                self.bytes = self.packed(0, 0, None);
+            }
+        }
+    }
+
     /// Makes the arena hold `entries` more entries and `extra` more record bytes,
     /// unshared. Returns true if it was packed anew, leaving the record of `drop`
     /// out (its index entry stays and then points nowhere).

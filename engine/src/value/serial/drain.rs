@@ -2,8 +2,9 @@
 
 use basalt_formats::rdb::Writer;
 
+use super::save::write_field;
 use crate::structs::paged::{Copied, Drain, Entry};
-use crate::value::hash::{HashSchema, value_of};
+use crate::value::hash::{HashSchema, LastingDrain, value_of};
 use crate::value::set::SetSchema;
 use crate::value::zset::ZsetDrain;
 use crate::value::{Hash, Set, Value, Zset};
@@ -16,6 +17,7 @@ const BIG: usize = if cfg!(test) { 300 } else { 8192 };
 /// another order perhaps.
 pub(crate) enum Draining {
     Hash(Drain<HashSchema>),
+    Lasting(LastingDrain),
     Set(Drain<SetSchema>),
     Zset(ZsetDrain),
 }
@@ -23,7 +25,7 @@ pub(crate) enum Draining {
 /// Whether a value is big enough, and of a kind, to be written in steps.
 pub(crate) fn is_big(value: &Value) -> bool {
     match value {
-        Value::Hash(hash) => matches!(**hash, Hash::Table(_)) && hash.len() >= BIG,
+        Value::Hash(hash) => matches!(hash.fields(), Hash::Table(_)) && hash.len() >= BIG,
         Value::Set(set) => matches!(**set, Set::Table(_)) && set.len() >= BIG,
         Value::Zset(zset) => matches!(**zset, Zset::Tree(_)) && zset.len() >= BIG,
         Value::Str(_) | Value::List(_) | Value::Stream(_) => false,
@@ -33,6 +35,15 @@ pub(crate) fn is_big(value: &Value) -> bool {
 fn write_pair(writer: &mut Writer<'_>, entry: Entry<'_, HashSchema>) {
     writer.string(entry.key);
     value_of(entry).with_bytes(|value| writer.string(value));
+}
+
+fn write_lasting(
+    writer: &mut Writer<'_>,
+    first: i64,
+    entry: Entry<'_, HashSchema>,
+    at: Option<i64>,
+) {
+    value_of(entry).with_bytes(|value| write_field(writer, first, at, entry.key, value));
 }
 
 fn write_member(writer: &mut Writer<'_>, member: &[u8], score: f64) {
@@ -46,8 +57,12 @@ impl Draining {
         let (len, draining) = match value {
             Value::Hash(hash) => match &**hash {
                 Hash::Table(map) => (map.len(), Draining::Hash(Drain::new(map.clone()))),
-                // One with times is written whole: times stand in another table.
-                Hash::Packed(_) | Hash::Lasting(_) => return None,
+                Hash::Lasting(lasting) => {
+                    let drain = lasting.drain()?;
+                    writer.raw(&drain.first().to_le_bytes());
+                    (hash.len(), Draining::Lasting(drain))
+                }
+                Hash::Packed(_) => return None,
             },
             Value::Set(set) => match &**set {
                 Set::Table(map) => (map.len(), Draining::Set(Drain::new(map.clone()))),
@@ -70,6 +85,10 @@ impl Draining {
     pub(crate) fn next(&mut self, writer: &mut Writer<'_>) -> bool {
         match self {
             Draining::Hash(drain) => drain.next_page(&mut |entry| write_pair(writer, entry)),
+            Draining::Lasting(drain) => {
+                let first = drain.first();
+                drain.next_page(&mut |entry, at| write_lasting(writer, first, entry, at))
+            }
             Draining::Set(drain) => drain.next_page(&mut |entry| writer.string(entry.key)),
             Draining::Zset(drain) => {
                 drain.next(&mut |member, score| write_member(writer, member, score))
@@ -82,6 +101,12 @@ impl Draining {
     pub(crate) fn copied(&mut self, page: &Copied, writer: &mut Writer<'_>) -> bool {
         match self {
             Draining::Hash(drain) => drain.copied(page, &mut |entry| write_pair(writer, entry)),
+            Draining::Lasting(drain) => {
+                let first = drain.first();
+                drain.copied(page, &mut |entry, at| {
+                    write_lasting(writer, first, entry, at)
+                })
+            }
             Draining::Set(drain) => drain.copied(page, &mut |entry| writer.string(entry.key)),
             Draining::Zset(drain) => drain.copied(page, &mut |member, score| {
                 write_member(writer, member, score)

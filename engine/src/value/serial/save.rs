@@ -95,13 +95,24 @@ fn write_hash(writer: &mut Writer<'_>, hash: &Hash) {
             writer.raw(&first.to_le_bytes());
             writer.len(hash.len());
             hash.for_each(|field, value| {
-                let distance = hash.expiry(field).map_or(0, |at| (at - first).max(0) + 1);
-                writer.len(usize::try_from(distance).unwrap_or(0));
-                writer.string(field);
-                writer.string(value);
+                write_field(writer, first, hash.expiry(field), field, value);
             });
         }
     }
+}
+
+/// Writes a field of a hash of which some expire, the first of them at `first` or later.
+pub(super) fn write_field(
+    writer: &mut Writer<'_>,
+    first: i64,
+    at: Option<i64>,
+    field: &[u8],
+    value: &[u8],
+) {
+    let distance = at.map_or(0, |at| (at - first).max(0) + 1);
+    writer.len(usize::try_from(distance).unwrap_or(0));
+    writer.string(field);
+    writer.string(value);
 }
 
 fn write_zset(writer: &mut Writer<'_>, zset: &Zset) {

@@ -9,7 +9,7 @@ use basalt_engine::{Reply, ReplyError};
 
 use super::Client;
 use crate::client::handle::Unblock;
-use crate::client::process::finished_waiting;
+use crate::client::observe::finished_waiting;
 use crate::client::{ReplyMode, SyncWait, Waiting};
 use crate::persist::aof::durable::Until;
 use crate::server::unix_ms;

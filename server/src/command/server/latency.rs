@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use basalt_engine::command::spec::{ArgSpec, ArgType, Args, CmdResult, CommandSpec, Flags, Group};
 use basalt_engine::command::{Command, Ctx};
-use basalt_engine::{Aggregate, Reply, ReplyError};
+use basalt_engine::{Aggregate, Reply, ReplyError, shown};
 
 use super::sparkline;
 use crate::client::Conn;
@@ -210,7 +210,7 @@ fn latency_history(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
 }
 
 fn latency_graph(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
-    let name = String::from_utf8_lossy(args[2]).into_owned();
+    let name = shown(args[2]);
     let Some(event) = event(ctx, args[2]) else {
         return Err(ReplyError::err(format_args!(
             "No samples available for event '{name}'"

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::*};
 use std::sync::mpsc;
+use std::time::Instant;
 
 use basalt_engine::log::SinkId;
 use basalt_formats::aof::{Chain, Lineage};
@@ -101,7 +102,7 @@ impl Aof {
     }
 
     /// The folder of the log that is on.
-    fn dir(&self) -> Option<PathBuf> {
+    pub fn dir(&self) -> Option<PathBuf> {
         let running = self.running.lock();
         running.as_ref().map(|running| running.dir.clone())
     }
@@ -142,12 +143,15 @@ impl Aof {
             return;
         };
         drop(running);
+        let began = Instant::now();
         let done = writer
             .try_lock()
             .is_some_and(|mut writer| writer.write_here());
         if !done {
             sink.nudge();
         }
+        let nanos = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.facts.pass_nanos.fetch_add(nanos, Relaxed);
     }
 
     /// Waits until all that was logged before is written and synced.
@@ -177,16 +181,15 @@ impl Aof {
     }
 
     /// The moment of a cut, under all shard locks: the log goes on in the next file, or begins.
-    pub(super) fn cut(&self, log: &basalt_engine::log::Log) -> bool {
+    /// Which log that is, if it is on.
+    pub(super) fn cut(&self, log: &basalt_engine::log::Log) -> Option<Arc<LogBuffer>> {
         let mut running = self.running.lock();
-        let Some(running) = &mut *running else {
-            return false;
-        };
+        let running = running.as_mut()?;
         match running.attached {
             Some(_) => running.sink.cut(),
             None => running.attached = Some(log.attach(Box::new(Feed(running.sink.clone())))),
         }
-        true
+        Some(running.sink.clone())
     }
 
     /// Puts changed directives into effect.
@@ -342,9 +345,7 @@ impl Server {
         }
         aof.promised.store(false, Relaxed);
         // One that began without the log cannot be its base.
-        if aof.is_rewriting() {
-            aof.rewrites.cancel();
-        }
+        aof.rewrites.cancel();
         let mut folder = self.log_folder(true)?;
         let incr = folder.create_incr(first_chain(self.persist.lineage.next_index()))?;
         folder.unpublished = true;

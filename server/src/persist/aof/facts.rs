@@ -15,6 +15,8 @@ pub struct Facts {
     pub pending_syncs: AtomicU64,
     /// Syncs that were due while one ran.
     pub delayed_syncs: AtomicU64,
+    /// How long workers were at the log at the ends of their passes, in nanoseconds.
+    pub pass_nanos: AtomicU64,
     /// Index of the newest batch.
     pub last_index: AtomicU64,
     /// Index of the newest batch that is synced.
@@ -39,6 +41,7 @@ impl Default for Facts {
             backlog_bytes: AtomicUsize::new(0),
             pending_syncs: AtomicU64::new(0),
             delayed_syncs: AtomicU64::new(0),
+            pass_nanos: AtomicU64::new(0),
             last_index: AtomicU64::new(0),
             durable_index: AtomicU64::new(0),
             rewrites: AtomicU64::new(0),

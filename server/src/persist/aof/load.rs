@@ -273,6 +273,11 @@ impl Server {
                 next_valid,
             } => return Err(damaged(*offset, *record, cause.to_string(), *next_valid)),
             Verdict::TruncatedTail { valid_up_to, cause } => {
+                let synced = self.persist.lineage.synced_len(&file.name);
+                if report.header.is_some() && ((start + valid_up_to) as u64) < synced {
+                    let cause = format!("{cause}, but {synced} bytes were synced");
+                    return Err(damaged(*valid_up_to, report.batches + 1, cause, None));
+                }
                 self.may_cut(file, start + valid_up_to, cause, is_last)?;
             }
         }

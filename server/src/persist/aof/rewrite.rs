@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cut (all shards locked): snapshot + the log goes on in the next file
-//! write temp-rewriteaof-bg-<pid>.aof, fsync
+//! write temp-rewriteaof-bg-<pid>-<n>.aof, fsync
 //! -> writer thread: rename, manifest, remove what it covers
 //! ```
 //!
@@ -12,7 +12,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::*};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -81,10 +81,11 @@ impl Rewrites {
         self.running.lock().clone()
     }
 
-    /// Has the one under way end, and drops what is scheduled.
+    /// Gives up the one under way, and what is scheduled. From here on it changes nothing any more,
+    /// and another may begin; its thread ends by itself.
     pub fn cancel(&self) {
         self.scheduled.store(false, Relaxed);
-        if let Some(run) = self.current() {
+        if let Some(run) = self.running.lock().take() {
             tracing::info!("The AOF rewrite under way is given up");
             run.progress.cancel.store(true, Relaxed);
         }
@@ -146,10 +147,13 @@ struct Turn {
 impl Drop for Turn {
     fn drop(&mut self) {
         let aof = &self.server.persist.aof;
-        let took = i64::try_from(self.run.seconds()).unwrap_or(i64::MAX);
-        aof.facts.took_s.store(took, Relaxed);
-        *aof.rewrites.running.lock() = None;
-        aof.rewrites.rest.lock().tried = Some(Instant::now());
+        let mut running = aof.rewrites.running.lock();
+        if self.is_current(&running) {
+            let took = i64::try_from(self.run.seconds()).unwrap_or(i64::MAX);
+            aof.facts.took_s.store(took, Relaxed);
+            *running = None;
+            aof.rewrites.rest.lock().tried = Some(Instant::now());
+        }
     }
 }
 
@@ -256,9 +260,12 @@ impl Server {
         snapshot: &Snapshot,
         run: Option<&Run>,
     ) -> Result<Written, String> {
+        // One that was given up may not have ended yet.
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let (pid, number) = (std::process::id(), COUNT.fetch_add(1, Relaxed));
         let path = folder
             .dir()
-            .join(format!("temp-rewriteaof-bg-{}.aof", std::process::id()));
+            .join(format!("temp-rewriteaof-bg-{pid}-{number}.aof"));
         let disk = folder.disk();
         let idle = Progress::default();
         let progress = run.map_or(&idle, |run| &run.progress);
@@ -353,6 +360,13 @@ impl Server {
 }
 
 impl Turn {
+    /// Whether it was not given up.
+    fn is_current(&self, running: &Option<Arc<Run>>) -> bool {
+        running
+            .as_ref()
+            .is_some_and(|run| Arc::ptr_eq(run, &self.run))
+    }
+
     fn run(self) {
         lower_priority();
         let aof = &self.server.persist.aof;
@@ -383,17 +397,20 @@ impl Turn {
             .map_err(|error| error.to_string())?;
         server.set_snapshot_limit(&server.config.load());
         aof.sync_ahead();
-        let (snapshot, logged) = server
-            .engine
-            .snapshot_with(unix_ms(), || aof.cut(&server.engine.log));
+        let given_up = &self.run.progress.cancel;
+        let (snapshot, sink) = server.engine.snapshot_with(unix_ms(), || {
+            // The log of now may be another one by then.
+            let cut = !given_up.load(Relaxed);
+            cut.then(|| aof.cut(&server.engine.log)).flatten()
+        });
         let (cost, meter) = (&server.persist.cost, snapshot.meter());
         cost.begin(meter.clone());
         let base = server.write_base(&folder, &snapshot, Some(&self.run));
         drop(snapshot);
         let peak = meter.usage().peak_bytes;
         cost.last_rewrite_peak.store(peak, Relaxed);
-        let base = match (base, aof.sink()) {
-            (Ok(base), Some(sink)) if logged => {
+        let base = match (base, sink) {
+            (Ok(base), Some(sink)) => {
                 tracing::info!("Background AOF rewrite terminated with success");
                 let (done, answer) = mpsc::channel();
                 sink.order(Order::Publish(Base {
@@ -401,22 +418,27 @@ impl Turn {
                     format: base.format,
                     done,
                 }));
-                return answer
-                    .recv()
-                    .unwrap_or_else(|_| Err("the log was switched off".into()));
+                let answer = answer.recv();
+                return answer.unwrap_or_else(|_| {
+                    // Its writer has ended without looking at it.
+                    let _ = folder.disk().remove_if_there(&base.path);
+                    Err("the log was switched off".into())
+                });
             }
             (Err(reason), sink) => {
-                if let Some(sink) = sink.filter(|_| logged) {
+                if let Some(sink) = sink {
                     sink.order(Order::Abandon);
                 }
                 return Err(reason);
             }
-            (Ok(base), _) => base,
+            (Ok(base), None) => base,
         };
-        if logged || aof.is_on() {
-            // Switched off or on since: this base has no place any more.
+        // Held, so that the log is not switched on meanwhile.
+        let running = aof.rewrites.running.lock();
+        if !self.is_current(&running) || aof.is_on() {
+            // This base has no place any more.
             let _ = folder.disk().remove_if_there(&base.path);
-            return Err("the log was switched off or on".into());
+            return Err("the log was switched on".into());
         }
         tracing::info!("Background AOF rewrite terminated with success");
         let published = folder

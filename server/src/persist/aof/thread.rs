@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 
 use basalt_engine::env::disk::DiskError;
 use basalt_engine::fail_point;
-use basalt_formats::aof::{BaseFormat, BatchWriter, Chain};
+use basalt_formats::aof::{BaseFormat, BatchWriter, Chain, sync_line};
 use parking_lot::Mutex;
 
 use super::Aof;
@@ -107,6 +107,8 @@ pub(super) struct Writer {
     /// The offset that `LogWriter` has to be told when the next base is there.
     replaces: Option<u64>,
     marks: Marks,
+    /// The newest batch of which the file says that it is synced.
+    told_synced: u64,
     base: Option<Base>,
     flushes: Vec<mpsc::Sender<Result<(), String>>>,
     /// Who waits for a sync ahead of a cut, up to which offset.
@@ -167,6 +169,7 @@ impl Writer {
             cut_failed: None,
             replaces: None,
             marks: Marks::new(start.newest, start.incr.chain.next_index),
+            told_synced: 0,
             base: None,
             flushes: Vec::new(),
             ahead: Vec::new(),
@@ -345,6 +348,14 @@ impl Writer {
             self.spare = body.bytes;
             return;
         }
+        // So that zeros a power cut leaves can be told from damage.
+        let (_, synced) = self.marks.synced(self.log.durable());
+        if synced > self.told_synced {
+            self.told_synced = synced;
+            let db = self.batches.chain().db;
+            self.batches
+                .append_encoded(sync_line(synced).as_bytes(), db);
+        }
         self.batches.append_encoded(&body.bytes, body.db);
         let time_ms = u64::try_from(unix_ms()).unwrap_or(0);
         let Some(closed) = self.batches.close(time_ms) else {
@@ -402,6 +413,8 @@ impl Writer {
             return Err(error.into());
         }
         self.batches = BatchWriter::resume(incr.chain);
+        // Batches of other files are of no interest in this one.
+        self.told_synced = incr.chain.next_index.saturating_sub(1);
         self.other_bytes = self.other_bytes.saturating_add(finished);
         if rotation == Rotation::Replace {
             self.replaces = Some(at);

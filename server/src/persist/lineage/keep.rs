@@ -59,6 +59,14 @@ impl Keeper {
         })
     }
 
+    /// How much of a file of the log was synced, as far as the record says.
+    pub fn synced_len(&self, name: &str) -> u64 {
+        let kept = self.0.lock();
+        let incr = kept.aof.iter().flat_map(|aof| &aof.incr);
+        let found = incr.filter(|file| file.name == name).map(|file| file.len);
+        found.max().unwrap_or(0)
+    }
+
     /// The index of the next batch or snapshot.
     pub fn next_index(&self) -> u64 {
         self.0.lock().index.saturating_add(1)

@@ -47,7 +47,7 @@ pub(in crate::tool) fn run(
                 "cut_ms": manifest.cut_ms,
                 "parent": manifest.parent,
                 "keys": manifest.keys(),
-                "stored_bytes": manifest.stored_bytes(),
+                "stored_bytes": manifest.stored_bytes,
                 "uploaded_bytes": manifest.uploaded_bytes,
                 "encrypted": !manifest.recipients.is_empty(),
                 "digest": manifest.digest,
@@ -58,7 +58,7 @@ pub(in crate::tool) fn run(
                 manifest.id.as_str(),
                 moment(manifest.cut_ms),
                 manifest.keys(),
-                manifest.stored_bytes(),
+                manifest.stored_bytes,
                 manifest.uploaded_bytes,
                 manifest.lineage
             )?,

@@ -4,8 +4,11 @@
 //! from files, `BASALT_PASSPHRASE` and `REDISCLI_AUTH`.
 
 pub(super) mod ask;
+mod connection;
+mod into;
 pub(super) mod keygen;
 pub(super) mod list;
+mod progress;
 pub(super) mod prune;
 pub(super) mod restore;
 #[cfg(test)]
@@ -23,6 +26,7 @@ use basalt_backup::store::url::{StoreOptions, StoreUrl, open};
 
 use super::FAILURE;
 use crate::backup::Settings;
+pub(super) use crate::backup::restore::Failure;
 use crate::config::{Config, NoHooks, StartPlan};
 
 /// The longest identity or passphrase file that is read.
@@ -61,9 +65,6 @@ pub(super) struct Secrets {
     #[arg(long, value_name = "FILE")]
     pub passphrase_file: Option<PathBuf>,
 }
-
-/// What keeps a command from its work, ready to be printed.
-pub(super) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 impl Repository {
     /// Opens it.

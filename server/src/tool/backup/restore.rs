@@ -1,29 +1,21 @@
-//! `basalt restore` and `basalt export`: a backup as an RDB file, in an empty data directory or anywhere.
+//! `basalt restore` and `basalt export`: a backup, or some of its keys, as files, or into a running server.
 //!
-//! ```text
-//! chunks --decrypt, decompress, check--> drill (load, digest) --> temporary file --fsync--> manifest agrees --rename--> file
-//! ```
-//!
-//! Invariant: the file appears only when everything has been read, authenticated, loaded and found to have the digest of the
-//! moment of the backup. Whatever goes wrong before, nothing has changed.
+//! What is promised: nothing is changed before all of the backup has been read, authenticated, loaded in a trial and found to
+//! have the digest of its moment.
 
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::fs;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use basalt_backup::job::join::join;
-use basalt_backup::job::{archive, catalog};
-use basalt_backup::repo::{BackupId, Chunk, Manifest, parse_moment};
-use basalt_backup::store::BackupStore;
+use basalt_backup::job::catalog;
+use basalt_backup::repo::Manifest;
 
+use super::into::{Target, restore_into};
+use super::progress::Progress;
 use super::{Failure, Repository, Secrets, moment, refuse};
-use crate::backup::drill::Drill;
-use crate::config::COMPAT_VERSION;
+use crate::backup::restore::{LogNames, Opened, base_before, moment_of};
 use crate::tool::SUCCESS;
-
-/// Bytes gathered before they are written.
-const BUFFER: usize = 1 << 20;
 
 /// What both take.
 #[derive(Debug, clap::Args)]
@@ -35,6 +27,8 @@ pub(in crate::tool) struct Source {
     /// The backup: an ID, the beginning of one, or latest
     #[arg(long, default_value = "latest")]
     backup: String,
+    #[command(flatten)]
+    selection: Selection,
     /// Read and prove everything, but write nothing
     #[arg(long)]
     dry_run: bool,
@@ -43,14 +37,41 @@ pub(in crate::tool) struct Source {
     json: bool,
 }
 
+/// Which keys.
+#[derive(Debug, clap::Args)]
+pub(super) struct Selection {
+    /// Only keys of this database
+    #[arg(long, value_name = "NUMBER")]
+    db: Option<u32>,
+    /// Only keys that begin so
+    #[arg(long, conflicts_with = "key")]
+    prefix: Option<String>,
+    /// Only this key; may be given several times
+    #[arg(long)]
+    key: Vec<String>,
+}
+
+impl Selection {
+    fn is_all(&self) -> bool {
+        self.db.is_none() && self.prefix.is_none() && self.key.is_empty()
+    }
+
+    fn has(&self, db: u64, key: &[u8]) -> bool {
+        let prefix = self.prefix.as_deref().unwrap_or_default();
+        self.db.is_none_or(|only| u64::from(only) == db)
+            && key.starts_with(prefix.as_bytes())
+            && (self.key.is_empty() || self.key.iter().any(|only| only.as_bytes() == key))
+    }
+}
+
 /// The command line of `restore`.
 #[derive(Debug, clap::Args)]
 pub(in crate::tool) struct RestoreArgs {
     #[command(flatten)]
     source: Source,
     /// The data directory: the server's dir. It must be empty of data, or not exist
-    #[arg(long, value_name = "DIR")]
-    to: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "into")]
+    to: Option<PathBuf>,
     /// The name of the file: the server's dbfilename
     #[arg(long, default_value = "dump.rdb")]
     dbfilename: String,
@@ -58,6 +79,8 @@ pub(in crate::tool) struct RestoreArgs {
     /// before it. What is written is a log; start the server with appendonly yes
     #[arg(long, value_name = "TIME", conflicts_with = "backup")]
     at: Option<String>,
+    #[command(flatten)]
+    target: Target,
 }
 
 /// The command line of `export`.
@@ -73,10 +96,20 @@ pub(in crate::tool) struct ExportArgs {
 /// What was restored.
 struct Restored {
     manifest: Manifest,
+    /// Keys, if they were counted.
+    keys: Option<u64>,
     bytes: u64,
     /// Effects of the archive that were put behind it.
     effects: Option<u64>,
     millis: u128,
+}
+
+/// Where it goes.
+enum Place<'p> {
+    File(PathBuf),
+    /// The data directory, for a log.
+    Log(&'p Path),
+    Server(&'p Target),
 }
 
 pub(in crate::tool) fn restore(
@@ -84,31 +117,48 @@ pub(in crate::tool) fn restore(
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> io::Result<u8> {
-    let plain_name = !args.dbfilename.is_empty() && !args.dbfilename.contains('/');
-    let file = match args.at {
-        None => args.to.join(&args.dbfilename),
-        Some(_) => args.to.join("appendonlydir"),
+    let (result, place) = match &args.to {
+        Some(dir) => restore_to(args, dir),
+        None => {
+            let result = produce(
+                &args.source,
+                &Place::Server(&args.target),
+                args.at.as_deref(),
+            );
+            (result, args.target.to_string())
+        }
     };
-    let result = if plain_name {
-        empty_of_data(&args.to).and_then(|()| {
-            let made = !args.to.exists();
-            if made && !args.source.dry_run {
-                fs::create_dir(&args.to)?;
-            }
-            let result = match &args.at {
-                None => produce(&args.source, &file),
-                Some(at) => replay_to(&args.source, &args.to, at),
-            };
-            if result.is_err() && made {
-                // Only if it is as empty as it was made.
-                let _ = fs::remove_dir(&args.to);
-            }
-            result
-        })
-    } else {
-        Err("the name of the file must be without a path".into())
+    tell(&result, &args.source, &place, out, err)
+}
+
+fn restore_to(args: &RestoreArgs, dir: &Path) -> (Result<Restored, Failure>, String) {
+    let (place, shown) = match args.at {
+        None => {
+            let file = dir.join(&args.dbfilename);
+            (Place::File(file.clone()), file)
+        }
+        Some(_) => (Place::Log(dir), dir.join("appendonlydir")),
     };
-    tell(&result, &args.source, &file, out, err)
+    let shown = shown.display().to_string();
+    if args.dbfilename.is_empty() || args.dbfilename.contains('/') {
+        return (
+            Err("the name of the file must be without a path".into()),
+            shown,
+        );
+    }
+    let result = empty_of_data(dir).and_then(|()| {
+        let made = !dir.exists();
+        if made && !args.source.dry_run {
+            fs::create_dir(dir)?;
+        }
+        let result = produce(&args.source, &place, args.at.as_deref());
+        if result.is_err() && made {
+            // Only if it is as empty as it was made.
+            let _ = fs::remove_dir(dir);
+        }
+        result
+    });
+    (result, shown)
 }
 
 pub(in crate::tool) fn export(
@@ -119,9 +169,15 @@ pub(in crate::tool) fn export(
     let result = if args.output.symlink_metadata().is_ok() {
         Err(format!("{} exists already", args.output.display()).into())
     } else {
-        produce(&args.source, &args.output)
+        produce(&args.source, &Place::File(args.output.clone()), None)
     };
-    tell(&result, &args.source, &args.output, out, err)
+    tell(
+        &result,
+        &args.source,
+        &args.output.display().to_string(),
+        out,
+        err,
+    )
 }
 
 /// A directory with anything in it that a server would have written is somebody's data.
@@ -147,176 +203,64 @@ fn empty_of_data(dir: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A file that is removed unless it is kept.
-struct Temporary(Option<PathBuf>);
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        if let Some(path) = &self.0 {
-            let _ = fs::remove_file(path);
-        }
-    }
-}
-
-fn produce(source: &Source, file: &Path) -> Result<Restored, Failure> {
+fn produce(source: &Source, place: &Place<'_>, at: Option<&str>) -> Result<Restored, Failure> {
     let began = Instant::now();
+    let until_ms = at.map(moment_of).transpose()?;
+    if until_ms.is_some() && !source.selection.is_all() {
+        return Err("some keys as of a moment: restore everything with --to and --at, start a server on it, and copy them from there".into());
+    }
     let store = source.repository.open()?;
     let identities = source.secrets.open()?;
-    let id = catalog::find(&*store, &source.backup)?;
-    let (manifest, key) = catalog::open(&*store, &id, &identities)?;
-    let mut drill = Drill::new(&manifest, &key);
-    let ctime = (manifest.cut_ms / 1000).to_string();
-    let bits = usize::BITS.to_string();
-    let remarks = [
-        ("redis-ver", COMPAT_VERSION),
-        ("redis-bits", bits.as_str()),
-        ("ctime", ctime.as_str()),
-        ("basalt-restored-from", id.as_str()),
-    ];
-    let mut inspect = |chunk: &Chunk, rdb: &[u8]| drill.chunk(chunk, rdb);
-    let mut write = |sink: &mut dyn Write| {
-        join(
-            &*store,
-            &manifest,
-            &identities,
-            &remarks,
-            sink,
-            &mut inspect,
-        )
+    let id = match until_ms {
+        Some(until_ms) => base_before(&*store, until_ms)?,
+        None => catalog::find(&*store, &source.backup)?,
     };
-    let dir = file
-        .parent()
-        .filter(|dir| !dir.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    let bytes = if source.dry_run {
-        let bytes = write(&mut io::sink())?;
-        drill.finish(&manifest)?;
-        bytes
-    } else {
-        let path = dir.join(format!("temp-restore-{}.rdb", std::process::id()));
-        let failed = |error: io::Error| format!("{}: {error}", path.display());
-        let output = File::options()
-            .write(true)
-            .create_new(true)
-            .open(&path)
-            .map_err(failed)?;
-        let mut temporary = Temporary(Some(path.clone()));
-        let mut output = BufWriter::with_capacity(BUFFER, output);
-        let bytes = write(&mut output)?;
-        let output = output
-            .into_inner()
-            .map_err(|error| failed(error.into_error()))?;
-        output.sync_all().map_err(failed)?;
-        drill.finish(&manifest)?;
-        // A link, unlike a rename, does not replace what somebody has put there meanwhile.
-        fs::hard_link(&path, file).map_err(|error| format!("{}: {error}", file.display()))?;
-        drop(Temporary(temporary.0.take()));
-        File::open(dir)?.sync_all()?;
-        bytes
-    };
-    Ok(Restored {
-        manifest,
-        bytes,
-        effects: None,
-        millis: began.elapsed().as_millis(),
-    })
-}
-
-/// The newest backup that is not younger than a moment.
-fn base_before(store: &dyn BackupStore, until_ms: Option<i64>) -> Result<BackupId, Failure> {
-    let mut ids = catalog::ids(store)?;
-    ids.retain(|id| until_ms.is_none_or(|until| id.time_ms() <= until));
-    ids.pop()
-        .ok_or_else(|| "there is no backup before that moment".into())
-}
-
-/// Writes a backup and what the archive holds after it as an append-only file.
-fn replay_to(source: &Source, dir: &Path, at: &str) -> Result<Restored, Failure> {
-    let began = Instant::now();
-    let until_ms = match at {
-        "latest" => None,
-        text => Some(parse_moment(text).ok_or_else(|| format!("'{text}' is no moment"))?),
-    };
-    let store = source.repository.open()?;
-    let identities = source.secrets.open()?;
-    let id = base_before(&*store, until_ms)?;
-    let (manifest, key) = catalog::open(&*store, &id, &identities)?;
-    let position = manifest
-        .archive
-        .as_ref()
-        .ok_or_else(|| format!("no archive of the log goes on after backup {id}"))?;
-    let route = archive::route(&*store, position, until_ms)?;
-    let temporary = TemporaryDir(dir.join(format!("temp-restore-{}", std::process::id())));
-    let (base, log) = ("appendonly.aof.1.base.rdb", "appendonly.aof.1.incr.aof");
-    let create = |name: &str| -> Result<File, Failure> {
-        let path = temporary.0.join(name);
-        let failed = |error: io::Error| format!("{}: {error}", path.display());
-        Ok(File::create_new(&path).map_err(failed)?)
-    };
-    let mut files: [Box<dyn Write>; 2] = [Box::new(io::sink()), Box::new(io::sink())];
-    if !source.dry_run {
-        fs::create_dir(&temporary.0)?;
-        files = [Box::new(create(base)?), Box::new(create(log)?)];
-    }
-    let [base_file, log_file] = files;
-    let mut drill = Drill::new(&manifest, &key);
-    let bits = usize::BITS.to_string();
-    let remarks = [
-        ("redis-ver", COMPAT_VERSION),
-        ("redis-bits", bits.as_str()),
-        ("basalt-restored-from", id.as_str()),
-        ("aof-base", "1"),
-    ];
-    let mut output = BufWriter::with_capacity(BUFFER, base_file);
-    let mut inspect = |chunk: &Chunk, rdb: &[u8]| drill.chunk(chunk, rdb);
-    let bytes = join(
-        &*store,
-        &manifest,
-        &identities,
-        &remarks,
-        &mut output,
-        &mut inspect,
-    )?;
-    output.flush()?;
-    drill.finish(&manifest)?;
-    let mut output = BufWriter::with_capacity(BUFFER, log_file);
-    let mut effects = 0u64;
-    for stored in &route.segments {
-        let content = archive::read(&*store, stored, &identities, &key)?;
-        effects += archive::replay(&stored.name, &content, until_ms, &mut output)?;
-    }
-    output.flush()?;
-    if !source.dry_run {
-        let names = format!("file {base} seq 1 type b\nfile {log} seq 1 type i\n");
-        create("appendonly.aof.manifest")?.write_all(names.as_bytes())?;
-        for name in [base, log, "appendonly.aof.manifest"] {
-            File::open(temporary.0.join(name))?.sync_all()?;
+    let opened = Opened::new(&*store, &id, &identities)?;
+    let progress = Progress::new("restoring", opened.manifest.stored_bytes, source.json);
+    let tick = |bytes| progress.add(bytes);
+    let selection = &source.selection;
+    let has = |db: u64, key: &[u8]| selection.has(db, key);
+    let wanted: Option<&basalt_backup::job::join::Wanted<'_>> =
+        if selection.is_all() { None } else { Some(&has) };
+    let (mut keys, mut effects) = (None, None);
+    let bytes = match place {
+        Place::Server(target) => {
+            let done = restore_into(&opened, target, wanted, until_ms, source.dry_run, &tick)?;
+            (keys, effects) = (Some(done.keys), done.effects);
+            done.bytes
         }
-        File::open(&temporary.0)?.sync_all()?;
-        fs::rename(&temporary.0, dir.join("appendonlydir"))?;
-        File::open(dir)?.sync_all()?;
-    }
+        _ if source.dry_run => {
+            let bytes = opened.write(&[], wanted, &mut io::sink(), &tick)?;
+            if let Some(until_ms) = until_ms {
+                effects = Some(opened.log(until_ms, &mut io::sink())?);
+            }
+            bytes
+        }
+        Place::File(file) => opened.to_file(file, wanted, &tick)?,
+        Place::Log(dir) => {
+            let names = LogNames {
+                folder: "appendonlydir".into(),
+                file: "appendonly.aof".into(),
+            };
+            let until_ms = until_ms.unwrap_or_default();
+            let (bytes, more) = opened.to_folder(dir, &names, until_ms, &tick)?;
+            effects = Some(more);
+            bytes
+        }
+    };
     Ok(Restored {
-        manifest,
+        manifest: opened.manifest,
+        keys,
         bytes,
-        effects: Some(effects),
+        effects,
         millis: began.elapsed().as_millis(),
     })
-}
-
-/// A directory that is removed, unless it has another name by then.
-struct TemporaryDir(PathBuf);
-
-impl Drop for TemporaryDir {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
 }
 
 fn tell(
     result: &Result<Restored, Failure>,
     source: &Source,
-    file: &Path,
+    place: &str,
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> io::Result<u8> {
@@ -328,8 +272,9 @@ fn tell(
     if source.json {
         let result = serde_json::json!({
             "ok": true, "id": manifest.id, "cut_ms": manifest.cut_ms, "keys": manifest.keys(),
-            "digest": manifest.digest, "file": file.display().to_string(), "bytes": restored.bytes,
-            "dry_run": source.dry_run, "effects": restored.effects, "took_ms": u64::try_from(restored.millis).unwrap_or(u64::MAX),
+            "restored_keys": restored.keys, "digest": manifest.digest, "file": place, "bytes": restored.bytes,
+            "dry_run": source.dry_run, "effects": restored.effects,
+            "took_ms": u64::try_from(restored.millis).unwrap_or(u64::MAX),
         });
         writeln!(out, "{result}")?;
         return Ok(SUCCESS);
@@ -337,19 +282,21 @@ fn tell(
     let verb = if source.dry_run { "would be" } else { "is" };
     writeln!(
         out,
-        "backup {} of {}: {} keys, digest as at the time; {} {verb} written, {} bytes, {} ms",
+        "backup {} of {}: {} keys, digest as at the time; {place} {verb} written, {} bytes, {} ms",
         manifest.id,
         moment(manifest.cut_ms),
         manifest.keys(),
-        file.display(),
         restored.bytes,
         restored.millis
     )?;
+    if let Some(keys) = restored.keys {
+        writeln!(out, "{keys} keys of it are wanted")?;
+    }
     if let Some(effects) = restored.effects {
-        writeln!(
-            out,
-            "{effects} effects of the archive come after it; start the server with appendonly yes"
-        )?;
+        writeln!(out, "{effects} effects of the archive come after it")?;
+        if !place.contains(':') {
+            writeln!(out, "start the server with appendonly yes")?;
+        }
     }
     Ok(SUCCESS)
 }

@@ -2,16 +2,21 @@
 
 use std::io::{self, Write};
 
-use basalt_backup::job::join::read_chunk;
+use basalt_backup::job::join::each_chunk;
 use basalt_backup::job::verify::Verifier;
 use basalt_backup::job::{JobError, catalog};
 use basalt_backup::repo::crypt::Identities;
-use basalt_backup::repo::{BackupId, Digest};
+use basalt_backup::repo::{BackupId, Chunk, Digest, Position, RepositoryKey};
 use basalt_backup::store::BackupStore;
 
+use super::progress::Progress;
 use super::{Failure, Repository, Secrets, refuse};
 use crate::backup::drill::Drill;
+use crate::server::unix_ms;
 use crate::tool::{FAILURE, SUCCESS};
+
+/// So long after a backup the log up to it must have arrived.
+const SETTLED_MS: i64 = 60_000;
 
 /// The command line.
 #[derive(Debug, clap::Args)]
@@ -49,15 +54,40 @@ fn verify(args: &Args, out: &mut dyn Write) -> Result<u8, Failure> {
         "all" => catalog::ids(&*store)?,
         wanted => vec![catalog::find(&*store, wanted)?],
     };
+    // How far the log has gone, as backups say; what the youngest know of may still be on its way.
+    let settled_ms = unix_ms().saturating_sub(SETTLED_MS);
+    let heads = catalog::all(&*store)?.into_iter();
+    let positions: Vec<Position> = heads
+        .filter_map(|listed| listed.manifest.ok())
+        .filter(|manifest| manifest.ended_ms < settled_ms)
+        .filter_map(|manifest| manifest.archive)
+        .collect();
     let mut verifier = Verifier::default();
     let mut damaged = 0;
     let mut rows = Vec::new();
     for id in &ids {
-        let (_, mut wrong) = verifier.backup(&*store, id);
+        let (manifest, mut wrong) = verifier.backup(&*store, id);
+        let size = manifest
+            .as_ref()
+            .map_or(0, |manifest| manifest.stored_bytes);
+        let mut segments = Vec::new();
+        if let Some(position) = manifest.and_then(|manifest| manifest.archive) {
+            match verifier.log(&*store, &position, &positions) {
+                Ok(found) => segments = found,
+                Err(error) => wrong.push(error),
+            }
+        }
         let mut digest = None;
         if wrong.is_empty() && (args.drill || !identities.is_empty()) {
-            match deep(&*store, id, &identities, args.drill) {
-                Ok(found) => digest = found,
+            let progress = Progress::new("drill", size, args.json);
+            match deep(&*store, id, &identities, args.drill, &progress) {
+                Ok((found, key)) => {
+                    digest = found;
+                    for stored in &segments {
+                        let read = verifier.segment(&*store, stored, &identities, &key);
+                        wrong.extend(read.err());
+                    }
+                }
                 Err(error) => wrong.push(error),
             }
         }
@@ -108,14 +138,17 @@ fn deep(
     id: &BackupId,
     identities: &Identities,
     drill: bool,
-) -> Result<Option<Digest>, JobError> {
+    progress: &Progress,
+) -> Result<(Option<Digest>, RepositoryKey), JobError> {
     let (manifest, key) = catalog::open(store, id, identities)?;
     if !drill {
-        return Ok(None);
+        return Ok((None, key));
     }
     let mut drill = Drill::new(&manifest, &key);
-    for chunk in &manifest.chunks {
-        drill.chunk(chunk, &read_chunk(store, chunk, identities)?)?;
-    }
-    drill.finish(&manifest).map(Some)
+    let chunks: Vec<&Chunk> = manifest.chunks.iter().collect();
+    each_chunk(store, &chunks, identities, |chunk, rdb| {
+        progress.add(chunk.bytes);
+        drill.chunk(chunk, &rdb)
+    })?;
+    Ok((Some(drill.finish(&manifest)?), key))
 }

@@ -150,6 +150,10 @@ fn words_are_checked() {
     for word in ["u64", "i65", "i0", "8", "x8", "\"\"", "i", "i+8", "u-1"] {
         assert_eq!(c.run(&format!("BITFIELD k GET {word} 0")), kind);
     }
+    assert_eq!(
+        c.run_words(&[b"BITFIELD", b"k", b"GET", b"i2\0x", b"0"]),
+        b"*1\r\n:0\r\n"
+    );
     for offset in ["-1", "x", "#-1", "#", "4294967296", "#536870912"] {
         assert_eq!(
             c.run(&format!("BITFIELD k GET u8 {offset}")),

@@ -17,6 +17,8 @@ use crate::env::Dice;
 
 /// Bytes that reach the medium together, or not.
 const SECTOR: usize = 512;
+/// Bytes that file systems allocate and write together.
+const BLOCK: usize = 4096;
 
 pub(super) type Inode = usize;
 
@@ -156,6 +158,7 @@ impl FileData {
                     .for_each(|change| apply(&mut self.durable, change)),
                 _ => self.tear(&pending, dice, Tail::Cut),
             },
+            Crash::Blocks => self.leave_holes(&pending, dice),
         }
         self.live = self.durable.clone();
     }
@@ -191,6 +194,28 @@ impl FileData {
             Tail::Garbage => torn[at..].fill_with(|| dice.next() as u8),
         }
         write_at(&mut self.durable, *offset, &torn);
+    }
+
+    /// A part of what was appended, of which any block may be missing.
+    fn leave_holes(&mut self, pending: &[Change], dice: &mut Dice) {
+        let (grows, synced) = (self.live.len() > self.durable.len(), self.durable.len());
+        let cut = |change: &Change| matches!(change, Change::Truncate(_));
+        if !grows || pending.iter().any(cut) {
+            return self.tear(pending, dice, Tail::Cut);
+        }
+        for change in pending {
+            apply(&mut self.durable, change);
+        }
+        let len = synced + dice.below(self.durable.len() - synced + 1);
+        self.durable.truncate(len);
+        let mut at = synced;
+        while at < len {
+            let end = (at - at % BLOCK + BLOCK).min(len);
+            if dice.one_in(4) {
+                self.durable[at..end].fill(0);
+            }
+            at = end;
+        }
     }
 
     /// The length as it is to be, while any sector of the content may be missing.
@@ -356,8 +381,8 @@ impl Image {
             let keep = match (crash, order) {
                 (Crash::DropAll, _) => false,
                 (Crash::KeepAll, _) => !change.lost,
-                (Crash::Seeded | Crash::Ordered, NameOrder::Journal) => i < prefix,
-                (Crash::Seeded | Crash::Ordered, NameOrder::Any) => match all {
+                (Crash::Seeded | Crash::Ordered | Crash::Blocks, NameOrder::Journal) => i < prefix,
+                (Crash::Seeded | Crash::Ordered | Crash::Blocks, NameOrder::Any) => match all {
                     0 => false,
                     1 => true,
                     _ => dice.one_in(2),

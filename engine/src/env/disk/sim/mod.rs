@@ -43,6 +43,9 @@ pub enum Crash {
     /// Of each file a part of what was not synced, cut at any byte, in the order it was written:
     /// what a file that only grows looks like on file systems that write its data first.
     Ordered,
+    /// As ordered, but of what was not synced any block of the file may be zeros: what file systems
+    /// leave that write blocks in any order.
+    Blocks,
     /// Nothing.
     DropAll,
     /// All but what failed syncs lost.

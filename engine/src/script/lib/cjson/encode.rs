@@ -8,7 +8,7 @@ use crate::script::lib::call::{
     Call, MAX_OUTPUT, STACK_SLOTS, number_in, one, out_of_memory, raise, walk_ends,
 };
 use crate::script::lib::levels::{Level, Levels};
-use crate::script::lib::{NEXT, type_name, unveiled};
+use crate::script::lib::{after, type_name, unveiled};
 
 /// Slots that a level needs beside those it keeps.
 const SPARE_SLOTS: usize = 3;
@@ -109,7 +109,7 @@ impl Encoder<'_> {
         while level.map || level.at < level.len {
             let value = if level.map {
                 let key = std::mem::replace(&mut level.key, Value::Nil);
-                let (key, value) = self.after(&level.table, key)?;
+                let (key, value) = after(self.call.lua, &mut self.next, &level.table, key)?;
                 if key.is_nil() {
                     break;
                 }
@@ -133,15 +133,6 @@ impl Encoder<'_> {
         if before > 0 {
             self.out.push(b',');
         }
-    }
-
-    /// The pair that follows a key.
-    fn after(&mut self, table: &Table, key: Value) -> mlua::Result<(Value, Value)> {
-        let next = match &mut self.next {
-            Some(next) => next,
-            none => none.insert(self.call.lua.named_registry_value(NEXT)?),
-        };
-        next.call((table, key))
     }
 
     fn key(&mut self, key: &Value) -> mlua::Result<()> {

@@ -93,6 +93,8 @@ const HELP: &[&str] = &[
     "QUICKLIST-PACKED-THRESHOLD <size>",
     "    Sets the threshold for elements to be inserted as plain vs packed nodes",
     "    Default value is 1GB, allows values up to 4GB. Setting to 0 restores to default.",
+    "SET-DISABLE-DENY-SCRIPTS <0|1>",
+    "    With 1, scripts may run commands that are not allowed in them.",
     "SET-SKIP-CHECKSUM-VALIDATION <0|1>",
     "    With 1, RESTORE does not look at the checksum of its payload.",
     "SLEEP <seconds>",
@@ -133,6 +135,11 @@ fn debug(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {
         (b"set-active-expire", [on]) => {
             let on = is_on(on);
             ctx.engine().settings.active_expire.store(on, Relaxed);
+            done(ctx)
+        }
+        (b"set-disable-deny-scripts", [on]) => {
+            let on = is_on(on);
+            ctx.engine().scripts.any_command.store(on, Relaxed);
             done(ctx)
         }
         (b"aof-flush-sleep", [us]) => {

@@ -45,11 +45,12 @@ pub(super) fn stats(lines: &mut Lines, server: &Server) {
         stats.expire_cycle_us.load(Relaxed) / 1000,
     );
     lines.put("evicted_keys", stats.evicted_keys.load(Relaxed));
-    lines.zeros(&[
-        "evicted_clients",
-        "total_eviction_exceeded_time",
-        "current_eviction_exceeded_time",
-    ]);
+    lines.put("evicted_scripts", server.engine.scripts.evicted());
+    lines.zeros(&["evicted_clients"]);
+    let exceeded = server.eviction.exceeded_us();
+    let total = stats.eviction_exceeded_us.load(Relaxed) + exceeded;
+    lines.put("total_eviction_exceeded_time", total / 1000);
+    lines.put("current_eviction_exceeded_time", exceeded / 1000);
     lines.put("keyspace_hits", data.hits);
     lines.put("keyspace_misses", data.misses);
     lines.put("pubsub_channels", server.pubsub.count(Kind::Channel));

@@ -166,8 +166,8 @@ pub(super) fn section(lines: &mut Lines, server: &Server) {
         lines.put(times, ratio(quotient));
         lines.put(bytes, difference);
     }
+    lines.put("mem_not_counted_for_evict", server.not_counted_for_evict());
     lines.zeros(&[
-        "mem_not_counted_for_evict",
         "mem_replication_backlog",
         "mem_total_replication_buffers",
         "mem_clients_slaves",

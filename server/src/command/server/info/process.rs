@@ -177,7 +177,8 @@ pub(super) fn debug(lines: &mut Lines, server: &Server) {
         most = most.max(worker.most_commands.load(Relaxed));
     });
     lines.section("Debug");
-    lines.put("eventloop_duration_aof_sum", 0);
+    let at_log = server.persist.aof.facts.pass_nanos.load(Relaxed);
+    lines.put("eventloop_duration_aof_sum", at_log / 1000);
     lines.put(
         "eventloop_duration_cron_sum",
         server.stats.cron_us.load(Relaxed),

@@ -1,0 +1,242 @@
+//! Restoring into a running server: by RESTORE, key by key, as any server takes it that reads RDB 11.
+//!
+//! The backup is read twice. The first time it is proven, and the server is asked whether it has any of the keys; only then
+//! the second time sends them. Each object's hash is compared both times.
+
+use std::fmt;
+
+use basalt_backup::job::JobError;
+use basalt_backup::job::join::{Wanted, each_chunk};
+use basalt_backup::repo::Chunk;
+use basalt_formats::rdb::file::{FileReader, KeyRecord, Record};
+use basalt_formats::rdb::seal_payload;
+use basalt_formats::resp::reply::Reply;
+
+use super::Failure;
+use super::connection::{Address, Connection};
+use crate::backup::drill::Drill;
+use crate::backup::restore::{Opened, Tick};
+
+/// Bytes that are sent before replies are read.
+const BATCH_BYTES: usize = 1 << 20;
+
+/// A running server.
+#[derive(Debug, clap::Args)]
+pub(super) struct Target {
+    /// A running server to restore into, or the path of its Unix socket; the password is that in REDISCLI_AUTH
+    #[arg(long, value_name = "HOST:PORT", conflicts_with = "to")]
+    into: Option<String>,
+    /// The user there
+    #[arg(long, requires = "into")]
+    user: Option<String>,
+    /// Replace keys that are there; otherwise one of them is an error, and nothing is changed
+    #[arg(long, requires = "into")]
+    replace: bool,
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.into.as_deref().unwrap_or_default())
+    }
+}
+
+impl Target {
+    fn connect(&self) -> Result<Connection, Failure> {
+        let place = self.into.as_deref().unwrap_or_default();
+        if place.contains('/') {
+            return Connection::open(&Address::Unix(place.into()), self.user.as_deref());
+        }
+        let (host, port) = place
+            .rsplit_once(':')
+            .and_then(|(host, port)| Some((host.to_owned(), port.parse().ok()?)))
+            .ok_or_else(|| format!("'{place}' is not HOST:PORT"))?;
+        Connection::open(&Address::Tcp(host, port), self.user.as_deref())
+    }
+}
+
+/// What was restored.
+pub(super) struct Done {
+    pub(super) keys: u64,
+    pub(super) bytes: u64,
+    pub(super) effects: Option<u64>,
+}
+
+/// A connection and the database it is in.
+struct Sender {
+    connection: Connection,
+    db: u64,
+}
+
+impl Sender {
+    fn select(&mut self, db: u64) {
+        if self.db != db {
+            self.db = db;
+            self.connection
+                .queue(&[b"SELECT", db.to_string().as_bytes()]);
+        }
+    }
+}
+
+/// Restores what is wanted; with `until_ms`, also the log behind it.
+pub(super) fn restore_into(
+    opened: &Opened<'_>,
+    target: &Target,
+    wanted: Option<&Wanted<'_>>,
+    until_ms: Option<Option<i64>>,
+    dry_run: bool,
+    tick: Tick<'_>,
+) -> Result<Done, Failure> {
+    let mut sender = Sender {
+        connection: target.connect()?,
+        db: 0,
+    };
+    let has = |db: u64, key: &[u8]| wanted.is_none_or(|wanted| wanted(db, key));
+    let mut done = Done {
+        keys: 0,
+        bytes: 0,
+        effects: None,
+    };
+    // First proof, and whether there is anything in the way.
+    let mut drill = Drill::new(&opened.manifest, &opened.key);
+    let chunks: Vec<&Chunk> = opened.manifest.chunks.iter().collect();
+    each_chunk(opened.store, &chunks, opened.identities, |chunk, rdb| {
+        drill.chunk(chunk, &rdb)?;
+        tick(chunk.bytes / 2);
+        let mut there = None;
+        each(chunk, &rdb, |db, record| {
+            if !has(db, &record.key) {
+                return Ok(());
+            }
+            done.keys += 1;
+            if target.replace {
+                return Ok(());
+            }
+            sender.select(db);
+            if sender.connection.queue(&[b"EXISTS", &record.key]) > BATCH_BYTES {
+                sender.connection.settle(|reply| note(reply, &mut there))?;
+            }
+            Ok(())
+        })?;
+        sender.connection.settle(|reply| note(reply, &mut there))?;
+        if there.is_some() {
+            return Err(
+                "the server has some of these keys already: --replace replaces them".into(),
+            );
+        }
+        Ok::<(), Failure>(())
+    })?;
+    drill.finish(&opened.manifest)?;
+    if let Some(until_ms) = until_ms {
+        done.effects = Some(opened.log(until_ms, &mut std::io::sink())?);
+        // Commands of the log change what is there.
+        if let Some(line) = keyspace(&mut sender.connection)? {
+            return Err(
+                format!("a moment can only be restored into an empty server: {line}").into(),
+            );
+        }
+    }
+    if dry_run {
+        return Ok(done);
+    }
+    each_chunk(opened.store, &chunks, opened.identities, |chunk, rdb| {
+        if wanted.is_none() && chunk.functions > 0 {
+            functions(&mut sender.connection, &rdb, target.replace)?;
+        }
+        each(chunk, &rdb, |db, record| {
+            if !has(db, &record.key) {
+                return Ok(());
+            }
+            sender.select(db);
+            let mut value = vec![record.kind.byte()];
+            value.extend_from_slice(record.body);
+            let payload = seal_payload(value);
+            done.bytes += payload.len() as u64;
+            let expires = record.expire_ms.unwrap_or(0).to_string();
+            let mut words: Vec<&[u8]> = vec![
+                b"RESTORE".as_slice(),
+                record.key.as_ref(),
+                expires.as_bytes(),
+                payload.as_slice(),
+            ];
+            if record.expire_ms.is_some() {
+                words.push(b"ABSTTL");
+            }
+            if target.replace {
+                words.push(b"REPLACE");
+            }
+            let frequency = record.freq.map(|freq| freq.to_string());
+            let idle = record.idle_s.map(|idle| idle.to_string());
+            if let Some(frequency) = &frequency {
+                words.extend([b"FREQ".as_slice(), frequency.as_bytes()]);
+            } else if let Some(idle) = &idle {
+                words.extend([b"IDLETIME".as_slice(), idle.as_bytes()]);
+            }
+            if sender.connection.queue(&words) > BATCH_BYTES {
+                sender.connection.settle(drop)?;
+            }
+            Ok(())
+        })?;
+        sender.connection.settle(drop)?;
+        tick(chunk.bytes - chunk.bytes / 2);
+        Ok::<(), Failure>(())
+    })?;
+    if let Some(until_ms) = until_ms {
+        let mut log = Vec::new();
+        opened.log(until_ms, &mut log)?;
+        sender.connection.raw(&log)?;
+    }
+    Ok(done)
+}
+
+/// Notes that a key is there.
+fn note(reply: Reply, there: &mut Option<()>) {
+    if reply == Reply::Integer(1) {
+        *there = Some(());
+    }
+}
+
+/// A line of INFO keyspace, if there are keys.
+fn keyspace(connection: &mut Connection) -> Result<Option<String>, Failure> {
+    let texts = connection.ask(&["INFO", "keyspace"])?;
+    let mut lines = texts.iter().flat_map(|text| text.lines());
+    Ok(lines.find(|line| line.starts_with("db")).map(str::to_owned))
+}
+
+/// Loads the function libraries.
+fn functions(connection: &mut Connection, rdb: &[u8], replace: bool) -> Result<(), Failure> {
+    let mut reader = FileReader::new(rdb)?;
+    loop {
+        match reader.next_record()? {
+            Record::Function(code) if replace => {
+                connection.queue(&[b"FUNCTION", b"LOAD", b"REPLACE", &code]);
+            }
+            Record::Function(code) => {
+                connection.queue(&[b"FUNCTION", b"LOAD", &code]);
+            }
+            Record::Eof { .. } => return connection.settle(drop),
+            _ => {}
+        }
+    }
+}
+
+/// Calls for each key of a chunk.
+fn each(
+    chunk: &Chunk,
+    rdb: &[u8],
+    mut call: impl FnMut(u64, KeyRecord<'_>) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let wrong = |error: &dyn fmt::Display| JobError::Content {
+        name: chunk.object.clone(),
+        reason: error.to_string(),
+    };
+    let mut reader = FileReader::new(rdb).map_err(|error| wrong(&error))?;
+    let mut db = 0;
+    loop {
+        match reader.next_record().map_err(|error| wrong(&error))? {
+            Record::SelectDb(number) => db = number,
+            Record::Key(record) => call(db, record)?,
+            Record::Eof { .. } => return Ok(()),
+            _ => {}
+        }
+    }
+}
