@@ -37,9 +37,9 @@ pub struct Settings {
     pub notify_flags: AtomicU32,
     /// The eviction policy is one of the LFU policies.
     pub lfu: AtomicBool,
-    /// The eviction policy looks at the use of each key and there is a limit of memory: Redis
-    /// then shares no integers between keys.
-    pub own_integers: AtomicBool,
+    /// `OBJECT REFCOUNT` says that small integers are shared: there is no limit on memory whose
+    /// policy needs an access field of each key.
+    pub integers_shared: AtomicBool,
     pub lfu_log_factor: AtomicU32,
     pub lfu_decay_time: AtomicU32,
     /// Some client uses client-side caching.
@@ -76,7 +76,7 @@ impl Default for Settings {
             proto_max_bulk_len: AtomicU64::new(512 * 1024 * 1024),
             notify_flags: AtomicU32::new(0),
             lfu: AtomicBool::new(false),
-            own_integers: AtomicBool::new(false),
+            integers_shared: AtomicBool::new(true),
             lfu_log_factor: AtomicU32::new(10),
             lfu_decay_time: AtomicU32::new(1),
             tracking: AtomicBool::new(false),

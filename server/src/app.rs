@@ -417,10 +417,11 @@ fn publish(server: &Server, config: &Config) {
     settings
         .lfu
         .store(config.maxmemory_policy.name().contains("lfu"), Relaxed);
-    let by_use = ["lru", "lfu"].map(|kind| config.maxmemory_policy.name().contains(kind));
-    settings
-        .own_integers
-        .store(config.maxmemory > 0 && by_use.contains(&true), Relaxed);
+    let policy = config.maxmemory_policy.name();
+    settings.integers_shared.store(
+        config.maxmemory == 0 || !(policy.contains("lru") || policy.contains("lfu")),
+        Relaxed,
+    );
     settings
         .lfu_log_factor
         .store(config.lfu_log_factor, Relaxed);

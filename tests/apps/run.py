@@ -29,7 +29,7 @@ from lib.tools import Skip, need, node_with, python_with
 
 NPM = ["bullmq@5.81.5", "ioredis@5.8.2", "rate-limiter-flexible@11.4.0", "connect-redis@9.0.0", "redis@5.8.3", "express@4.21.2", "express-session@1.18.2"]
 PYPI = ["redis==5.2.1", "celery==5.5.3", "rq==2.6.1", "Django==5.2.8", "django-redis==6.0.0"]
-APPS = ["bullmq.js", "celery_jobs.py", "rq_jobs.py", "django_site.py", "rate_limiter.js", "express_sessions.js", "sidekiq_jobs.rb"]
+APPS = ["celery_jobs.py", "sidekiq_jobs.rb", "rq_jobs.py", "rate_limiter.js", "bullmq.js", "express_sessions.js", "django_site.py"]
 LIMIT_S = 90
 
 

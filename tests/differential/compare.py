@@ -209,8 +209,10 @@ SET_7_2 = (b"intset", b"hashtable", b"listpack")
 SORT_ERRNO = b"-ERR One or more scores can't be converted into double"
 
 # Errors of library functions of Lua that are Lua in Basalt, with the line in front of them.
-PLACED = re.compile(rb"user_(?:script|function):\d+: (?=bad argument #\d to '(?:unpack|gsub|sort|pcall|xpcall|load|collectgarbage|resume|wrap)'"
-                    rb"|too many results to unpack|malformed pattern|invalid capture index|unfinished capture)")
+PLACED = re.compile(rb"user_(?:script|function):\d+: (?=bad argument #\d to '(?:next|unpack|gsub|sort|pcall|xpcall|load|collectgarbage|resume|wrap)'"
+                    rb"|user_(?:script|function):\d+: |too many results to unpack|malformed pattern|invalid capture index|unfinished capture)")
+
+ADDRESS = re.compile(rb"(?<=(?:nction|thread): )0x[0-9a-f]+|(?<=table: )0x[0-9a-f]+")
 
 
 def _unplaced(raw):
@@ -241,6 +243,8 @@ EXPLAINED = [
      lambda c, a, b: c[0].upper() == b"DUMP" and _table(a) == _table(b) is not None),
     ("`return f(...)` of a library function that is Lua here loses the line of its caller (docs/compatibility.md)",
      lambda c, a, b: c[0].upper().startswith((b"EVAL", b"FCALL")) and (a[:1] == b[:1] == b"-" and b"(tail call)" in b or _unplaced(a) == _unplaced(b))),
+    ("functions, threads and tables of Lua are shown with their addresses",
+     lambda c, a, b: c[0].upper().startswith((b"EVAL", b"FCALL")) and ADDRESS.sub(b"", a) == ADDRESS.sub(b"", b)),
     ("HELP texts describe the subcommands this server has",
      lambda c, a, b: len(c) == 2 and c[1].upper() == b"HELP" and a[:1] == b[:1] == b"*"),
 ]

@@ -10,7 +10,7 @@ def _beside(*numbers):
     return [str(n + d) for n in numbers for d in (-1, 0, 1)]
 
 
-# reliability: bounds of the integer types and one beside, seconds that overflow as milliseconds or
+# Bounds of the integer types and one beside, seconds that overflow as milliseconds or
 # microseconds, numbers that are none or are written in ways only some parsers take.
 EDGES = [value.encode("latin-1") for value in [
     "0", "-0", "1", "-1", "2", "-2", "16", "63", "64", "65", "100", "128", "1048000", "8384000",

@@ -210,10 +210,11 @@ impl Shard {
             .unwrap_or_default()
     }
 
-    /// Takes the tables of a database out, leaving it empty. O(1), O(slots) while there are
-    /// snapshots.
+    /// Takes the tables of a database out, leaving empty ones: a database that is used again
+    /// does not need more memory then than it seems to. O(slots).
     pub fn take_db(&mut self, db: usize) -> Option<Box<ShardDb>> {
-        let tables = self.dbs.get_mut(db)?.take()?;
+        let tables = self.dbs.get_mut(db)?.as_mut()?;
+        let tables = std::mem::replace(tables, ShardDb::new());
         for cut in &mut self.cuts {
             cut.before_flush(db, &tables);
         }

@@ -12,10 +12,9 @@ use std::sync::atomic::Ordering::Relaxed;
 use smallvec::SmallVec;
 
 use basalt_formats::crc16::key_slot;
-use basalt_formats::num;
 
 use super::access::{self, Clock};
-use super::header::{Header, Kind};
+use super::header::Header;
 use super::held::Held;
 use super::notify::NotifyClass;
 use super::shard::{Counts, SLOTS_PER_SHARD, Shard, SlotTable};
@@ -63,19 +62,6 @@ pub struct Found<'a> {
     pub bytes: &'a [u8],
     /// The object, for everything that is not an inline string.
     pub value: Option<&'a Value>,
-}
-
-impl Found<'_> {
-    /// What REFCOUNT tells: small integers are the values that Redis shares between keys, unless
-    /// each has its own.
-    pub fn refcount(&self, own_integers: bool) -> i64 {
-        let small = || num::parse_i64(self.bytes).is_some_and(|n| (0..10_000).contains(&n));
-        if !own_integers && self.header.kind == Kind::Int && small() {
-            i64::from(i32::MAX)
-        } else {
-            1
-        }
-    }
 }
 
 /// What happens to the expiry of a key that is written.

@@ -45,6 +45,18 @@ pub(super) struct Talk {
     pub words: OwnedArgs,
     pub request: Request,
     pub answer: Answer,
+    /// The memory of a reply that was read, for the next one.
+    pub spare: Vec<u8>,
+}
+
+impl Talk {
+    /// Keeps the memory of a reply, if it is not much.
+    pub fn keep(&mut self, mut reply: Vec<u8>) {
+        reply.clear();
+        if reply.capacity() <= 64 * 1024 {
+            self.spare = reply;
+        }
+    }
 }
 
 /// Functions that a library has registered so far.

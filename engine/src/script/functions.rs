@@ -315,6 +315,6 @@ pub(crate) fn fcall(ctx: &mut Ctx<'_>, words: Args<'_>, read_only: bool) -> CmdR
         let argv = vm.words(call.argv).map_err(super::internal)?;
         let name = shown(&key.1);
         let args = Some((keys, argv));
-        perform(ctx, vm, &call, (&f, args), (name, found.function.flags))
+        perform(ctx, vm, &call, (&f, args), (&name, found.function.flags))
     })
 }

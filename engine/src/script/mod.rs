@@ -278,7 +278,7 @@ pub(crate) fn eval(ctx: &mut Ctx<'_>, words: Args<'_>, by_sha: bool, read_only: 
         };
         let f: Function = vm.lua.registry_value(key).map_err(internal)?;
         vm.set_words(call.keys, call.argv).map_err(internal)?;
-        let name = String::from_utf8_lossy(&sha).into_owned();
+        let name = std::str::from_utf8(&sha).unwrap_or_default();
         perform(ctx, vm, &call, (&f, None), (name, flags))
     })
 }
@@ -319,12 +319,12 @@ fn perform(
     vm: &mut Vm,
     call: &Call<'_>,
     (f, args): (&Function, Option<(mlua::Table, mlua::Table)>),
-    (name, flags): (String, ScriptFlags),
+    (name, flags): (&str, ScriptFlags),
 ) -> CmdResult {
     refusal(ctx, flags, call.read_only)?;
     let running = &ctx.engine().scripts.running;
     running.begin(
-        name.clone(),
+        name.to_owned(),
         call.words,
         args.is_none(),
         ctx.session.replaying,
@@ -364,7 +364,7 @@ fn perform(
     ctx.propagate_nothing();
     match ended.map_err(internal)? {
         Ok(value) => answer(ctx, &lua, value, resp),
-        Err(failure) => failed(ctx, &name, failure),
+        Err(failure) => failed(ctx, name, failure),
     }
 }
 
@@ -373,7 +373,7 @@ fn answer(ctx: &mut Ctx<'_>, lua: &Lua, value: Value, resp: u8) -> CmdResult {
     let Ctx {
         out, host, command, ..
     } = ctx;
-    let mut noted = |error: Option<&ReplyError>| host.script_failed(command, error);
+    let mut noted = |error: Option<&ReplyError>| host.script_failed(*command, error);
     match reply::from_lua(lua, value, resp, out, &mut noted) {
         Ok(()) => Ok(()),
         Err(ReplyOrLua::Reply(error)) => Err(error),

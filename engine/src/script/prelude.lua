@@ -61,6 +61,19 @@ for name, f in pairs(host.replaced.base) do
   base[name] = f
 end
 
+function base.next(...)
+  local t, k = ...
+  local real = behind[t]
+  if not real then
+    if type(t) ~= "table" then
+      check_table(t, "next", select("#", ...))
+    end
+    real = t
+  end
+  local key, value = next(real, k)
+  return key, value
+end
+
 local unpack, tonumber, floor = std.unpack, std.tonumber, std.math.floor
 local function bound(at, value)
   local n = tonumber(value)
@@ -173,6 +186,9 @@ function base.load(...)
     parts[#parts + 1] = part
     if bytes > 1073741824 then
       return nil, "chunk is too long"
+    elseif std.string.sub(parts[1], 1, 1) == "\27" then
+      -- Bytecode is refused, however much there is of it.
+      break
     end
   end
   return load_text(std.table.concat(parts), name and tostring(name) or "=(load)")

@@ -136,19 +136,23 @@ fn call(lua: &Lua, exchange: &Exchange, args: MultiValue, raises: bool) -> mlua:
         }
         Err(message) => Answer::Refused(format!("ERR {message}").into_bytes(), false),
     };
-    let value = result(lua, answer, raises)?;
+    let value = result(lua, exchange, answer, raises)?;
     unlimited.end()?;
     Ok(value)
 }
 
 /// What a script gets of an answer.
-fn result(lua: &Lua, answer: Answer, raises: bool) -> mlua::Result<Value> {
+fn result(lua: &Lua, exchange: &Exchange, answer: Answer, raises: bool) -> mlua::Result<Value> {
     match answer {
         Answer::Reply(reply) if raises && reply.first() == Some(&b'-') => {
             let line = reply.split(|&byte| byte == b'\r').next();
             Err(command_error(error_text(line.unwrap_or_default()), true))
         }
-        Answer::Reply(reply) => to_lua(lua, &reply),
+        Answer::Reply(reply) => {
+            let value = to_lua(lua, &reply)?;
+            exchange.talk.lock().keep(reply);
+            Ok(value)
+        }
         Answer::Refused(text, counted) if raises => Err(command_error(text, counted)),
         Answer::Refused(text, counted) => error_table(lua, &text, counted),
         Answer::Done | Answer::No => Ok(Value::Nil),

@@ -14,6 +14,9 @@ const MAX_DEPTH: usize = 64;
 /// Tables inside tables that a script's result can hold: where the Lua stack of Redis ends.
 const MAX_NESTED: usize = 7_997;
 
+/// Bytes that a script's result may take: small tables that hold each other would never end.
+const MAX_BYTES: usize = if cfg!(test) { 1 << 24 } else { 1 << 30 };
+
 /// One encoded reply as a Lua value. Attributes are left out.
 pub(super) fn to_lua(lua: &Lua, reply: &[u8]) -> mlua::Result<Value> {
     let mut rest = reply;
@@ -200,7 +203,11 @@ pub(super) fn from_lua(
     let mut open: Option<Level> = None;
     let mut lua_next = None;
     let mut next = Some(value);
+    let most = out.buf.len().saturating_add(MAX_BYTES);
     loop {
+        if out.buf.len() > most {
+            return Err(mlua::Error::MemoryError("the result is too long".into()).into());
+        }
         if let Some(value) = next.take() {
             if headers.len() >= MAX_NESTED {
                 out.error(&ReplyError::err("reached lua stack limit"));

@@ -54,10 +54,12 @@ impl<'c, 'e> Run<'c, 'e> {
     /// Does what a function of the script asks for.
     pub fn answer(&mut self, talk: &mut Talk) {
         talk.answer = match talk.request {
-            Request::Call => match self.execute(&talk.words.slices()) {
-                Ok(reply) => Answer::Reply(reply),
-                Err(error) => Answer::Refused(error.wire_bytes().into_owned(), true),
-            },
+            Request::Call => {
+                match self.execute(&talk.words.slices(), std::mem::take(&mut talk.spare)) {
+                    Ok(reply) => Answer::Reply(reply),
+                    Err(error) => Answer::Refused(error.wire_bytes().into_owned(), true),
+                }
+            }
             Request::SetResp(version) => {
                 self.resp = version;
                 Answer::Done
@@ -70,8 +72,9 @@ impl<'c, 'e> Run<'c, 'e> {
         };
     }
 
-    /// Runs one command; its reply, or why it was not run.
-    fn execute(&mut self, args: &[&[u8]]) -> Result<Vec<u8>, ReplyError> {
+    /// Runs one command; its reply, or why it was not run. The reply goes into `buf`, which is
+    /// empty.
+    fn execute(&mut self, args: &[&[u8]], buf: Vec<u8>) -> Result<Vec<u8>, ReplyError> {
         let command = self.ctx.engine().registry.resolve(args).ok();
         let checked = match command {
             None => Err(ReplyError::err("Unknown Redis command called from script")),
@@ -92,7 +95,9 @@ impl<'c, 'e> Run<'c, 'e> {
         }
         let ctx = &mut *self.ctx;
         let effects = ctx.effects.len();
-        let outer = std::mem::replace(ctx.out, Reply::new(self.resp));
+        let mut reply = Reply::new(self.resp);
+        reply.buf = buf;
+        let outer = std::mem::replace(ctx.out, reply);
         let resp = std::mem::replace(&mut ctx.session.resp, self.resp);
         match ctx.host.before_queued(command, args) {
             Err(refused) => ctx.out.error(&refused),

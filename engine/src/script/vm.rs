@@ -93,6 +93,8 @@ impl Vm {
             HookTriggers::new().every_nth_instruction(HOOK_EVERY),
             move |_, _| hook(&running, &to),
         )?;
+        // What only the making needed.
+        lua.gc_collect()?;
         if memory_limit > 0 {
             lua.set_memory_limit(memory_limit)?;
         }

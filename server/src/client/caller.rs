@@ -90,6 +90,7 @@ impl Host for Caller<'_> {
     }
 
     fn script_runs(&mut self, runs: bool) {
+        self.conn.script_us = None;
         let handle = &self.conn.handle;
         match (runs, self.conn.script_of_db.take()) {
             (true, _) => self.conn.script_of_db = Some(handle.db.load(Relaxed)),

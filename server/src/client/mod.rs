@@ -113,6 +113,8 @@ pub struct Conn {
     pub blocked_nanos: u64,
     /// While a script runs: the database of the client.
     pub script_of_db: Option<usize>,
+    /// The time that the script which runs was told, in Unix microseconds: it stands still for it.
+    pub script_us: Option<i64>,
     /// Memory was short when the command began that runs now, if it may run scripts.
     pub short_of_memory: bool,
     waker: Arc<dyn Wake>,
@@ -138,6 +140,7 @@ impl Conn {
             put_off_ms: None,
             blocked_nanos: 0,
             script_of_db: None,
+            script_us: None,
             short_of_memory: false,
             waker,
         }

@@ -99,6 +99,10 @@ pub(super) const SPECS: &[CommandSpec] = &[CommandSpec {
     ..CommandSpec::BLANK
 }];
 
+/// What REFCOUNT tells of the small integers that Redis shares between all keys.
+const SHARED: i64 = i32::MAX as i64;
+const SHARED_INTEGERS: i64 = 10_000;
+
 /// Looks at a key; a miss counts but causes no event.
 fn inspect<'k>(ctx: &'k mut Ctx<'_>, key: &[u8]) -> Option<Found<'k>> {
     let now_ms = ctx.ks.now_ms;
@@ -130,12 +134,15 @@ fn object_encoding(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
 }
 
 fn object_refcount(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
-    let own = ctx.engine().settings.own_integers.load(Relaxed);
     let Some(found) = inspect(ctx, args[2]) else {
         return Ok(());
     };
-    let count = found.refcount(own);
-    ctx.out.int(count);
+    let kind = found.header.kind;
+    let small = kind == Kind::Int
+        && basalt_formats::num::parse_i64(found.bytes)
+            .is_some_and(|n| (0..SHARED_INTEGERS).contains(&n));
+    let shared = ctx.engine().settings.integers_shared.load(Relaxed);
+    ctx.out.int(if small && shared { SHARED } else { 1 });
     Ok(())
 }
 
@@ -225,11 +232,13 @@ mod tests {
         let mut c = Client::new();
         c.run("MSET a 9999 b 10000 c x d -1");
         assert_eq!(c.run("OBJECT REFCOUNT a"), ":2147483647\r\n");
+        let shared = &c.engine().settings.integers_shared;
+        shared.store(false, Relaxed);
+        assert_eq!(c.run("OBJECT REFCOUNT a"), ":1\r\n");
+        c.engine().settings.integers_shared.store(true, Relaxed);
         for key in ["b", "c", "d"] {
             assert_eq!(c.run(&format!("OBJECT REFCOUNT {key}")), ":1\r\n");
         }
-        c.engine().settings.own_integers.store(true, Relaxed);
-        assert_eq!(c.run("OBJECT REFCOUNT a"), ":1\r\n");
     }
 
     #[test]

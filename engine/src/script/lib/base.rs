@@ -28,7 +28,6 @@ pub(super) fn table(lua: &Lua) -> mlua::Result<Table> {
     add("loadstring", load_string)?;
     let next: Function = lua.globals().get("next")?;
     let seen = call::function(lua, next_seen)?;
-    table.set("next", &seen)?;
     table.set(
         "pairs",
         call::function(lua, move |call| pairs(call, &next, &seen))?,
@@ -309,10 +308,6 @@ mod tests {
             (
                 "pairs()",
                 "bad argument #1 to 'pairs' (table expected, got no value)",
-            ),
-            (
-                "next(nil)",
-                "bad argument #1 to 'next' (table expected, got nil)",
             ),
             (
                 "setmetatable({})",

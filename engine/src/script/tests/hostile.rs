@@ -437,6 +437,7 @@ fn recursions() {
         "local function f() return loadstring('return ...')(pcall(f)) end return f()",
         "local t = {} t[1] = t return t",
         "local t = {} t.map = t return t",
+        "local t = {} t[1] = t t[2] = t return t",
         "local t = {} for i = 1, 20000 do t = {map = {a = t}} end return t",
         "local t = {} for i = 1, 20000 do t = {set = {[t] = true}} end return t",
         "local t = {} for i = 1, 100000 do t = {t} end return t",

@@ -3,6 +3,7 @@
 use basalt_engine::command::Ctx;
 use basalt_engine::command::spec::{Args, CmdResult, CommandSpec, Flags, Group};
 
+use crate::client::Conn;
 use crate::server::unix_us;
 
 /// The rows.
@@ -19,7 +20,11 @@ pub(super) const SPECS: &[CommandSpec] = &[CommandSpec {
 }];
 
 fn time(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
-    let now_us = unix_us();
+    let conn = Conn::of(ctx);
+    let now_us = match conn.script_of_db {
+        Some(_) => *conn.script_us.get_or_insert_with(unix_us),
+        None => unix_us(),
+    };
     ctx.out.array(2);
     ctx.out.bulk_int(now_us / 1_000_000);
     ctx.out.bulk_int(now_us % 1_000_000);

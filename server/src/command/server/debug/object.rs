@@ -55,17 +55,22 @@ fn serialized_bytes(found: &Found<'_>, compress: bool) -> usize {
     writer.as_bytes().len()
 }
 
+/// What REFCOUNT tells of the small integers that Redis shares between all keys.
+const SHARED: i32 = i32::MAX;
+const SHARED_INTEGERS: std::ops::Range<i64> = 0..10_000;
+
 pub(super) fn describe(ctx: &mut Ctx<'_>, key: &[u8]) -> CmdResult {
     let compress = ctx.engine().settings.rdb_compression.load(Relaxed);
-    let own_integers = ctx.engine().settings.own_integers.load(Relaxed);
     let found = ctx.ks.glance(key).ok_or(ReplyError::NO_SUCH_KEY)?;
+    let shared = found.header.kind == Kind::Int
+        && num::parse_i64(found.bytes).is_some_and(|n| SHARED_INTEGERS.contains(&n));
     let at = match found.value {
         Some(value) => std::ptr::from_ref(value).cast::<u8>(),
         None => found.bytes.as_ptr(),
     };
     let mut text = format!(
         "Value at:{at:p} refcount:{} encoding:{} serializedlength:{} lru:{} lru_seconds_idle:{}",
-        found.refcount(own_integers),
+        if shared { SHARED } else { 1 },
         encoding(&found),
         serialized_bytes(&found, compress),
         found.header.lru,
