@@ -34,7 +34,8 @@ FILES = ["unit/type/string", "unit/type/incr", "unit/type/list", "unit/type/list
          "unit/multi", "unit/pubsub", "unit/pubsubshard", "unit/querybuf", "unit/protocol", "unit/info",
          "unit/info-command", "unit/other", "unit/introspection", "unit/introspection-2", "unit/sort", "unit/dump",
          "unit/obuf-limits", "unit/limits", "unit/maxmemory", "unit/memefficiency", "unit/slowlog",
-         "unit/latency-monitor", "unit/scripting", "unit/functions", "unit/lazyfree", "unit/wait", "unit/pause", "unit/tracking", "unit/auth", "unit/quit",
+         "unit/latency-monitor", "unit/scripting", "unit/functions", "unit/lazyfree", "unit/pause", "unit/tracking",
+         "unit/auth", "unit/quit",
          "unit/aofrw", "unit/oom-score-adj", "unit/shutdown", "unit/networking", "unit/client-eviction",
          "unit/violations", "unit/replybufsize"]
 # Only in normal mode.
@@ -43,8 +44,14 @@ STARTING = ["integration/rdb", "integration/aof", "integration/aof-race", "integ
             "integration/convert-ziplist-hash-on-load", "integration/convert-ziplist-zset-on-load",
             "integration/redis-cli", "integration/redis-benchmark"]
 NORMAL = "normal:"
+# About eviction, which is not there yet, and the defragmentation of jemalloc: not in normal mode.
+LATER = {"unit/maxmemory", "unit/memefficiency"}
 # Tests that wait for ever for what is not there yet, or spoil those behind them. They count as failed.
-LEFT_OUT = {}
+LEFT_OUT = {"unit/pubsub": {"Keyspace notifications: evicted events": "needs eviction"},
+            "unit/tracking": {"Tracking invalidation message of eviction keys should be before response":
+                              "needs eviction"},
+            "normal:unit/type/set": {"SRANDMEMBER with a dict containing long chain":
+                                     "kills a child process; there is none"}}
 EXPECTED = os.path.join(HERE, "expected.tsv")
 LINE = re.compile(r"\x1b\[[0-9;]*m")
 RESULT = re.compile(r"^\[(ok|err|ignore|skip|exception)\]: (.*?)(?: \(\d+ ms\))?$")
@@ -83,7 +90,7 @@ def base_port(lane):
     servers started here, if these are given."""
     last = os.environ.get("TEST_PORTS", "").partition("-")[2]
     if last:
-        return int(last) + 34 + 50 * lane
+        return int(last) + 34 + 46 * lane
     return 21000 + 100 * lane + (os.getpid() % 50) * 200
 
 
@@ -104,7 +111,9 @@ def run_file(lane, name, source, seconds, keep):
     tree = os.path.join(work, "redis")
     os.mkdir(tree)
     starting = name.startswith(NORMAL)
+    left_out = LEFT_OUT.get(name, {})
     name = name.removeprefix(NORMAL)
+    left_out = left_out | LEFT_OUT.get(name, {})
     if starting:
         link_sources(source, tree)
     for entry in ("runtest", "utils", "deps") if starting else ("runtest", "src", "utils", "deps"):
@@ -122,9 +131,8 @@ def run_file(lane, name, source, seconds, keep):
         with open(path, "w", encoding="utf-8") as text:
             text.write(changed)
     server = None
-    left_out = LEFT_OUT.get(name, {})
     skipped = [word for test in left_out for word in ("--skiptest", test)]
-    where = ["--portcount", "16", "--tags", "-needs:repl"]
+    where = ["--portcount", "10", "--tags", "-needs:repl"]
     if not starting:
         server = Server(basalt_path(), "--enable-debug-command", "yes", "--enable-protected-configs", "yes",
                         "--enable-module-command", "yes")
@@ -203,7 +211,7 @@ def main():
     if not shutil.which("tclsh"):
         print("skipped: no tclsh")
         return 0
-    normal = [NORMAL + name for name in STARTING + FILES]
+    normal = [NORMAL + name for name in STARTING + FILES if name not in LATER]
     files = {"external": FILES, "normal": normal, "both": FILES + normal}[options.mode]
     files = options.only.split(",") if options.only else files
     files = [f for f in files if os.path.exists(os.path.join(source, "tests", f.removeprefix(NORMAL) + ".tcl"))]
@@ -225,7 +233,7 @@ def main():
             for test, (result, detail) in results.items():
                 counts[result] += test != "(whole file)"
                 before, reason = expected.get((name, test), ("pass", ""))
-                seen[name, test] = (result, reason or (detail if result == "fail" else ""))
+                seen[name, test] = (result, (reason or detail) if result == "fail" else "")
                 if result == "fail" and before != "fail":
                     wrong.append((name, test, detail))
                 if options.verbose and result == "fail":

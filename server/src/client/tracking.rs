@@ -221,6 +221,19 @@ impl TrackingTable {
         }
     }
 
+    /// Forgets the keys of clients that track no more: while nobody does, changes are not looked
+    /// at, and what is remembered would be taken for the next to begin.
+    fn forget_idle(&self) {
+        let mut keys = self.keys.lock();
+        let mut items = 0;
+        keys.retain(|_, listeners| {
+            listeners.retain(|handle| handle.tracks.load(Relaxed));
+            items += listeners.len();
+            !listeners.is_empty()
+        });
+        self.items.store(items, Relaxed);
+    }
+
     /// All keys are gone: tells every tracking client so.
     pub fn invalidate_all(&self, clients: &[Arc<Handle>]) {
         self.keys.lock().clear();
@@ -324,6 +337,7 @@ impl Server {
             if self.tracking.clients.load(Relaxed) > 0 {
                 self.engine.settings.tracking.store(true, Relaxed);
             }
+            self.tracking.forget_idle();
         }
     }
 }

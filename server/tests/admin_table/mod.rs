@@ -378,7 +378,7 @@ fn hot_keys_are_found() {
     assert_eq!((slots[0].int(), slots[1].int()), (0, 16383));
     // Requests and replies of SET (inside EXEC, whose reply counts for none), MGET by half, SET c.
     let (set_a, set_b) = (31, 27);
-    let mget = (23 + 4 + 11 + 7) / 2;
+    let mget = (28 + 22) / 2;
     let hot = report.get("by-net-bytes").items();
     assert_eq!((hot[0].text(), hot[1].int()), ("a", set_a + 3 * mget));
     assert_eq!((hot[2].text(), hot[3].int()), ("b", set_b + 3 * mget));

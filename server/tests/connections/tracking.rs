@@ -52,6 +52,23 @@ fn of_a_script_what_it_reads_counts_not_what_it_was_given() {
 }
 
 #[test]
+fn what_was_read_is_forgotten_with_the_last_client_that_tracks() {
+    let server = Server::start(&[]);
+    let (mut c, mut other) = (server.connect(), server.connect());
+    c.call("HELLO 3");
+    c.ask("CLIENT TRACKING ON", "+OK\r\n");
+    c.ask("GET a", "_\r\n");
+    c.ask("CLIENT TRACKING OFF", "+OK\r\n");
+    other.ask("FLUSHALL", "+OK\r\n");
+    let info = other.text("INFO stats");
+    assert!(info.contains("\r\ntracking_total_items:0\r\n"), "{info}");
+    c.ask("CLIENT TRACKING ON", "+OK\r\n");
+    other.ask("SET a 1", "+OK\r\n");
+    c.ask("PING", "+PONG\r\n");
+    c.expect_nothing();
+}
+
+#[test]
 fn reads_in_a_transaction_count() {
     let server = Server::start(&[]);
     let (mut c, mut other) = (server.connect(), server.connect());
