@@ -221,6 +221,14 @@ pub trait Host {
         _error: &crate::ReplyError,
     ) {
     }
+    /// A command that runs a script replied with an error that `script_refused` or `after_queued`
+    /// was told of, or with one that is told here, somewhere in its reply.
+    fn script_failed(
+        &mut self,
+        _command: &'static crate::command::Command,
+        _error: Option<&crate::ReplyError>,
+    ) {
+    }
     /// Called now and then while a slow script runs: the caller may let others have their turn.
     fn script_is_slow(&mut self) {}
     /// Wakes this caller when a blocked command was served; `None` when it cannot wait.

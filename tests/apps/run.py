@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Real applications, end to end: job queues, sessions, caches and rate limiters of npm and PyPI.
+"""Real applications, end to end: job queues, sessions, caches and rate limiters of npm, PyPI and Debian.
 
     tests/apps/run.py                 what can be run with what is installed or can be
     tests/apps/run.py --require       what cannot be run is an error
@@ -25,11 +25,11 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(HERE))
 
 from lib.servers import Server, basalt_path, redis_path
-from lib.tools import Skip, node_with, python_with
+from lib.tools import Skip, need, node_with, python_with
 
 NPM = ["bullmq@5.81.5", "ioredis@5.8.2", "rate-limiter-flexible@11.4.0", "connect-redis@9.0.0", "redis@5.8.3", "express@4.21.2", "express-session@1.18.2"]
 PYPI = ["redis==5.2.1", "celery==5.5.3", "rq==2.6.1", "Django==5.2.8", "django-redis==6.0.0"]
-APPS = ["bullmq.js", "celery_jobs.py", "rq_jobs.py", "django_site.py", "rate_limiter.js", "express_sessions.js"]
+APPS = ["bullmq.js", "celery_jobs.py", "rq_jobs.py", "django_site.py", "rate_limiter.js", "express_sessions.js", "sidekiq_jobs.rb"]
 LIMIT_S = 90
 
 
@@ -39,6 +39,10 @@ def command(app):
     if app.endswith(".js"):
         node, environment = node_with("apps", *NPM)
         return [node, path], environment
+    if app.endswith(".rb"):
+        if subprocess.run([need("ruby"), "-e", "require 'sidekiq'"], stderr=subprocess.DEVNULL, check=False).returncode:
+            raise Skip("no ruby-sidekiq")
+        return ["ruby", path], dict(os.environ)
     return [python_with("apps", *PYPI), path], dict(os.environ, PYTHONDONTWRITEBYTECODE="1")
 
 
@@ -86,11 +90,11 @@ def run(app, program):
 
 
 def main():
-    """All programs on both servers, two at a time."""
+    """All programs on both servers, several at a time."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--require", action="store_true", help="a program that cannot be run is an error")
     parser.add_argument("--only", default="", help="names, comma-separated")
-    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--jobs", type=int, default=3)
     options = parser.parse_args()
     servers = {"basalt": basalt_path()}
     if redis_path():

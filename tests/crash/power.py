@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """A power cut: what the disk has at one moment is all there is.
 
-The data lies on ext4 in an image, which lies on xfs with reflinks. The cut is `cp --reflink` of the image, which
-is atomic and holds only what ext4 has pushed to its device; the copy is mounted, and the server started on it.
+The data lies on ext4 (or `--filesystem xfs`, `btrfs`) in an image, which lies on xfs with reflinks. The cut is `cp
+--reflink` of the image, which is atomic and holds only what the file system has pushed to its device; the copy is mounted, and the server started on it.
 `always` must have lost nothing; of `everysec` the age of the oldest lost write is told, with a median of at
 most 1 s and a maximum of 2 s. Nothing may be out of order or half, no start refused. Rewrites and saves
 run during some of the cuts. Needs root, xfs, ext4 and loop devices; says so and ends well without them.
@@ -34,7 +34,9 @@ def call(*words):
 class Disk:
     """The image in the image, and the copies of it."""
 
-    def __init__(self):
+    def __init__(self, filesystem):
+        self.options = {"xfs": ["-o", "loop,nouuid"]}.get(filesystem, ["-o", "loop"])
+        force = "-F" if filesystem == "ext4" else "-f"
         self.root = tempfile.mkdtemp(prefix="basalt-power-")
         self.outer, self.inner, self.copy = (os.path.join(self.root, name) for name in ("outer", "inner", "copy"))
         self.mounted = []
@@ -44,7 +46,7 @@ class Disk:
             self._image(os.path.join(self.root, "xfs.img"), 3 * IMAGE, "mkfs.xfs", "-q", "-m", "reflink=1")
             self._mount(os.path.join(self.root, "xfs.img"), self.outer)
             self.image = os.path.join(self.outer, "disk.img")
-            self._image(self.image, IMAGE, "mkfs.ext4", "-q", "-F")
+            self._image(self.image, IMAGE, f"mkfs.{filesystem}", "-q", force)
             self._mount(self.image, self.inner)
         except BaseException:
             self.end()
@@ -58,7 +60,7 @@ class Disk:
         call(*maker, path)
 
     def _mount(self, image, where):
-        call("mount", "-o", "loop", image, where)
+        call("mount", *self.options, image, where)
         self.mounted.append(where)
 
     def cut(self):
@@ -139,15 +141,16 @@ def run(program, policy, cuts, disk):
 def main():
     """Both policies on each server."""
     given = arguments(__doc__, cuts={"type": int, "help": "so many instead"},
+                      filesystem={"default": "ext4", "help": "what the data lies on: ext4, xfs or btrfs"},
                       self_test={"action": "store_true", "help": "the checker must find losses"})
-    tools = ("mkfs.xfs", "mkfs.ext4", "losetup", "mount")
+    tools = ("mkfs.xfs", f"mkfs.{given.filesystem}", "losetup", "mount")
     os.environ["PATH"] += ":/usr/sbin:/sbin"
     missing = [tool for tool in tools if not shutil.which(tool)]
     if os.geteuid() != 0 or missing:
         print(f"power: skipped, {'no ' + ', '.join(missing) if missing else 'not root'}")
         sys.exit(0)
     try:
-        disk = Disk()
+        disk = Disk(given.filesystem)
     except subprocess.CalledProcessError as error:
         print(f"power: skipped, {' '.join(error.cmd)}: {error.stderr.decode().strip()}")
         sys.exit(0)

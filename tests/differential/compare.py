@@ -208,6 +208,16 @@ SET_7_2 = (b"intset", b"hashtable", b"listpack")
 # Redis reads weights with strtod and looks at errno without clearing it first.
 SORT_ERRNO = b"-ERR One or more scores can't be converted into double"
 
+# Errors of library functions of Lua that are Lua in Basalt, with the line in front of them.
+PLACED = re.compile(rb"user_(?:script|function):\d+: (?=bad argument #\d to '(?:unpack|gsub|sort|pcall|xpcall|load|collectgarbage|resume|wrap)'"
+                    rb"|too many results to unpack|malformed pattern|invalid capture index|unfinished capture)")
+
+
+def _unplaced(raw):
+    """A reply without those lines and without lengths."""
+    return re.sub(rb"\$\d+\r\n", b"", PLACED.sub(b"", raw))
+
+
 # (reason, predicate(command, raw of the peer, raw of Basalt)): differences against any peer.
 EXPLAINED = [
     ("LOLWUT draws a picture of its own", lambda c, a, b: c[0].upper() == b"LOLWUT"),
@@ -230,7 +240,7 @@ EXPLAINED = [
     ("DUMP of a set or hash in a table: elements come in the order of each server's own table",
      lambda c, a, b: c[0].upper() == b"DUMP" and _table(a) == _table(b) is not None),
     ("`return f(...)` of a library function that is Lua here loses the line of its caller (docs/compatibility.md)",
-     lambda c, a, b: c[0].upper().startswith((b"EVAL", b"FCALL")) and a[:1] == b[:1] == b"-" and b"(tail call)" in b),
+     lambda c, a, b: c[0].upper().startswith((b"EVAL", b"FCALL")) and (a[:1] == b[:1] == b"-" and b"(tail call)" in b or _unplaced(a) == _unplaced(b))),
     ("HELP texts describe the subcommands this server has",
      lambda c, a, b: len(c) == 2 and c[1].upper() == b"HELP" and a[:1] == b[:1] == b"*"),
 ]

@@ -2,6 +2,7 @@
 //! the locks are still held: the log, and clients blocked on keys it filled.
 
 use std::collections::HashSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -390,8 +391,17 @@ impl Ctx<'_> {
         let our_out = std::mem::replace(self.out, Reply::new(waiter.resp));
         self.ks.no_touch = waiter.no_touch;
         let args = waiter.args.slices();
-        let _written = self.run(waiter.command, &args);
-        self.append_effects(&args);
+        // A defect in their command must not leave us with their session.
+        let ran = catch_unwind(AssertUnwindSafe(|| {
+            let _written = self.run(waiter.command, &args);
+            self.append_effects(&args);
+        }));
+        if ran.is_err() {
+            tracing::error!("Internal error in command '{}'", waiter.command.name);
+            self.block = None;
+            self.out.buf.clear();
+            self.out.error(&ReplyError::err("internal error"));
+        }
         let theirs = std::mem::replace(self.session, ours);
         waiter.log_index.store(theirs.log_index, Relaxed);
         let reply = std::mem::replace(self.out, our_out);

@@ -25,7 +25,7 @@ mod vm;
 
 use std::cell::RefCell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use mlua::{Function, Lua, Value};
 use parking_lot::Mutex;
@@ -61,6 +61,8 @@ pub struct Scripts {
     pub running: Arc<Running>,
     /// Bytes that each Lua state may hold; what needs more fails. For states made from now on.
     pub memory_limit: AtomicUsize,
+    /// DEBUG SET-DISABLE-DENY-SCRIPTS: scripts may run commands that are not for them.
+    pub any_command: AtomicBool,
     eval_bytes: AtomicUsize,
     function_bytes: AtomicUsize,
 }
@@ -74,6 +76,7 @@ impl Default for Scripts {
             libraries: Libraries::default(),
             running: Arc::default(),
             memory_limit: AtomicUsize::new(MEMORY_LIMIT),
+            any_command: AtomicBool::new(false),
             eval_bytes: AtomicUsize::new(0),
             function_bytes: AtomicUsize::new(0),
         }
@@ -367,7 +370,11 @@ fn perform(
 
 fn answer(ctx: &mut Ctx<'_>, lua: &Lua, value: Value, resp: u8) -> CmdResult {
     let start = ctx.out.buf.len();
-    match reply::from_lua(lua, value, resp, ctx.out) {
+    let Ctx {
+        out, host, command, ..
+    } = ctx;
+    let mut noted = |error: Option<&ReplyError>| host.script_failed(command, error);
+    match reply::from_lua(lua, value, resp, out, &mut noted) {
         Ok(()) => Ok(()),
         Err(ReplyOrLua::Reply(error)) => Err(error),
         Err(ReplyOrLua::Lua(error)) => {
@@ -389,6 +396,7 @@ fn failed(ctx: &mut Ctx<'_>, name: &str, failure: Failure) -> CmdResult {
     }
     let error = ReplyError::raw(text);
     if failure.counted {
+        ctx.host.script_failed(ctx.command, None);
         ctx.out.error(&error);
         return Ok(());
     }

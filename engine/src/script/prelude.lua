@@ -61,6 +61,35 @@ for name, f in pairs(host.replaced.base) do
   base[name] = f
 end
 
+local unpack, tonumber, floor = std.unpack, std.tonumber, std.math.floor
+local function bound(at, value)
+  local n = tonumber(value)
+  if not n then
+    bad(at, "unpack", "number", type(value), 2)
+  end
+  return n < 0 and -floor(-n) or floor(n)
+end
+
+function base.unpack(...)
+  local t, i, j = ...
+  if type(t) ~= "table" then
+    check_table(t, "unpack", select("#", ...))
+  end
+  if i == nil and j == nil and #t < 8000 then
+    return unpack(t)
+  end
+  i = i == nil and 1 or bound(2, i)
+  j = j == nil and #t or bound(3, j)
+  if i > j then
+    return
+  end
+  -- Not below the limit also when either is no number at all.
+  if not (j - i < 7997 and i > -2147483648 and j < 2147483647) then
+    error("too many results to unpack", 2)
+  end
+  return unpack(t, i, j)
+end
+
 -- Errors raised by library functions that are called from here begin with this file's name.
 local find, sub, problem_of = std.string.find, std.string.sub, host.problem
 local function plain(problem)

@@ -186,12 +186,14 @@ fn c_string(text: &LuaString) -> Vec<u8> {
 }
 
 /// Writes a script's result. `resp` is the protocol the script chose with `redis.setresp`.
-/// An error that is the whole result and has not been counted yet is returned.
+/// An error that is the whole result and has not been counted yet is returned; `noted` hears of
+/// every other one, which it gets unless it was counted.
 pub(super) fn from_lua(
     lua: &Lua,
     value: Value,
     resp: u8,
     out: &mut Reply,
+    noted: &mut dyn FnMut(Option<&ReplyError>),
 ) -> Result<(), ReplyOrLua> {
     let mut outer = Levels::new(lua);
     let mut headers: Vec<(Deferred, Aggregate)> = Vec::new();
@@ -202,7 +204,7 @@ pub(super) fn from_lua(
         if let Some(value) = next.take() {
             if headers.len() >= MAX_NESTED {
                 out.error(&ReplyError::err("reached lua stack limit"));
-            } else if let Some((kind, table)) = one(value, resp, out, headers.is_empty())? {
+            } else if let Some((kind, table)) = one(value, resp, out, headers.is_empty(), noted)? {
                 headers.push((out.deferred(), kind));
                 let level = Level {
                     table,
@@ -274,7 +276,13 @@ impl From<mlua::Error> for ReplyOrLua {
 type Begun = Option<(Aggregate, Table)>;
 
 /// Writes one value, or says which aggregate it is.
-fn one(value: Value, resp: u8, out: &mut Reply, whole: bool) -> Result<Begun, ReplyOrLua> {
+fn one(
+    value: Value,
+    resp: u8,
+    out: &mut Reply,
+    whole: bool,
+    noted: &mut dyn FnMut(Option<&ReplyError>),
+) -> Result<Begun, ReplyOrLua> {
     match value {
         Value::String(text) => out.bulk(&text.as_bytes()),
         Value::Boolean(truth) if resp >= 3 => out.boolean(truth),
@@ -282,19 +290,26 @@ fn one(value: Value, resp: u8, out: &mut Reply, whole: bool) -> Result<Begun, Re
         Value::Boolean(false) => out.null(),
         Value::Integer(n) => out.int(n),
         Value::Number(n) => out.int(as_integer(n)),
-        Value::Table(table) => return self::table(table, out, whole),
+        Value::Table(table) => return self::table(table, out, whole, noted),
         _ => out.null(),
     }
     Ok(None)
 }
 
-fn table(table: Table, out: &mut Reply, whole: bool) -> Result<Begun, ReplyOrLua> {
+fn table(
+    table: Table,
+    out: &mut Reply,
+    whole: bool,
+    noted: &mut dyn FnMut(Option<&ReplyError>),
+) -> Result<Begun, ReplyOrLua> {
     if let Value::String(text) = table.raw_get("err")? {
         let error = ReplyError::raw(shown(&text.as_bytes()));
         let counted: Value = table.raw_get("ignore_error_stats_update")?;
-        if whole && counted != Value::Boolean(true) {
+        let counted = counted == Value::Boolean(true);
+        if whole && !counted {
             return Err(ReplyOrLua::Reply(error));
         }
+        noted((!counted).then_some(&error));
         out.error(&error);
         return Ok(None);
     }

@@ -1,6 +1,8 @@
 //! One run of a script or function: its commands go through the engine's dispatch as those of a
 //! transaction do, under the locks that the run holds.
 
+use std::sync::atomic::Ordering;
+
 use super::exchange::{Answer, Request, Talk};
 use super::running::Running;
 use super::shebang::ScriptFlags;
@@ -110,7 +112,8 @@ impl<'c, 'e> Run<'c, 'e> {
 
     fn check(&mut self, command: &'static Command, args: &[&[u8]]) -> Result<(), ReplyError> {
         let flags = command.flags;
-        if flags.has(Flags::NOSCRIPT) {
+        let any = &self.ctx.engine().scripts.any_command;
+        if flags.has(Flags::NOSCRIPT) && !any.load(Ordering::Relaxed) {
             return Err(ReplyError::err(
                 "This Redis command is not allowed from script",
             ));

@@ -142,6 +142,13 @@ impl Host for Caller<'_> {
         self.conn.server.stats.count_error(error.code());
     }
 
+    fn script_failed(&mut self, command: &'static Command, error: Option<&ReplyError>) {
+        bump(&self.conn.worker.commands[command.id].failed, 1);
+        if let Some(error) = error {
+            self.conn.server.stats.count_error(error.code());
+        }
+    }
+
     fn script_is_slow(&mut self) {
         if let Some(aside) = self.aside {
             observe::step_aside(self.conn, aside);

@@ -25,6 +25,7 @@ use basalt_engine::command::Ctx;
 use basalt_engine::keyspace::blocked::{Waiter, Wake};
 use basalt_engine::{Host, Reply, Session};
 
+use crate::persist::aof::Replay;
 use crate::pubsub::Kind;
 use crate::server::Server;
 use crate::stats::WorkerStats;
@@ -143,10 +144,10 @@ impl Conn {
     }
 
     /// The connection a handler runs for. Handlers of this crate are only in tables that
-    /// connections run, so it is always there.
+    /// connections run, so it is always there; scripts of a log that is replayed have one of their own.
     ///
     /// # Panics
-    /// When a host other than a connection runs a server command.
+    /// When a host of another kind runs a server command.
     pub fn of<'c>(ctx: &'c mut Ctx<'_>) -> &'c mut Conn {
         Conn::from_host(ctx.host)
     }
@@ -154,10 +155,16 @@ impl Conn {
     /// As [`Conn::of`], borrowing only the host, so that other parts of the context stay free.
     ///
     /// # Panics
-    /// When a host other than a connection runs a server command.
+    /// When a host of another kind runs a server command.
     pub fn from_host(host: &mut dyn Host) -> &mut Conn {
-        host.as_any()
-            .downcast_mut::<Conn>()
+        let host = host.as_any();
+        if host.is::<Replay>() {
+            return host
+                .downcast_mut::<Replay>()
+                .map(Replay::conn)
+                .expect("it is one");
+        }
+        host.downcast_mut::<Conn>()
             .expect("server commands run on connections only")
     }
 

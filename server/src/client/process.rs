@@ -288,6 +288,8 @@ mod tests {
 
     use basalt_engine::command::Ctx;
     use basalt_engine::command::spec::{Args, CmdResult, CommandSpec, KeyFlags, KeySpec};
+    use basalt_engine::keyspace::Kind;
+    use basalt_engine::keyspace::blocked::OnTimeout;
 
     use super::*;
     use crate::app::build_with;
@@ -303,6 +305,22 @@ mod tests {
         handler: broken,
         ..CommandSpec::BLANK
     }];
+
+    const BROKEN_POP: &[CommandSpec] = &[CommandSpec {
+        name: "brokenpop",
+        arity: 2,
+        flags: Flags::WRITE.or(Flags::BLOCKING),
+        keys: &[KeySpec::one(1, KeyFlags::RW)],
+        handler: broken_pop,
+        ..CommandSpec::BLANK
+    }];
+
+    /// Waits for a list, and cannot take from it.
+    fn broken_pop(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
+        assert!(ctx.ks.list(args[1])?.is_none(), "on purpose");
+        ctx.block_on(&args[1..], Kind::List, None, OnTimeout::NullArray);
+        Ok(())
+    }
 
     fn broken(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
         ctx.out.array(3);
@@ -355,6 +373,19 @@ mod tests {
             );
             String::from_utf8(std::mem::take(&mut self.reply.buf)).expect("text")
         }
+    }
+
+    #[test]
+    fn a_panic_in_the_command_of_a_waiter_leaves_the_pusher_its_session() {
+        let server =
+            build_with(Config::default(), &[BROKEN_POP], Default::default()).expect("a server");
+        let (mut waiter, mut pusher) = (Caller::new(&server), Caller::new(&server));
+        assert_eq!(waiter.call("BROKENPOP l"), "");
+        assert_eq!(pusher.call("SELECT 0"), "+OK\r\n");
+        let id = pusher.session.id;
+        assert_eq!(pusher.call("RPUSH l a"), ":1\r\n");
+        assert_eq!(pusher.session.id, id);
+        assert_eq!(pusher.call("LLEN l"), ":1\r\n");
     }
 
     #[test]

@@ -15,6 +15,7 @@ use basalt_engine::command::{Ctx, args};
 use basalt_engine::keyspace::{Look, NotifyClass};
 use basalt_engine::value::serial::{self, Content};
 use basalt_engine::{ReplyError, shown};
+use basalt_formats::num;
 use basalt_formats::resp::encode;
 
 /// Longest line of a reply that is read.
@@ -200,10 +201,11 @@ fn request(out: &mut Vec<u8>, words: &[&[u8]]) {
 fn connect(host: &[u8], port: &[u8], timeout: Duration) -> Result<TcpStream, ReplyError> {
     let unknown = || ReplyError::raw("IOERR error or timeout connecting to the client");
     let host = std::str::from_utf8(host).map_err(|_| unknown())?;
-    let port = std::str::from_utf8(port)
-        .ok()
-        .and_then(|port| port.parse().ok());
-    let address = (host, port.unwrap_or(0u16))
+    let port = num::atoi(port);
+    if port < 0 {
+        return Err(unknown());
+    }
+    let address = (host, u16::try_from(port).unwrap_or(0))
         .to_socket_addrs()
         .ok()
         .and_then(|mut found| found.next())

@@ -36,6 +36,7 @@ pub use choice::*;
 pub use compat::compatibility_page;
 pub use directive::{Directive, Flags, Kind, Reason};
 pub use file::{LoadError, LoadHooks, Loaded, NoHooks};
+pub use rewrite::Missing;
 pub use store::ConfigStore;
 pub use structured::*;
 pub use table::{Config, TABLE};

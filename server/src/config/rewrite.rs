@@ -28,6 +28,15 @@ const FILE_ONLY: [&[u8]; 5] = [
     b"sentinel",
 ];
 
+/// Which directives a rewrite puts into a file that does not mention them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// Those that are not at their default.
+    Changed,
+    /// All, which is for tests.
+    All,
+}
+
 impl Config {
     /// Rewrites the file so that reading it gives this configuration. The file need not exist.
     ///
@@ -36,18 +45,24 @@ impl Config {
     ///
     /// # Errors
     /// The error of the system call that failed; the old file is then untouched.
-    pub fn rewrite(&self, path: &Path, users: Option<&[Vec<u8>]>) -> io::Result<()> {
+    pub fn rewrite(
+        &self,
+        path: &Path,
+        users: Option<&[Vec<u8>]>,
+        missing: Missing,
+    ) -> io::Result<()> {
         let old = match fs::read(path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(error),
         };
-        replace_file(path, &self.rewrite_text(&old, users))
+        replace_file(path, &self.rewrite_text(&old, users, missing))
     }
 
     /// The text that [`Config::rewrite`] writes, given the text of the file.
-    pub fn rewrite_text(&self, old: &[u8], users: Option<&[Vec<u8>]>) -> Vec<u8> {
+    pub fn rewrite_text(&self, old: &[u8], users: Option<&[Vec<u8>]>, missing: Missing) -> Vec<u8> {
         let mut page = Page::read(old);
+        page.wants_all = missing == Missing::All;
         let default = Config::default();
         for row in TABLE {
             page.put(row.name, (row.lines)(self, row, &default));
@@ -72,6 +87,8 @@ struct Page {
     places: HashMap<Vec<u8>, VecDeque<usize>>,
     written: HashSet<Vec<u8>>,
     has_marker: bool,
+    /// What the file does not mention is added even if it has its default.
+    wants_all: bool,
 }
 
 impl Page {
@@ -81,6 +98,7 @@ impl Page {
             places: HashMap::new(),
             written: HashSet::new(),
             has_marker: false,
+            wants_all: false,
         };
         if text.is_empty() {
             return page;
@@ -133,7 +151,7 @@ impl Page {
                 .and_then(VecDeque::pop_front);
             if let Some(slot) = place.and_then(|place| self.lines.get_mut(place)) {
                 *slot = line;
-            } else if force {
+            } else if force || self.wants_all {
                 if !self.has_marker {
                     self.has_marker = true;
                     self.lines.push(MARKER.to_vec());

@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{AcqRel, Relaxed};
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
@@ -23,10 +23,12 @@ pub async fn run(server: Arc<Server>, workers: Arc<Workers>, mut orders: Unbound
     let mut tcp: Vec<JoinHandle<()>> = Vec::new();
     while let Some(order) = orders.recv().await {
         let sockets = match order {
-            Order::CloseTcp(done) => {
-                close(&mut tcp).await;
-                // Whoever asked may have given up waiting.
-                let _ = done.send(());
+            Order::CloseTcp(wanted, done) => {
+                // Whoever asked may have given up waiting, and then they stay.
+                if wanted.swap(false, AcqRel) {
+                    close(&mut tcp).await;
+                    let _ = done.send(());
+                }
                 continue;
             }
             Order::Listen(sockets) => sockets,

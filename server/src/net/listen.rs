@@ -6,6 +6,8 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::AcqRel};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 
@@ -29,12 +31,12 @@ pub enum Listening {
 pub enum Order {
     /// Accept on these; TCP listeners replace those in use.
     Listen(Vec<Listening>),
-    /// Close the TCP listeners, then say so.
-    CloseTcp(SyncSender<()>),
+    /// Close the TCP listeners if that is still wanted, then say so.
+    CloseTcp(Arc<AtomicBool>, SyncSender<()>),
 }
 
 /// How long the acceptor may take to close its listeners.
-const CLOSING_TIME: Duration = Duration::from_secs(5);
+const CLOSING_TIME: Duration = Duration::from_millis(if cfg!(test) { 50 } else { 5000 });
 
 /// The listeners in use, changed by orders to the acceptor.
 #[derive(Default)]
@@ -66,9 +68,12 @@ impl Listeners {
             return Ok(());
         }
         let (done, closed) = sync_channel(1);
-        order(Order::CloseTcp(done));
-        // After that time the attempt fails by itself.
-        let _ = closed.recv_timeout(CLOSING_TIME);
+        let wanted = Arc::new(AtomicBool::new(true));
+        order(Order::CloseTcp(wanted.clone(), done));
+        if closed.recv_timeout(CLOSING_TIME).is_err() && wanted.swap(false, AcqRel) {
+            // It has not begun, and will not: the old ones stay open.
+            return Err("The listening sockets are not closed in time.".to_owned());
+        }
         let bound = bind_tcp(new);
         let reason = bound.as_ref().err().cloned();
         match bound.or_else(|_| bind_tcp(old)) {
@@ -200,4 +205,29 @@ pub fn bind_unix(config: &Config) -> Result<Option<Listening>, String> {
         .map_err(fail)?;
     socket.set_nonblocking(true).map_err(fail)?;
     Ok(Some(Listening::Unix(socket.into(), path.to_string())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn listeners_that_are_not_closed_in_time_stay() {
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = taken.local_addr().expect("its address").port();
+        let config = Config {
+            port,
+            ..Config::default()
+        };
+        let (sender, mut orders) = tokio::sync::mpsc::unbounded_channel();
+        let listeners = Listeners::default();
+        listeners.attach(sender);
+        let refused = listeners.replace_tcp(&config, &config);
+        assert!(refused.is_err());
+        let Ok(Order::CloseTcp(wanted, _)) = orders.try_recv() else {
+            panic!("it was to close them");
+        };
+        assert!(!wanted.swap(false, AcqRel), "nobody waits for it any more");
+        assert!(orders.try_recv().is_err(), "nothing else to listen on");
+    }
 }

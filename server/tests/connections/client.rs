@@ -382,10 +382,12 @@ fn keys_migrate_to_another_server() {
             "-IOERR error or timeout writing to target instance\r\n",
         );
     }
-    a.ask(
-        "MIGRATE \"\\xff\" 1 k 0 200",
-        "-IOERR error or timeout connecting to the client\r\n",
-    );
+    for place in ["\"\\xff\" 1", "127.0.0.1 -1"] {
+        a.ask(
+            &format!("MIGRATE {place} k 0 200"),
+            "-IOERR error or timeout connecting to the client\r\n",
+        );
+    }
     a.ask("EXISTS k", ":1\r\n");
     a.ask(
         &to("k 0 1000 KEYS a"),

@@ -149,6 +149,24 @@ fn transactions_annotations_and_libraries() {
 }
 
 /// A log says when a key went, so while it is replayed no key is past its time.
+/// Redis before 7 logged scripts as they were called.
+#[test]
+fn scripts_may_call_commands_that_need_a_connection() {
+    let script = "redis.call('ping') redis.call('time') redis.call('publish', 'c', 'm') \
+        redis.call('select', 3) redis.call('wait', 0, 0) redis.call('role') redis.call('info') \
+        redis.call('acl', 'whoami') redis.pcall('client', 'id') return redis.call('incr', KEYS[1])";
+    let mut bytes = log(&["SELECT 0"]);
+    bytes.extend(command(&[b"EVAL", script.as_bytes(), b"1", b"k"]));
+    bytes.extend(log(&["SET k2 v"]));
+    let dir = folder(&[("1.incr.aof", &bytes)]);
+    let server = loaded(
+        dir.path(),
+        &[],
+        &[("GET k2", "v"), ("SELECT 3", "OK"), ("GET k", "1")],
+    );
+    assert!(!server.log().contains("rror"), "{}", server.log());
+}
+
 #[test]
 fn nothing_expires_before_all_is_loaded() {
     let dir = folder(&[(

@@ -358,8 +358,8 @@ fn run(ctx: &mut Ctx<'_>, args: Args<'_>, may_store: bool) -> CmdResult {
         unordered,
     } = elements(ctx, args[1])?;
     let mut unsorted = matches!(request.by, Some(Pattern::Constant | Pattern::Element));
-    if unsorted && unordered && request.store.is_some() {
-        // What is stored must be the same wherever the command is replayed.
+    if unsorted && unordered && (request.store.is_some() || ctx.in_script()) {
+        // What is stored, and what a script sees, must be the same wherever it is replayed.
         (unsorted, request.alpha, request.by) = (false, true, None);
     }
     if !unsorted {

@@ -4,9 +4,9 @@
 //! They are functions of the host, not of the sandbox's Lua: only such a function finds the line
 //! that called it when the call is the last thing a script's function does.
 
-use mlua::{Function, IntoLua, Lua, MultiValue, Table, Value, Variadic};
+use mlua::{Function, Lua, MultiValue, Table, Value};
 
-use super::call::{self, Call, STACK_SLOTS, as_number, bare, native_error, one, raise};
+use super::call::{self, Call, as_number, bare, native_error, one, raise};
 use super::{BEHIND, PRIVATE, SHOWN, WORLD, after, unveiled};
 use crate::script::reply::as_integer;
 use crate::script::vm::compile;
@@ -32,10 +32,6 @@ pub(super) fn table(lua: &Lua) -> mlua::Result<Table> {
     table.set(
         "pairs",
         call::function(lua, move |call| pairs(call, &next, &seen))?,
-    )?;
-    table.set(
-        "unpack",
-        lua.create_function(|lua, args: MultiValue| unpack(&Call::new(lua, args)))?,
     )?;
     Ok(table)
 }
@@ -262,45 +258,6 @@ pub(in crate::script) fn loaded(lua: &Lua, code: &[u8], name: &str) -> mlua::Res
     }
 }
 
-/// An element of a list, read when it is given to Lua: only so many values can be held at once.
-struct Element {
-    list: Table,
-    at: i64,
-}
-
-impl IntoLua for Element {
-    fn into_lua(self, _: &Lua) -> mlua::Result<Value> {
-        self.list.raw_get(self.at)
-    }
-}
-
-fn unpack(call: &Call<'_>) -> mlua::Result<Variadic<Element>> {
-    let list = call.table(1)?;
-    let bound = |at: usize, default: &dyn Fn() -> f64| match call.get(at) {
-        None | Some(Value::Nil) => Ok(default()),
-        Some(_) => call.number(at).map(f64::trunc),
-    };
-    let first = bound(2, &|| 1.0)?;
-    let last = bound(3, &|| list.raw_len() as f64)?;
-    if first > last {
-        return Ok(Variadic::new());
-    }
-    // A few slots are needed on the way.
-    let most = (STACK_SLOTS - 4).saturating_sub(call.args.len()) as f64;
-    let ints = f64::from(i32::MIN)..f64::from(i32::MAX);
-    // Not a number compares with nothing.
-    if !(last - first < most && first > ints.start && last < ints.end) {
-        return Err(raise(call.lua, "too many results to unpack"));
-    }
-    // What is seen of a table that scripts may not change has no elements.
-    Ok((as_integer(first)..=as_integer(last))
-        .map(|at| Element {
-            list: list.clone(),
-            at,
-        })
-        .collect())
-}
-
 fn insert(call: &Call<'_>, insert_at: &Function) -> mlua::Result<MultiValue> {
     let table = call.table(1)?;
     match call.args.as_slice() {
@@ -380,11 +337,6 @@ mod tests {
             (
                 "setfenv(string.len, {})",
                 "'setfenv' cannot change environment of given object",
-            ),
-            ("unpack({}, 1, 1e8)", "too many results to unpack"),
-            (
-                "unpack({1}, 'a')",
-                "bad argument #2 to 'unpack' (number expected, got string)",
             ),
             (
                 "loadstring({})",

@@ -9,8 +9,8 @@ use basalt_engine::command::spec::{
 };
 
 use crate::client::Conn;
-use crate::config::SetContext;
 use crate::config::text::os_reason;
+use crate::config::{Missing, SetContext};
 
 /// The container's row.
 pub(super) const SPECS: &[CommandSpec] = &[CommandSpec {
@@ -154,13 +154,18 @@ fn config_set(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
 }
 
 fn config_rewrite(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
+    rewrite(ctx, Missing::Changed)
+}
+
+/// CONFIG REWRITE, and DEBUG CONFIG-REWRITE-FORCE-ALL.
+pub(super) fn rewrite(ctx: &mut Ctx<'_>, missing: Missing) -> CmdResult {
     let config = Conn::of(ctx).server.config.snapshot();
     let Some(path) = &config.config_file else {
         return Err(ReplyError::err(
             "The server is running without a config file",
         ));
     };
-    match config.rewrite(path, None) {
+    match config.rewrite(path, None, missing) {
         Ok(()) => {
             tracing::info!("CONFIG REWRITE executed with success.");
             ctx.out.ok();

@@ -11,6 +11,8 @@ use basalt_engine::script::libraries::Policy;
 use basalt_engine::{Flow, Host, Reply, Session, shown};
 use smallvec::SmallVec;
 
+use crate::client::Conn;
+use crate::client::handle::Handle;
 use crate::command::SERVER_GROUPS;
 use crate::server::{Server, unix_ms};
 
@@ -21,6 +23,25 @@ const SHOWN_ERRORS: u32 = 10;
 pub struct Replay {
     /// The process.
     pub server: Arc<Server>,
+    /// One without a socket, for the few commands of scripts that need it, like PING and PUBLISH.
+    conn: Option<Box<Conn>>,
+}
+
+impl Replay {
+    fn new(server: Arc<Server>) -> Replay {
+        Replay { server, conn: None }
+    }
+
+    /// A connection that nobody sees.
+    pub fn conn(&mut self) -> &mut Conn {
+        let server = &self.server;
+        self.conn.get_or_insert_with(|| {
+            let (id, nowhere) = (server.clients.next_id(), String::new);
+            let handle = Handle::new(id, nowhere(), nowhere(), -1, false, true, unix_ms());
+            let worker = server.stats.add_worker(server.engine.registry.all().len());
+            Box::new(Conn::new(server.clone(), Arc::new(handle), worker))
+        })
+    }
 }
 
 impl Host for Replay {
@@ -55,7 +76,7 @@ impl Replayer {
         session.replaying = true;
         session.no_touch = false;
         Replayer {
-            host: Replay { server },
+            host: Replay::new(server),
             session,
             reply: Reply::new(2),
             errors: 0,

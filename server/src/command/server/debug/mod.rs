@@ -18,6 +18,7 @@ use basalt_engine::command::spec::{Args, CmdResult, CommandSpec, Flags, Group, L
 use basalt_formats::num;
 
 use crate::client::Conn;
+use crate::config::Missing;
 use crate::config::text::parse_memory;
 
 /// The command's row.
@@ -44,6 +45,9 @@ const HELP: &[&str] = &[
     "CHANGE-REPL-ID",
     "    Change the replication IDs of the instance.",
     "    Dangerous: should be used only for testing the replication subsystem.",
+    "CONFIG-REWRITE-FORCE-ALL",
+    "    Like CONFIG REWRITE but writes all configuration options, also those that are at",
+    "    their default.",
     "DIGEST",
     "    Output a hex signature representing the current DB content.",
     "DIGEST-VALUE <key> [<key> ...]",
@@ -89,6 +93,8 @@ const HELP: &[&str] = &[
     "QUICKLIST-PACKED-THRESHOLD <size>",
     "    Sets the threshold for elements to be inserted as plain vs packed nodes",
     "    Default value is 1GB, allows values up to 4GB. Setting to 0 restores to default.",
+    "SET-DISABLE-DENY-SCRIPTS <0|1>",
+    "    With 1, scripts may run commands that are not allowed in them.",
     "SET-SKIP-CHECKSUM-VALIDATION <0|1>",
     "    With 1, RESTORE does not look at the checksum of its payload.",
     "SLEEP <seconds>",
@@ -131,6 +137,11 @@ fn debug(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {
             ctx.engine().settings.active_expire.store(on, Relaxed);
             done(ctx)
         }
+        (b"set-disable-deny-scripts", [on]) => {
+            let on = is_on(on);
+            ctx.engine().scripts.any_command.store(on, Relaxed);
+            done(ctx)
+        }
         (b"aof-flush-sleep", [us]) => {
             let us = num::parse_i64(us).ok_or(ReplyError::NOT_INTEGER)?;
             let facts = &Conn::of(ctx).server.persist.aof.facts;
@@ -145,6 +156,7 @@ fn debug(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {
             done(ctx)
         }
         (b"quicklist-packed-threshold", [size]) => packed_threshold(ctx, size),
+        (b"config-rewrite-force-all", []) => super::config::rewrite(ctx, Missing::All),
         (b"change-repl-id", []) => {
             let id = crate::app::random_id().map_err(ReplyError::err)?;
             tracing::info!("Changing replication IDs after receiving DEBUG change-repl-id");

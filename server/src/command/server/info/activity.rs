@@ -45,6 +45,7 @@ pub(super) fn stats(lines: &mut Lines, server: &Server) {
         stats.expire_cycle_us.load(Relaxed) / 1000,
     );
     lines.put("evicted_keys", stats.evicted_keys.load(Relaxed));
+    lines.put("evicted_scripts", server.engine.scripts.evicted());
     lines.zeros(&["evicted_clients"]);
     let exceeded = server.eviction.exceeded_us();
     let total = stats.eviction_exceeded_us.load(Relaxed) + exceeded;
