@@ -8,6 +8,7 @@
     tests/backup/run.py --only tamper --damages 1000         so many damages (60)
     tests/backup/run.py --only moments --moments 50 --seconds 60    so many moments (4) of so long (6)
     tests/backup/run.py --only loss --losses 20              so many lost machines (1)
+    tests/backup/run.py --only throughput --megabytes 1000 --compression zstd:3    only when asked for
     tests/backup/run.py --seed 7     other random damages and moments
 
 The S3 server is moto's (PyPI, below target/). Between it and Basalt stands a proxy that spoils one request
@@ -321,6 +322,8 @@ def main():
     parser.add_argument("--rate", type=int, default=10_000)
     parser.add_argument("--losses", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--megabytes", type=int, default=500)
+    parser.add_argument("--compression", default="zstd:3")
     parser.add_argument("--only", default="")
     options = parser.parse_args()
     parts = {
@@ -334,10 +337,11 @@ def main():
         "moments": lambda world: size.moments(world, options.moments, options.rate, options.seconds, options.seed),
         "loss": lambda world: size.loss(world, options.losses, options.rate, options.seed),
         "plain": size.plain,
+        "throughput": lambda world: size.throughput(world, options.megabytes, options.compression),
     }
     bad = False
     for name, part in parts.items():
-        if options.only and options.only not in name:
+        if options.only not in name or (name == "throughput" and not options.only):
             continue
         world, began = World(), time.time()
         try:

@@ -366,3 +366,44 @@ def plain(world):
             look(file.read(), path)
     assert seen, "nothing was seen on its way"
     return f"{len(bodies)} files and {len(seen)} on their way"
+
+
+def latencies(server, seconds):
+    """Of GETs and SETs on one connection, in milliseconds, in order."""
+    connection, found, until = server.connect(), [], time.time() + seconds
+    while time.time() < until:
+        key = b"big:%d" % random.randrange(1000)
+        began = time.perf_counter()
+        connection.send(encode([b"GET", key]))
+        connection.replies(1)
+        found.append((time.perf_counter() - began) * 1000)
+    connection.close()
+    return sorted(found)
+
+
+def throughput(world, megabytes, compression):
+    """How fast data of 4 KiB values that compress to half goes to a local store and comes back; latency meanwhile."""
+    repository = world.path("repository")
+    os.mkdir(repository)
+    server = world.basalt("--backup-url", repository, "--backup-compression", compression)
+    connection, count = server.connect(), megabytes * 256
+    for at in range(0, count, 500):
+        words = [[b"SET", b"big:%d" % i, os.urandom(1024).hex().encode() * 2] for i in range(at, min(at + 500, count))]
+        connection.send(b"".join(encode(line) for line in words))
+        connection.replies(len(words))
+    before = latencies(server, 2)
+    connection.call("BACKUP", "NOW")
+    during = latencies(server, max(0.5, megabytes / 500))
+    while info(server, "backup_in_progress") == "1":
+        time.sleep(0.05)
+    assert info(server, "backup_last_status") == "ok"
+    took = int(info(server, "backup_last_duration_ms")) / 1000
+    stored = int(info(server, "backup_last_success_stored_bytes"))
+    connection.close()
+    server.kill()
+    began = time.time()
+    tool("restore", repository, "-i", world.identity, "--to", world.path("restored"))
+    restored = time.time() - began
+    p99 = [found[len(found) * 99 // 100] for found in (before, during)]
+    return (f"{megabytes} MiB, stored in {stored >> 20}: backup {megabytes / took:.0f} MiB/s, restore {megabytes / restored:.0f} MiB/s, "
+            f"p99 of GET {p99[0]:.2f} ms before, {p99[1]:.2f} during")

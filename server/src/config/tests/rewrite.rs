@@ -68,6 +68,7 @@ fn rewrite_of_every_changed_directive_reads_back() {
                 "backup-recipients" => AGE_RECIPIENT.to_owned(),
                 "backup-compression" => "zstd:9".to_owned(),
                 "backup-schedule" => "0 3 * * *".to_owned(),
+                "restore-on-start" => "latest".to_owned(),
                 "backup-time-zone" => "Europe/Berlin".to_owned(),
                 "backup-retention" => "7d 4w 12m".to_owned(),
                 _ => "plain-name".to_owned(),
