@@ -90,6 +90,9 @@ pub(crate) struct Cut {
     encoded: AtomicU64,
     /// How slots become bytes, once the walk has begun.
     encoder: OnceLock<Arc<dyn Encode>>,
+    /// Pages that writers copied and the walker did not encode for that.
+    #[cfg(test)]
+    pub(super) missed: AtomicU64,
     /// Writers hand nothing over: what tests of exactness have to catch.
     #[cfg(test)]
     pub(super) forgetful: AtomicBool,

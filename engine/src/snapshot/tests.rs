@@ -226,3 +226,44 @@ fn the_moment_of_the_cut_is_shared() {
         .snapshot_with(NOW, || client.engine().log.index());
     assert_eq!(snapshot.log_index(), index);
 }
+
+/// Pages that writers copy cost memory until they are encoded, so all are encoded for that, on any
+/// number of threads: hardly one is left when the rest of the slots is written.
+#[test]
+fn copied_pages_are_not_left_for_the_end() {
+    let client = Client::new();
+    let (slots, keys) = (512, 300);
+    let mut names = Vec::new();
+    for slot in 0..slots {
+        for key in 0..keys {
+            names.push(format!("{{{slot}}}{key}"));
+        }
+    }
+    let value = "v".repeat(100);
+    let mut filling = client.other();
+    for name in &names {
+        filling.run(&format!("SET {name} {value}"));
+    }
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let (snapshot, left) = std::thread::scope(|scope| {
+        let ending = Ending(&stop);
+        let snapshot = client.engine().snapshot(NOW);
+        for first in 0..2 {
+            let (mut writer, names, value, stop) = (client.other(), &names, &value, &stop);
+            scope.spawn(move || {
+                let mut at = first;
+                while !stop.load(Relaxed) {
+                    at = (at + 7919) % names.len();
+                    writer.run(&format!("SET {} {value}", names[at]));
+                }
+            });
+        }
+        write(&client, &snapshot, 3);
+        drop(ending);
+        let left = snapshot.cut.missed.load(Relaxed);
+        (snapshot, left)
+    });
+    let captured = snapshot.usage().captured_by_writers;
+    assert!(captured > 50, "{captured}");
+    assert!(left <= 3, "{left} pages of {captured} slots");
+}

@@ -60,7 +60,17 @@ struct Walk<'w> {
     stop: AtomicBool,
     /// Slots that writers handed over, with what is left of them: only pages that writers copy
     /// cost memory, and those are encoded first.
-    open: Mutex<BTreeMap<u16, Vec<Open>>>,
+    open: Mutex<BTreeMap<u16, OpenSlot>>,
+}
+
+/// The tables of a slot, of all databases, that are encoded page by page.
+#[derive(Default)]
+struct OpenSlot {
+    tables: Vec<Open>,
+    /// A worker has the tables out.
+    busy: bool,
+    /// Pages copied meanwhile, for that worker.
+    late: Vec<Copied>,
 }
 
 /// A table that is encoded page by page.
@@ -207,10 +217,16 @@ impl Walk<'_> {
         // The last capture of all workers has been made when the last one comes here.
         loop {
             pen.serve_writers();
-            let next = self.open.lock().pop_first();
-            let Some((slot, tables)) = next else { break };
-            for open in tables {
-                pen.finish(slot, open);
+            // A worker that is busy with a slot comes here later.
+            let next = {
+                let mut open = self.open.lock();
+                let slot = open.iter().find(|(_, open)| !open.busy);
+                slot.map(|(slot, _)| *slot)
+                    .and_then(|slot| Some((slot, open.remove(&slot)?)))
+            };
+            let Some((slot, open)) = next else { break };
+            for table in open.tables {
+                pen.finish(slot, table);
             }
         }
         pen.flush();
@@ -277,19 +293,26 @@ impl Pen<'_> {
     fn take_over(&mut self) -> bool {
         let (walk, cut) = (self.walk, &self.walk.snapshot.cut);
         let mut any = false;
-        while let Some(captured) = cut.pop() {
+        loop {
+            // Taken and opened at once: else another worker, which has a page of it, finds it
+            // nowhere.
+            let mut open = walk.open.lock();
+            let Some(captured) = cut.pop() else { break };
             any = true;
+            if let Captured::Table {
+                db,
+                slot: Some(slot),
+                table,
+                ..
+            } = captured
+            {
+                let drain = Drain::new(table);
+                let tables = &mut open.entry(slot).or_default().tables;
+                tables.push(Open { db, drain });
+                continue;
+            }
+            drop(open);
             match captured {
-                Captured::Table {
-                    db,
-                    slot: Some(slot),
-                    table,
-                    ..
-                } => {
-                    let drain = Drain::new(table);
-                    let mut open = walk.open.lock();
-                    open.entry(slot).or_default().push(Open { db, drain });
-                }
                 Captured::Table {
                     db, table, charge, ..
                 } => {
@@ -323,32 +346,63 @@ impl Pen<'_> {
         // Taken out meanwhile: sending may wait for another worker, which may want the lock.
         let slot = page.slot.unwrap_or_default();
         let shard = usize::from(slot) / SLOTS_PER_SHARD;
-        let found = walk.open.lock().remove(&slot);
-        if let Some(mut tables) = found {
-            for Open { db, drain } in &mut tables {
-                self.select(*db, shard);
-                let (db, encoder, writer) = (*db, &walk.encoder, &mut self.writer);
-                if drain.copied(&page, &mut |entry| {
-                    keys += 1;
-                    encoder.one(db, entry, writer, Some(&mut big));
-                }) {
-                    break;
+        let mut tables = match walk.open.lock().get_mut(&slot) {
+            // It is, or was, encoded otherwise.
+            None => Vec::new(),
+            Some(open) if open.busy => {
+                open.late.push(page);
+                return;
+            }
+            Some(open) => {
+                open.busy = true;
+                std::mem::take(&mut open.tables)
+            }
+        };
+        let opened = !tables.is_empty();
+        let mut pages = vec![page];
+        while !pages.is_empty() {
+            for page in std::mem::take(&mut pages) {
+                for Open { db, drain } in &mut tables {
+                    self.select(*db, shard);
+                    let (db, encoder, writer) = (*db, &walk.encoder, &mut self.writer);
+                    if drain.copied(&page, &mut |entry| {
+                        keys += 1;
+                        encoder.one(db, entry, writer, Some(&mut big));
+                    }) {
+                        break;
+                    }
+                }
+                walk.snapshot.cut.discharge(page.bytes);
+            }
+            if !opened {
+                break;
+            }
+            let mut open = walk.open.lock();
+            if let Some(place) = open.get_mut(&slot) {
+                pages = std::mem::take(&mut place.late);
+                tables.append(&mut place.tables);
+                tables.retain(|open| !open.drain.is_empty());
+                if pages.is_empty() {
+                    place.tables.append(&mut tables);
+                    place.busy = false;
+                    if place.tables.is_empty() {
+                        open.remove(&slot);
+                    }
                 }
             }
-            tables.retain(|open| !open.drain.is_empty());
-            if !tables.is_empty() {
-                let mut open = walk.open.lock();
-                open.entry(slot).or_default().append(&mut tables);
-            }
         }
-        // Also if it is of no open slot: then it is, or was, encoded otherwise.
-        walk.snapshot.cut.discharge(page.bytes);
         self.done(keys, big);
     }
 
     /// Encodes what is left of an open slot.
     fn finish(&mut self, slot: u16, mut open: Open) {
         let db = open.db;
+        #[cfg(test)]
+        self.walk
+            .snapshot
+            .cut
+            .missed
+            .fetch_add(open.drain.copied_pages() as u64, Relaxed);
         self.select(db, usize::from(slot) / SLOTS_PER_SHARD);
         loop {
             let (mut big, mut keys) = (Vec::new(), 0);

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use basalt_formats::aof::{BatchWriter, Chain, Header, Lineage, Part};
+use basalt_formats::aof::{BatchWriter, Chain, Header, Lineage, Part, sync_line};
 use tempfile::TempDir;
 
 use crate::harness::{Server, command, eventually};
@@ -459,5 +459,39 @@ fn clients_wait_and_debug_loads_again() {
         server
             .log()
             .contains("Append Only File loaded by DEBUG LOADAOF")
+    );
+}
+
+/// Blocks that a power cut left unwritten in front of a whole batch.
+#[test]
+fn a_hole_in_what_was_not_synced_is_cut() {
+    let long = format!("SET b {}", "x".repeat(9000));
+    let hole = |marked: Option<u64>| {
+        let (file, chain) = annotated(1, None, &["SET a 1", &long]);
+        let (from, to) = (file.len() - 8500, file.len());
+        let mut last = BatchWriter::resume(chain);
+        if let Some(index) = marked {
+            last.append_encoded(sync_line(index).as_bytes(), 0);
+        }
+        last.append(&[b"SET", b"c", b"3"]);
+        last.close(1_700_000_000_002);
+        let mut file = [file, last.take()].concat();
+        file[from..to].fill(0);
+        folder(&[("1.incr.aof", &file)])
+    };
+    for marked in [None, Some(1)] {
+        let dir = hole(marked);
+        let server = loaded(dir.path(), &[], &[("MGET a b c", "1 nil nil")]);
+        assert!(server.log().contains("before 1 whole batches"));
+        server.kill();
+        let kept = std::fs::read_dir(dir.path().join("appendonlydir")).expect("the folder");
+        let mut names = kept.flatten().map(|entry| entry.file_name());
+        assert!(names.any(|name| name.to_string_lossy().ends_with(".tail")));
+    }
+    refused(
+        hole(Some(2)).path(),
+        &[],
+        "Bad file format",
+        &["has checksum", "record 2", "Something whole follows"],
     );
 }

@@ -172,3 +172,54 @@ fn the_log_stays_in_its_folder_when_dir_changes() {
     let server = Server::start(dir.path(), &["--appendonly", "yes"]);
     assert_eq!(server.client().ask("DBSIZE"), "3", "{}", server.log());
 }
+
+/// A rewrite is given up with the log, and is in nobody's way: with each key put off for a second it
+/// would take minutes to end by itself.
+#[test]
+fn a_rewrite_is_given_up_with_the_log() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let server = Server::start(dir.path(), &["--appendonly", "yes"]);
+    let mut client = server.client();
+    client.ask("DEBUG POPULATE 1000");
+    client.ask("CONFIG SET rdb-key-save-delay 20000");
+    client.ask("BGREWRITEAOF");
+    assert_eq!(client.info("aof_rewrite_in_progress"), "1");
+    assert_eq!(client.ask("CONFIG SET appendonly no"), "OK");
+    assert_eq!(client.info("aof_rewrite_in_progress"), "0");
+    client.ask("SET k between");
+    client.ask("CONFIG SET rdb-key-save-delay 0");
+    assert_eq!(client.ask("CONFIG SET appendonly yes"), "OK");
+    client.ask("SET k v");
+    idle(&mut client);
+    assert_eq!(client.info("aof_last_bgrewrite_status"), "ok");
+    let digest = client.ask("DEBUG DIGEST");
+    server.kill();
+    let server = Server::start(dir.path(), &["--appendonly", "yes"]);
+    assert_eq!(server.client().ask("DEBUG DIGEST"), digest);
+}
+
+#[test]
+fn the_directory_stays_while_the_log_is_on() {
+    let (dir, other) = (tempfile::tempdir(), tempfile::tempdir());
+    let (dir, other) = (dir.expect("a directory"), other.expect("a directory"));
+    let options = ["--appendonly", "yes", "--enable-protected-configs", "yes"];
+    let server = Server::start(dir.path(), &options);
+    let mut client = server.client();
+    client.ask("SET k v");
+    let there = format!("CONFIG SET dir {}", other.path().display());
+    let refused = client.ask(&there);
+    assert!(
+        refused.starts_with("-ERR CONFIG SET failed (possibly related to argument 'dir')"),
+        "{refused}"
+    );
+    let here = format!("CONFIG SET dir {}", dir.path().display());
+    assert_eq!(client.ask(&here), "OK");
+    client.ask("CONFIG SET appendonly no");
+    assert_eq!(client.ask(&there), "OK");
+    client.ask("CONFIG SET appendonly yes");
+    idle(&mut client);
+    let digest = client.ask("DEBUG DIGEST");
+    server.kill();
+    let server = Server::start(other.path(), &options);
+    assert_eq!(server.client().ask("DEBUG DIGEST"), digest);
+}

@@ -44,6 +44,18 @@ impl<S: Schema> Drain<S> {
         self.left == 0
     }
 
+    /// Pages not shown yet that only this map holds: writers have copied them.
+    #[cfg(test)]
+    pub(crate) fn copied_pages(&self) -> usize {
+        let (mut at, mut pages) = (self.next, 0);
+        while let (Some(h), Some(root)) = (at, &self.root) {
+            let (page, span) = root.page(h);
+            at = span.hi.checked_add(1);
+            pages += usize::from(page.len() > 0 && page.is_unshared());
+        }
+        pages
+    }
+
     /// Shows the entries of the next page; false if there is none.
     pub fn next_page(&mut self, f: &mut dyn FnMut(Entry<'_, S>)) -> bool {
         while let (Some(next), Some(root)) = (self.next, &self.root) {

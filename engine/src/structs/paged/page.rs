@@ -128,6 +128,11 @@ impl<S: Schema> Leaf<S> {
         self.bytes.as_ptr().addr()
     }
 
+    #[cfg(test)]
+    pub fn is_unshared(&self) -> bool {
+        Arc::strong_count(&self.bytes) == 1
+    }
+
     /// The page, which covers `h`, is about to be changed: if that means a copy, watchers are
     /// told.
     #[inline]
