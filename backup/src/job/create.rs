@@ -269,7 +269,7 @@ impl Creation {
         }
         let first = self.range_of(slot);
         let range = self.range.as_ref().filter(|range| range.own);
-        self.last_mixed = !range.is_some_and(|range| (range.db, range.first) == (db, first));
+        self.last_mixed = range.is_none_or(|range| (range.db, range.first) != (db, first));
         if self.current().is_none() {
             let chunk = self.open_chunk()?;
             match &mut self.range {

@@ -73,6 +73,9 @@ pub(super) struct Reuse {
     based: HashSet<(u32, u16, u16)>,
 }
 
+/// A range, or the place of a chunk of mixed entries.
+type Whose = (Option<(u32, u16, u16)>, usize);
+
 /// What belongs together: the chunks of a range, or one of mixed entries.
 #[derive(Default)]
 struct Bundle {
@@ -199,7 +202,7 @@ fn fits(parent: &Manifest, known: &Known) -> bool {
 
 /// Ranges, and chunks of mixed entries, of which too much is dead.
 fn worn(chunks: &[Chunk]) -> Vec<usize> {
-    let mut bundles: BTreeMap<(Option<(u32, u16, u16)>, usize), Bundle> = BTreeMap::new();
+    let mut bundles: BTreeMap<Whose, Bundle> = BTreeMap::new();
     for (at, chunk) in chunks
         .iter()
         .enumerate()

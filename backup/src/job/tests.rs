@@ -83,7 +83,8 @@ impl World {
         let state = Arc::new(UploadState::default());
         let mut creation = Creation::begin(self.store.clone(), plan, parent, WIDTH, state)?;
         let known = creation.known();
-        let mut slots: BTreeMap<u16, Vec<(&String, u128, Vec<u8>)>> = BTreeMap::new();
+        type Entry<'e> = (&'e String, u128, Vec<u8>);
+        let mut slots: BTreeMap<u16, Vec<Entry<'_>>> = BTreeMap::new();
         for (key, value) in data {
             let slot = key_slot(key.as_bytes());
             let mut hasher = digests.hasher();

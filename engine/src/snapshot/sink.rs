@@ -46,6 +46,11 @@ pub trait Encode: Send + Sync {
         false
     }
 
+    /// Whether it makes notes. Then a boundary comes whenever the shard changes.
+    fn makes_notes(&self) -> bool {
+        false
+    }
+
     /// Takes the notes on the entries that were encoded on this thread since the last time, in
     /// their order. They reach the sink with the boundary behind these entries.
     fn notes(&self) -> Vec<Note> {
@@ -142,8 +147,8 @@ pub trait SnapshotSink {
         self.bytes(db, bytes)
     }
 
-    /// What has come so far ends with a whole entry, so many keys after the last time. All of
-    /// them are of one shard of one database, and the notes are those of the encoder on them.
+    /// What has come so far ends with a whole entry, so many keys after the last time. If the
+    /// encoder makes notes, all of them are of one shard of one database, and these are the notes.
     ///
     /// # Errors
     /// They end the walk.

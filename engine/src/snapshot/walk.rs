@@ -256,7 +256,10 @@ impl Pen<'_> {
     fn select(&mut self, db: usize, shard: usize) {
         let (old_db, old_shard) = (self.place.0.load(Relaxed), self.place.1.load(Relaxed));
         if (old_db, old_shard) != (db, shard) {
-            self.flush();
+            match self.walk.encoder.makes_notes() {
+                true => self.flush(),
+                false => self.writer.flush(),
+            }
             self.place.0.store(db, Relaxed);
             self.place.1.store(shard, Relaxed);
         }

@@ -168,6 +168,10 @@ impl Encode for CountingEncoder {
         false
     }
 
+    fn makes_notes(&self) -> bool {
+        self.entries.is_some()
+    }
+
     fn notes(&self) -> Vec<Note> {
         NOTES.take()
     }
