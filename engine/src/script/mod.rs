@@ -373,7 +373,7 @@ fn answer(ctx: &mut Ctx<'_>, lua: &Lua, value: Value, resp: u8) -> CmdResult {
     let Ctx {
         out, host, command, ..
     } = ctx;
-    let mut noted = |error: Option<&ReplyError>| host.script_failed(*command, error);
+    let mut noted = |error: Option<&ReplyError>| host.script_failed(command, error);
     match reply::from_lua(lua, value, resp, out, &mut noted) {
         Ok(()) => Ok(()),
         Err(ReplyOrLua::Reply(error)) => Err(error),
