@@ -309,8 +309,9 @@ mod tests {
                 0 => format!("hot:{}", i / 2 % 10),
                 _ => format!("cold:{}", i * 7919 % 50_000),
             };
-            *measured.entry(key.clone()).or_default() += i % 5;
-            summary.add(key.as_bytes(), i % 5, 1000);
+            let amount = 1 + i % 7;
+            *measured.entry(key.clone()).or_default() += amount;
+            summary.add(key.as_bytes(), amount, 1000);
         }
         assert_eq!(summary.slots.len(), 1000);
         let top = summary.top(10);

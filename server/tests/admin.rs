@@ -248,6 +248,7 @@ fn info_fields_are_those_of_redis() {
         "server_name",
         "basalt_version",
         "expired_fields",
+        "evicted_scripts",
         "snapshot_extra_memory",
         "snapshot_extra_memory_peak",
         "snapshot_extra_memory_limit",

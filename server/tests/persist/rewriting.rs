@@ -146,33 +146,6 @@ fn time_stamps_stand_in_the_log() {
     assert_eq!(server.client().ask("DBSIZE"), "2");
 }
 
-/// The folder of a running log stays where it is; what comes after the next start is found
-/// in the new directory, as the log was not moved.
-#[test]
-fn the_log_stays_in_its_folder_when_dir_changes() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let elsewhere = tempfile::tempdir().expect("another");
-    let server = Server::start(dir.path(), &["--appendonly", "yes"]);
-    let mut client = server.client();
-    client.ask("SET a 1");
-    let to = elsewhere.path().to_str().expect("a path");
-    assert_eq!(client.ask(&format!("CONFIG SET dir {to}")), "OK");
-    client.ask("SET b 1");
-    client.ask("BGREWRITEAOF");
-    idle(&mut client);
-    assert_eq!(
-        client.info("aof_last_bgrewrite_status"),
-        "ok",
-        "{}",
-        server.log()
-    );
-    client.ask("SET c 1");
-    assert!(!elsewhere.path().join("appendonlydir").exists());
-    server.kill();
-    let server = Server::start(dir.path(), &["--appendonly", "yes"]);
-    assert_eq!(server.client().ask("DBSIZE"), "3", "{}", server.log());
-}
-
 /// A rewrite is given up with the log, and is in nobody's way: with each key put off for a second it
 /// would take minutes to end by itself.
 #[test]
