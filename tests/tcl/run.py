@@ -44,12 +44,11 @@ STARTING = ["integration/rdb", "integration/aof", "integration/aof-race", "integ
             "integration/convert-ziplist-hash-on-load", "integration/convert-ziplist-zset-on-load",
             "integration/redis-cli", "integration/redis-benchmark"]
 NORMAL = "normal:"
-# About eviction, which is not there yet, and the defragmentation of jemalloc: not in normal mode.
-LATER = {"unit/maxmemory", "unit/memefficiency"}
+# About the defragmentation of jemalloc: not in normal mode.
+LATER = {"unit/memefficiency"}
 # Tests that wait for ever for what is not there yet, or spoil those behind them. They count as failed.
-LEFT_OUT = {"unit/pubsub": {"Keyspace notifications: evicted events": "needs eviction"},
-            "unit/tracking": {"Tracking invalidation message of eviction keys should be before response":
-                              "needs eviction"},
+LEFT_OUT = {"unit/tracking": {"Tracking invalidation message of eviction keys should be before response":
+                              "memory is measured once a millisecond: the key goes with a later command"},
             "normal:unit/type/set": {"SRANDMEMBER with a dict containing long chain":
                                      "kills a child process; there is none"}}
 EXPECTED = os.path.join(HERE, "expected.tsv")
