@@ -18,7 +18,7 @@ fn what_writers_hand_over_early_is_counted_where_it_is() {
     eventually("the cut is made", || {
         client.info("backup_current_keys_total") != "0"
     });
-    let mut changes = 0;
+    let mut changes = 0_u64;
     while client.info("backup_in_progress") == "1" {
         for _ in 0..50 {
             client.ask(&format!("SET key:{} changed", changes * 7919 % 70000));
