@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use super::exchange::{Answer, Request, Talk};
 use super::running::Running;
 use super::shebang::ScriptFlags;
-use crate::command::spec::Flags;
+use crate::command::spec::{Acl, Flags, Locking};
 use crate::command::{Command, Ctx};
 use crate::error::ReplyError;
 use crate::reply::Reply;
@@ -94,6 +94,11 @@ impl<'c, 'e> Run<'c, 'e> {
             self.running.write();
         }
         let ctx = &mut *self.ctx;
+        if command.spec.locking == Locking::All
+            || !command.has_keys() && command.spec.acl.has(Acl::KEYSPACE)
+        {
+            ctx.ks.held.complete();
+        }
         let effects = ctx.effects.len();
         let mut reply = Reply::new(self.resp);
         reply.buf = buf;
