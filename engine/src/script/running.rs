@@ -104,12 +104,12 @@ impl Running {
         }
     }
 
-    pub(super) fn begin(&self, name: String, command: &[&[u8]], eval: bool, replayed: bool) {
+    pub(super) fn begin(&self, name: &str, command: &[&[u8]], eval: bool, replayed: bool) {
         self.stop.store(GO_ON, Ordering::Relaxed);
         self.wrote.store(false, Ordering::Relaxed);
         *self.left.lock() = Some(Vec::new());
         *self.run.lock() = Some(Run {
-            name,
+            name: name.into(),
             command: OwnedArgs::new(command),
             started: Instant::now(),
             eval,
@@ -265,12 +265,12 @@ mod tests {
                 .0
                 .starts_with("NOTBUSY")
         );
-        running.begin("f".into(), &[b"FCALL", b"f", b"0"], false, false);
+        running.begin("f", &[b"FCALL", b"f", b"0"], false, false);
         assert_eq!(running.kill(true), Err(BUSY_FUNCTION));
         assert_eq!(running.kill(false), Ok(()));
         assert!(running.stop().is_some());
         assert!(running.end().is_empty());
-        running.begin("sha".into(), &[b"EVAL"], true, false);
+        running.begin("sha", &[b"EVAL"], true, false);
         assert!(running.stop().is_none());
         assert_eq!(running.kill(false), Err(BUSY_EVAL));
         running.write();
@@ -287,7 +287,7 @@ mod tests {
     #[test]
     fn a_script_is_slow_after_the_threshold_only() {
         let running = Running::default();
-        running.begin("sha".into(), &[b"EVAL"], true, false);
+        running.begin("sha", &[b"EVAL"], true, false);
         assert!(!running.check() && running.busy().is_none());
         running.busy_reply_threshold.store(1, Ordering::Relaxed);
         std::thread::sleep(Duration::from_millis(3));
