@@ -294,7 +294,7 @@ fn read_flags(words: &Table) -> mlua::Result<Option<ScriptFlags>> {
     Ok(Some(flags))
 }
 
-/// Runs FCALL and FCALL_RO. Every shard is locked.
+/// Runs FCALL and FCALL_RO. No other script runs.
 pub(crate) fn fcall(ctx: &mut Ctx<'_>, words: Args<'_>, read_only: bool) -> CmdResult {
     let engine = ctx.engine();
     let scripts = &engine.scripts;

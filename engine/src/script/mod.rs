@@ -1,9 +1,9 @@
 //! Lua scripts: the states they run in, the cache of scripts, libraries of functions, and how one
 //! runs over the engine's commands.
 //!
-//! A script holds every shard while it runs, as it may touch any key; so there is one at a time,
-//! and one Lua state for all of EVAL and one for all functions serve every thread. What needs a
-//! state is called with every shard locked: its mutex is free then.
+//! A script may touch any key, and keeps the shards it touched; there is one at a time (see
+//! `keyspace/held.rs`), so one Lua state for all of EVAL and one for all functions serve every
+//! thread. What else needs a state is called with every shard locked: its mutex is free then.
 //!
 //! The language is Lua 5.1.5 by `mlua`; why, and how the holes of that version are closed, is
 //! in `docs/adr/`.
@@ -257,7 +257,7 @@ impl Scripts {
     }
 }
 
-/// Runs EVAL and its kin. Every shard is locked.
+/// Runs EVAL and its kin. No other script runs.
 pub(crate) fn eval(ctx: &mut Ctx<'_>, words: Args<'_>, by_sha: bool, read_only: bool) -> CmdResult {
     let engine = ctx.engine();
     let scripts = &engine.scripts;
