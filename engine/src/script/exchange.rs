@@ -52,10 +52,18 @@ impl Talk {
     /// Memory of a reply that is kept for the next one.
     pub const KEPT: usize = 64 * 1024;
 
+    /// Lets go of a reply that is large.
+    pub fn trim(&mut self) {
+        if matches!(&self.answer, Answer::Reply(reply) if reply.capacity() > Talk::KEPT) {
+            self.answer = Answer::Done;
+        }
+    }
+
     /// The memory of the last reply, for the next one.
     pub fn spare(&mut self) -> Vec<u8> {
+        self.trim();
         match std::mem::take(&mut self.answer) {
-            Answer::Reply(mut reply) if reply.capacity() <= Talk::KEPT => {
+            Answer::Reply(mut reply) => {
                 reply.clear();
                 reply
             }

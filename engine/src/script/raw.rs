@@ -141,6 +141,8 @@ enum Outcome {
     Number(f64),
     /// Bytes of the reply in the exchange.
     Text(*const u8, usize),
+    /// An array, which is the reply in the exchange.
+    Array(*const u8, usize),
     /// A table is to be made of the reply in the exchange, which is an error or is not.
     Table(bool),
 }
@@ -165,11 +167,12 @@ unsafe fn serve(exchange: &Exchange, state: *mut lua_State) -> Outcome {
         talk.answer = Answer::Refused(format!("ERR {message}").into_bytes(), false);
     }
     match &talk.answer {
-        Answer::Reply(reply) => match plain(reply) {
+        Answer::Reply(reply) => match take_plain(&mut &reply[..]) {
             Some(Plain::Nil) => Outcome::Nil,
             Some(Plain::Boolean(truth)) => Outcome::Boolean(truth),
             Some(Plain::Number(n)) => Outcome::Number(n),
             Some(Plain::Text(text)) => Outcome::Text(text.as_ptr(), text.len()),
+            None if reply.first() == Some(&b'*') => Outcome::Array(reply.as_ptr(), reply.len()),
             None => Outcome::Table(reply.first() == Some(&b'-')),
         },
         Answer::Refused(..) => Outcome::Table(true),
@@ -177,22 +180,84 @@ unsafe fn serve(exchange: &Exchange, state: *mut lua_State) -> Outcome {
     }
 }
 
-/// An encoded reply of which no table is made.
-fn plain(reply: &[u8]) -> Option<Plain<'_>> {
-    let (&kind, rest) = reply.split_first()?;
-    let end = rest.iter().position(|&byte| byte == b'\r')?;
-    let (head, body) = (rest.get(..end)?, rest.get(end + 2..)?);
-    match kind {
-        b':' => Some(Plain::Number(num::parse_i64(head)? as f64)),
-        b'$' if head == b"-1" => Some(Plain::Boolean(false)),
+/// Takes the first line: its first byte, and the rest of it.
+fn take_line<'a>(rest: &mut &'a [u8]) -> Option<(u8, &'a [u8])> {
+    let (&kind, after) = rest.split_first()?;
+    let end = after.iter().position(|&byte| byte == b'\r')?;
+    *rest = after.get(end + 2..)?;
+    Some((kind, after.get(..end)?))
+}
+
+/// Takes an encoded reply of which no table is made; what is not one is left.
+fn take_plain<'a>(rest: &mut &'a [u8]) -> Option<Plain<'a>> {
+    let mut after = *rest;
+    let (kind, head) = take_line(&mut after)?;
+    let plain = match kind {
+        b':' => Plain::Number(num::parse_i64(head)? as f64),
+        b'$' | b'*' if head == b"-1" => Plain::Boolean(false),
         b'$' => {
             let len = usize::try_from(num::parse_i64(head)?).ok()?;
-            Some(Plain::Text(body.get(..len)?))
+            let text = after.get(..len)?;
+            after = after.get(len.checked_add(2)?..)?;
+            Plain::Text(text)
         }
-        b'*' if head == b"-1" => Some(Plain::Boolean(false)),
-        b'_' => Some(Plain::Nil),
-        b'#' => Some(Plain::Boolean(head == b"t")),
-        _ => None,
+        b'_' => Plain::Nil,
+        b'#' => Plain::Boolean(head == b"t"),
+        _ => return None,
+    };
+    *rest = after;
+    Some(plain)
+}
+
+/// Arrays in arrays that are made here.
+const MAX_DEPTH: u32 = 6;
+
+/// Pushes the table of an array of plain replies and such arrays; false, with something left on
+/// the stack, when there is anything else in it.
+///
+/// # Safety
+/// Two slots of the stack are free for each level, and nothing with a destructor is alive.
+unsafe fn push_array(state: *mut lua_State, rest: &mut &[u8], depth: u32) -> bool {
+    let count = take_line(rest).and_then(|(_, head)| num::parse_i64(head));
+    let Some(count) = count.and_then(|count| c_int::try_from(count).ok()) else {
+        return false;
+    };
+    // SAFETY: the caller's. The bytes of what is taken are copied by Lua.
+    unsafe {
+        // An element has four bytes and more.
+        let room = c_int::try_from(rest.len() / 4).unwrap_or(c_int::MAX);
+        ffi::lua_createtable(state, count.min(room), 0);
+        for at in 1..=count {
+            match take_plain(rest) {
+                Some(Plain::Nil) => ffi::lua_pushnil(state),
+                Some(Plain::Boolean(truth)) => ffi::lua_pushboolean(state, c_int::from(truth)),
+                Some(Plain::Number(n)) => ffi::lua_pushnumber(state, n),
+                Some(Plain::Text(text)) => {
+                    ffi::lua_pushlstring(state, text.as_ptr().cast(), text.len());
+                }
+                None => {
+                    let array = rest.first() == Some(&b'*') && depth < MAX_DEPTH;
+                    if !array || !push_array(state, rest, depth + 1) {
+                        return false;
+                    }
+                }
+            }
+            ffi::lua_rawseti(state, -2, at.into());
+        }
+    }
+    true
+}
+
+/// Pushes the table that the long way makes of what is in the exchange.
+///
+/// # Safety
+/// This is part of [`command`].
+unsafe fn push_table(state: *mut lua_State) {
+    // SAFETY: the second upvalue is a function without arguments.
+    unsafe {
+        ffi::lua_settop(state, 0);
+        ffi::lua_pushvalue(state, ffi::lua_upvalueindex(2));
+        ffi::lua_call(state, 0, 1);
     }
 }
 
@@ -213,13 +278,16 @@ unsafe extern "C-unwind" fn command<const RAISES: bool>(state: *mut lua_State) -
             Outcome::Number(n) => ffi::lua_pushnumber(state, n),
             Outcome::Text(start, len) => {
                 ffi::lua_pushlstring(state, start.cast(), len);
-                if len > Talk::KEPT {
-                    (*exchange).talk.lock().answer = Answer::Done;
+            }
+            Outcome::Array(start, len) => {
+                // The words are not needed any more; 20 slots are enough for all levels.
+                ffi::lua_settop(state, 0);
+                if !push_array(state, &mut slice::from_raw_parts(start, len), 0) {
+                    push_table(state);
                 }
             }
             Outcome::Table(error) => {
-                ffi::lua_pushvalue(state, ffi::lua_upvalueindex(2));
-                ffi::lua_call(state, 0, 1);
+                push_table(state);
                 if error && RAISES {
                     ffi::lua_error(state);
                 }
@@ -408,22 +476,30 @@ mod tests {
 
     #[test]
     fn plain_replies_are_read_and_others_left() {
-        assert_eq!(plain(b":-7\r\n"), Some(Plain::Number(-7.0)));
-        assert_eq!(plain(b"$3\r\na\rb\r\n"), Some(Plain::Text(b"a\rb")));
-        assert_eq!(plain(b"$0\r\n\r\n"), Some(Plain::Text(b"")));
-        assert_eq!(plain(b"$-1\r\n"), Some(Plain::Boolean(false)));
-        assert_eq!(plain(b"*-1\r\n"), Some(Plain::Boolean(false)));
-        assert_eq!(plain(b"_\r\n"), Some(Plain::Nil));
-        assert_eq!(plain(b"#t\r\n"), Some(Plain::Boolean(true)));
-        for other in [
-            &b"+OK\r\n"[..],
-            b"-E x\r\n",
-            b"*0\r\n",
-            b"$9\r\nshort\r\n",
-            b"",
-            b":",
+        for (reply, value) in [
+            (&b":-7\r\n"[..], Plain::Number(-7.0)),
+            (b"$3\r\na\rb\r\n", Plain::Text(b"a\rb")),
+            (b"$0\r\n\r\n", Plain::Text(b"")),
+            (b"$-1\r\n", Plain::Boolean(false)),
+            (b"*-1\r\n", Plain::Boolean(false)),
+            (b"_\r\n", Plain::Nil),
+            (b"#t\r\n", Plain::Boolean(true)),
         ] {
-            assert_eq!(plain(other), None);
+            let mut rest = reply;
+            assert_eq!((take_plain(&mut rest), rest), (Some(value), &b""[..]));
+        }
+        for other in [
+            "+OK\r\n",
+            "-E x\r\n",
+            "*0\r\n",
+            "$9\r\nshort\r\n",
+            "$1\r\na",
+            "",
+            ":",
+            "_\r",
+        ] {
+            let mut rest = other.as_bytes();
+            assert_eq!((take_plain(&mut rest), rest), (None, other.as_bytes()));
         }
     }
 }

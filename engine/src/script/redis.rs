@@ -6,7 +6,7 @@ use basalt_formats::num;
 use mlua::{Lua, MultiValue, Table, Value, Variadic};
 use sha1::{Digest, Sha1};
 
-use super::exchange::{Answer, Exchange, Request, Talk};
+use super::exchange::{Answer, Exchange, Request};
 use super::functions::register_function;
 use super::raised::command_error;
 use super::raw::command_function;
@@ -130,15 +130,11 @@ fn no_answer(answer: Answer) -> mlua::Result<()> {
 /// script fails afterwards if that is too much for it.
 fn answer_table(lua: &Lua, exchange: &Exchange) -> mlua::Result<Value> {
     let unlimited = Unlimited::new(lua)?;
-    let talk = &mut *exchange.talk.lock();
-    let value = match &talk.answer {
+    let value = match &exchange.talk.lock().answer {
         Answer::Reply(reply) => to_lua(lua, reply)?,
         Answer::Refused(text, counted) => error_table(lua, text, *counted)?,
         Answer::Done | Answer::No => Value::Nil,
     };
-    if matches!(&talk.answer, Answer::Reply(reply) if reply.capacity() > Talk::KEPT) {
-        talk.answer = Answer::Done;
-    }
     unlimited.end()?;
     Ok(value)
 }

@@ -138,6 +138,7 @@ impl Vm {
         let ended = exchange
             .door
             .open(serve, || enter(&self.lua, exchange, with, entry));
+        exchange.talk.lock().trim();
         self.collect();
         Ok(match ended? {
             Ended::Written => Ok(None),
