@@ -222,10 +222,12 @@ pub(crate) fn build_with(
         engine,
         config: ConfigStore::new(config),
         clients,
+        links: Default::default(),
         tracking,
         pubsub,
         monitors: Default::default(),
         eviction: Default::default(),
+        client_memory: Default::default(),
         stats: Default::default(),
         slowlog: Default::default(),
         hotkeys: Default::default(),
@@ -286,6 +288,19 @@ fn follow_config(server: &Arc<Server>, classes: Arc<AtomicU32>) {
             return Err(crate::config::ApplyError {
                 arg: arg.into(),
                 reason: reason.into(),
+            });
+        }
+        if (change.contains("oom-score-adj") || change.contains("oom-score-adj-values"))
+            && let Err(reason) = crate::oom_score::follow(change.new)
+        {
+            let arg = if change.contains("oom-score-adj") {
+                "oom-score-adj"
+            } else {
+                "oom-score-adj-values"
+            };
+            return Err(crate::config::ApplyError {
+                arg: arg.into(),
+                reason,
             });
         }
         if change.contains("maxclients") && !change.rollback {
@@ -358,6 +373,7 @@ fn publish(server: &Server, config: &Config) {
         hot.output_soft[class].store(limit.soft_bytes, Relaxed);
         hot.output_soft_seconds[class].store(limit.soft_seconds, Relaxed);
     }
+    server.limit_clients(config);
     let password = config
         .requirepass
         .as_ref()

@@ -100,10 +100,9 @@ impl Server {
 
     /// Whether a command that needs memory has to be refused; keys go first, where they may. No
     /// shard may be held.
-    pub fn short_of_memory(&self, now_ms: i64, args: &[&[u8]]) -> bool {
+    pub fn short_of_memory(&self, now_ms: i64) -> bool {
         let limit = self.hot.maxmemory.load(Relaxed);
-        let request = args.iter().map(|word| word.len()).sum();
-        if limit == 0 || memory::used_lately(now_ms, request) <= limit {
+        if limit == 0 || memory::used_lately(now_ms) <= limit {
             return false;
         }
         self.relieve_memory(now_ms) == Relief::Nothing

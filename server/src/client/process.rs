@@ -58,7 +58,7 @@ pub fn process(
     };
     note_command(conn, Some(command));
     let flags = flags_of(conn, command, args);
-    if let Some(error) = refusal(session, conn, (command, flags), args, time.now_ms) {
+    if let Some(error) = refusal(session, conn, (command, flags), time.now_ms) {
         bump(&conn.worker.commands[command.id].rejected, 1);
         reject(session, conn, reply, args, &error);
         return answered(conn, reply, before);

@@ -29,6 +29,8 @@ pub(super) enum Batch {
     Drained,
     /// Paused to write.
     More,
+    /// Paused for others on this thread.
+    GivesWay,
     /// The client waits for something, or is being closed.
     Stalled,
     /// The client must be closed at once.
@@ -280,6 +282,8 @@ impl Client {
             } else if !matches!(waiting, Waiting::No) {
                 *then = waiting;
                 Batch::Stalled
+            } else if std::mem::take(&mut self.conn.gives_way) {
+                Batch::GivesWay
             } else if self.reply.buf.len() - self.written > WRITE_CHUNK {
                 Batch::More
             } else {

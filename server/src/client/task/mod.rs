@@ -26,7 +26,7 @@ use basalt_engine::{Reply, Session};
 use basalt_formats::resp::decode::{Decoder, Request};
 
 use super::caller::Aside;
-use super::handle::{Handle, signal};
+use super::handle::{Handle, IDLE_MS, signal};
 use super::{Conn, Waiting};
 use crate::net::stream::Stream;
 use crate::server::{Server, unix_ms};
@@ -37,8 +37,6 @@ use batch::Batch;
 const READ_CHUNK: usize = 16 * 1024;
 /// Output that makes a batch pause to write.
 const WRITE_CHUNK: usize = 256 * 1024;
-/// Buffers of a client idle for longer, in milliseconds, are given back whole.
-const IDLE_MS: i64 = 2000;
 
 enum Event {
     Read(io::Result<usize>),
@@ -168,10 +166,18 @@ impl Client {
             if matches!(batch, Batch::Abort) || self.over_limits() || !self.flush_now() {
                 return Work::Close;
             }
+            if self.server.client_memory.is_limited() {
+                self.publish_output_facts();
+                self.server.count_client(&self.conn.handle);
+                if self.conn.handle.gone.load(Relaxed) {
+                    // It is told to close.
+                    return Work::Wait;
+                }
+            }
             match batch {
                 _ if self.held.is_some() => break,
                 Batch::More if self.pending() == 0 => {}
-                Batch::More => {
+                Batch::More | Batch::GivesWay => {
                     self.resume = true;
                     return Work::Wait;
                 }
@@ -311,13 +317,13 @@ impl Client {
     /// Gives back buffer memory: all that is free when idle, else half of the query buffer.
     fn shrink(&mut self) {
         let idle_ms = unix_ms() - self.conn.handle.last_active_ms.load(Relaxed);
+        if idle_ms > self.server.hot.reply_idle_ms() && self.pending() == 0 {
+            self.reply.buf = Vec::new();
+            self.written = 0;
+        }
         let keep = if idle_ms > IDLE_MS {
             self.request.shrink_to(0, 0);
             self.decoder.shrink();
-            if self.pending() == 0 {
-                self.reply.buf = Vec::new();
-                self.written = 0;
-            }
             self.buf.len()
         } else {
             self.buf.len().max(self.buf.capacity() / 2)

@@ -57,7 +57,9 @@ impl Client {
     /// Stores what CLIENT LIST shows of the query buffer.
     pub(super) fn publish_query_facts(&self) {
         let handle = &self.conn.handle;
-        let (used, free) = (self.buf.len(), self.buf.capacity() - self.buf.len());
+        // Words of a request that is not whole count as its arguments.
+        let used = self.buf.len().saturating_sub(self.decoder.delimited());
+        let free = self.buf.capacity() - self.buf.len();
         handle.query_bytes.store(used, Relaxed);
         handle.query_free.store(free, Relaxed);
         if used > handle.query_peak.load(Relaxed) {
@@ -70,16 +72,22 @@ impl Client {
         let handle = &self.conn.handle;
         self.conn.publish_session(&self.session);
         self.publish_query_facts();
+        handle.reply_peak.store(self.reply.buf.len(), Relaxed);
+        self.publish_output_facts();
+        let argv = match &self.waiting {
+            Waiting::Keys(waiter) => waiter.args.heap_bytes(),
+            _ => self.decoder.delimited(),
+        };
+        handle.argv_bytes.store(argv, Relaxed);
+    }
+
+    /// Stores what CLIENT LIST shows of the output.
+    pub(super) fn publish_output_facts(&self) {
+        let handle = &self.conn.handle;
         handle
             .reply_capacity
             .store(self.reply.buf.capacity(), Relaxed);
-        handle.reply_peak.store(self.reply.buf.len(), Relaxed);
         handle.reply_bytes.store(self.pending(), Relaxed);
-        let argv = match &self.waiting {
-            Waiting::Keys(waiter) => waiter.args.heap_bytes(),
-            _ => 0,
-        };
-        handle.argv_bytes.store(argv, Relaxed);
     }
 
     /// Checks the limits on buffers; true: close now.
