@@ -96,7 +96,7 @@ impl Server {
         self.stop_monitoring(&handle);
         self.stop_tracking(&handle);
         self.clients.remove(handle.id);
-        self.client_memory.forget(&handle);
+        self.client_memory.dropped(&handle);
         handle.discard();
     }
 }

@@ -56,6 +56,8 @@ pub struct Server {
     pub listeners: crate::net::Listeners,
     /// Files of the data set.
     pub persist: crate::persist::Persist,
+    /// A signal asked for the end of the process, which has not begun.
+    pub stop_scheduled: AtomicBool,
     /// Backups to an object store.
     pub backups: crate::backup::Backups,
     /// 40 hex digits that name this run.

@@ -21,6 +21,8 @@ pub struct ClientMemory {
     limit: AtomicU64,
     /// Bytes of all clients; may be below zero for a moment.
     sum: AtomicI64,
+    /// Bytes of clients that were closed for it and are not gone yet.
+    leaving: AtomicI64,
     /// One thread at a time looks for clients to close.
     evicting: Mutex<()>,
     /// Nobody was left to be closed when last looked at, Unix milliseconds.
@@ -58,9 +60,36 @@ impl ClientMemory {
     }
 
     /// A client that is gone takes nothing any more.
-    pub fn forget(&self, handle: &Handle) {
+    fn forget(&self, handle: &Handle) {
         let before = handle.counted.swap(0, SeqCst);
         self.sum.fetch_sub(signed(before), Relaxed);
+    }
+
+    /// Its memory will be there soon.
+    fn leaves(&self, handle: &Handle) {
+        let bytes = handle.counted.load(Relaxed);
+        handle.leaving.store(bytes, SeqCst);
+        self.leaving.fetch_add(signed(bytes), Relaxed);
+        if handle.dropped.load(SeqCst) {
+            self.has_left(handle);
+        }
+    }
+
+    fn has_left(&self, handle: &Handle) {
+        let bytes = handle.leaving.swap(0, SeqCst);
+        self.leaving.fetch_sub(signed(bytes), Relaxed);
+    }
+
+    /// The task of a client has ended, and gives back what it held.
+    pub fn dropped(&self, handle: &Handle) {
+        self.forget(handle);
+        handle.dropped.store(true, SeqCst);
+        self.has_left(handle);
+    }
+
+    /// Bytes of clients that were closed for their size and are not gone yet.
+    pub fn leaving(&self) -> u64 {
+        u64::try_from(self.leaving.load(Relaxed)).unwrap_or(0)
     }
 }
 
@@ -110,6 +139,7 @@ impl Server {
                 return;
             }
             tracing::info!("Evicting client: {}", self.describe(&handle));
+            memory.leaves(&handle);
             self.close_client(&handle);
             memory.forget(&handle);
             memory.evicted.fetch_add(1, Relaxed);
@@ -143,10 +173,14 @@ mod tests {
         one.query_bytes.store(0, Relaxed);
         memory.count(&one);
         assert_eq!(memory.sum.load(Relaxed), both - 1000);
+        memory.leaves(&one);
+        assert_eq!(memory.leaving(), one.memory() as u64);
         one.gone.store(true, Relaxed);
         memory.count(&one);
-        memory.forget(&one);
-        memory.forget(&other);
-        assert_eq!(memory.sum.load(Relaxed), 0);
+        memory.dropped(&one);
+        memory.dropped(&other);
+        // Too late.
+        memory.leaves(&other);
+        assert_eq!((memory.sum.load(Relaxed), memory.leaving()), (0, 0));
     }
 }

@@ -163,6 +163,10 @@ pub struct Handle {
     pub commands: AtomicU64,
     /// Bytes it counted for when it was last looked at (`maxmemory-clients`).
     pub counted: AtomicUsize,
+    /// Bytes it will give back, when it was closed for its size.
+    pub leaving: AtomicUsize,
+    /// Its task has ended.
+    pub dropped: AtomicBool,
     /// When the soft output limit was first exceeded, Unix milliseconds; 0: it is not.
     pub soft_since_ms: AtomicI64,
     /// How CLIENT UNBLOCK ended the wait.
@@ -235,6 +239,8 @@ impl Handle {
             net_out: AtomicU64::new(0),
             commands: AtomicU64::new(0),
             counted: AtomicUsize::new(0),
+            leaving: AtomicUsize::new(0),
+            dropped: AtomicBool::new(false),
             soft_since_ms: AtomicI64::new(0),
             unblock: Mutex::new(None),
             overrun: AtomicBool::new(false),

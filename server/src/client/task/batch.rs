@@ -146,9 +146,8 @@ impl Client {
                 End::Full => {}
                 End::Drained => break Batch::Drained,
                 End::NeedMore(hint) => {
-                    let want = hint
-                        .saturating_sub(self.buf.len() - consumed)
-                        .min(MAX_RESERVE);
+                    self.lacking = hint.saturating_sub(self.buf.len() - consumed);
+                    let want = self.lacking.min(MAX_RESERVE);
                     if consumed > 0 {
                         self.buf.advance(consumed);
                         consumed = 0;

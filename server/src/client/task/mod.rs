@@ -68,6 +68,8 @@ pub struct Client {
     eof: bool,
     /// The buffer holds a part of a request only.
     starved: bool,
+    /// Bytes it lacks to go on, as far as is known.
+    lacking: usize,
     /// Complete requests are left in the buffer although the client does not wait.
     resume: bool,
     /// The others on this thread had their turn before the resumption.
@@ -111,6 +113,7 @@ impl Client {
             closing: false,
             eof: false,
             starved: false,
+            lacking: 0,
             resume: false,
             yielded: false,
             held: None,
@@ -242,7 +245,10 @@ impl Client {
         }
         if !self.closing && !self.eof {
             while self.stream.poll_read_ready(cx).is_ready() {
-                if self.buf.capacity() - self.buf.len() < READ_CHUNK / 4 {
+                let free = self.buf.capacity() - self.buf.len();
+                // What completes a request needs no room for more.
+                let enough = self.lacking != 0 && self.lacking <= free;
+                if free < READ_CHUNK / 4 && !enough {
                     self.buf.reserve(READ_CHUNK);
                 }
                 match self.stream.try_read_buf(&mut self.buf) {
@@ -269,6 +275,7 @@ impl Client {
 
     fn received(&mut self, n: usize) {
         self.starved = false;
+        self.lacking = self.lacking.saturating_sub(n);
         let handle = &self.conn.handle;
         bump(&self.conn.worker.net_in, n as u64);
         bump(&self.conn.worker.reads, 1);
