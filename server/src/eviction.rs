@@ -128,6 +128,10 @@ impl Server {
 
     /// Removes keys until memory is below the limit or the time is up.
     fn relieve_memory(&self, now_ms: i64) -> Relief {
+        if self.bytes_above_limit() > 0 {
+            // Clients that take too much go before keys.
+            self.relieve_clients();
+        }
         let relief = match self.bytes_above_limit() {
             0 => Relief::Done,
             _ if !self.may_evict() => return Relief::Done,
@@ -151,12 +155,11 @@ impl Server {
             return Relief::Nothing;
         };
         let patience = patience(config.maxmemory_eviction_tenacity);
-        let state = match patience {
-            Some(_) => self.eviction.pool.try_lock(),
-            None => Some(self.eviction.pool.lock()),
-        };
-        // Another thread is at it.
-        let Some(mut state) = state else {
+        let Some(mut state) = self.eviction.pool.try_lock() else {
+            // Another thread is at it.
+            if patience.is_none() {
+                drop(self.eviction.pool.lock());
+            }
             return Relief::UnderWay;
         };
         let (policy, pool) = &mut *state;

@@ -111,13 +111,22 @@ impl Server {
         if memory.limit.swap(limit, Relaxed) == limit || limit == 0 {
             return;
         }
-        // Counts may be as old as the last limit.
-        for handle in self.clients.all() {
-            memory.count(&handle);
-        }
         memory.in_vain_ms.store(0, Relaxed);
         memory.complained.store(false, Relaxed);
-        self.evict_clients(limit);
+        self.relieve_clients();
+    }
+
+    /// Counts all clients, also those that had no turn since they were sent something, and closes
+    /// some when they take too much.
+    pub fn relieve_clients(&self) {
+        let limit = self.client_memory.limit.load(Relaxed);
+        if limit != 0 {
+            let clients = self.clients.all();
+            clients
+                .iter()
+                .for_each(|handle| self.client_memory.count(handle));
+            self.evict_clients(limit);
+        }
     }
 
     fn evict_clients(&self, limit: u64) {

@@ -322,7 +322,12 @@ impl Handle {
         self.reply_bytes.fetch_add(outbox.len(), Relaxed);
         self.outbox_bytes.store(0, Relaxed);
         out.append(&mut outbox);
-        if outbox.capacity() > 64 * 1024 {
+        // What is told of keys that go must not keep the memory they gave back.
+        let keep = match self.tracks.load(Relaxed) {
+            true => SPARE_BYTES,
+            false => 64 * 1024,
+        };
+        if outbox.capacity() > keep {
             *outbox = Vec::new();
         }
     }
