@@ -1,5 +1,6 @@
 //! Scripts over an engine of their own.
 
+mod beside;
 mod hostile;
 
 use crate::testing::Client;
