@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering::Relaxed};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use basalt_engine::Engine;
@@ -62,10 +62,17 @@ pub fn run(config: Config, warnings: &[String]) -> anyhow::Result<()> {
         server.listeners.set_unix_path(config.unixsocket.clone());
         sockets.push(unix);
     }
+    if sockets.is_empty() {
+        tracing::warn!("Configured to not listen anywhere, exiting.");
+        anyhow::bail!("Configured to not listen anywhere, exiting.");
+    }
     if let Some(path) = crate::shutdown::pidfile(&config)
         && let Err(error) = std::fs::write(path, format!("{}\n", std::process::id()))
     {
         tracing::warn!("Failed to write PID file: {error}");
+    }
+    if let Err(reason) = crate::oom_score::follow(&config) {
+        tracing::warn!("{reason}");
     }
     tracing::info!("Server initialized");
     let workers = Arc::new(Workers::start(&server, workers)?);
@@ -222,10 +229,12 @@ pub(crate) fn build_with(
         engine,
         config: ConfigStore::new(config),
         clients,
+        links: Default::default(),
         tracking,
         pubsub,
         monitors: Default::default(),
         eviction: Default::default(),
+        client_memory: Default::default(),
         stats: Default::default(),
         slowlog: Default::default(),
         hotkeys: Default::default(),
@@ -236,6 +245,7 @@ pub(crate) fn build_with(
         hot: Hot::default(),
         listeners: Listeners::default(),
         persist,
+        stop_scheduled: AtomicBool::new(false),
         backups: Default::default(),
         run_id: random_id()?,
         replication_id: Mutex::new(random_id()?),
@@ -286,6 +296,19 @@ fn follow_config(server: &Arc<Server>, classes: Arc<AtomicU32>) {
             return Err(crate::config::ApplyError {
                 arg: arg.into(),
                 reason: reason.into(),
+            });
+        }
+        if (change.contains("oom-score-adj") || change.contains("oom-score-adj-values"))
+            && let Err(reason) = crate::oom_score::follow(change.new)
+        {
+            let arg = if change.contains("oom-score-adj") {
+                "oom-score-adj"
+            } else {
+                "oom-score-adj-values"
+            };
+            return Err(crate::config::ApplyError {
+                arg: arg.into(),
+                reason,
             });
         }
         if change.contains("maxclients") && !change.rollback {
@@ -358,6 +381,7 @@ fn publish(server: &Server, config: &Config) {
         hot.output_soft[class].store(limit.soft_bytes, Relaxed);
         hot.output_soft_seconds[class].store(limit.soft_seconds, Relaxed);
     }
+    server.limit_clients(config);
     let password = config
         .requirepass
         .as_ref()
@@ -483,6 +507,9 @@ fn fit_maxclients(mut config: Config) -> Config {
     config
 }
 
+/// How often a scheduled end looks whether the periodic work goes on, of which it is a part.
+const SCHEDULED: Duration = Duration::from_millis(5);
+
 /// SIGTERM and SIGINT end the process in order.
 async fn signals(server: Arc<Server>) {
     use tokio::signal::unix::{SignalKind, signal};
@@ -510,7 +537,15 @@ async fn signals(server: Arc<Server>) {
         tracing::warn!("Received {name} scheduling shutdown...");
         // In a thread of its own, so that a second signal is heard while it saves.
         let (server, stopping) = (server.clone(), stopping.clone());
+        server.stop_scheduled.store(true, Relaxed);
         std::thread::spawn(move || {
+            while server.hot.cron_paused.load(Relaxed) && server.stop_scheduled.load(Relaxed) {
+                std::thread::sleep(SCHEDULED);
+            }
+            if !server.stop_scheduled.swap(false, Relaxed) {
+                stopping.store(false, Relaxed);
+                return;
+            }
             let Err(error) = server.stop(flags);
             tracing::warn!(
                 "Errors trying to shut down the server. Check the logs for more information. ({error})"

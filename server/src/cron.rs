@@ -52,6 +52,9 @@ pub async fn run(server: Arc<Server>) {
         if ticks.is_multiple_of((hz / 10).max(1)) {
             server.check_clients(now_ms);
         }
+        if ticks.is_multiple_of(hz) {
+            server.links.close_idle();
+        }
         if ticks.is_multiple_of(hz) && !loading {
             for (db, average) in server.average_ttl_ms.iter().enumerate() {
                 average.store(server.engine.average_ttl_ms(db, now_ms), Relaxed);

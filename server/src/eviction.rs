@@ -5,8 +5,8 @@
 //! `maxmemory-eviction-tenacity` allows; what is left to do then is done in the background
 //! while commands run. Only where no key may go are commands that need memory refused.
 //!
-//! Not counted are buffers of the log and what a snapshot holds for itself: both
-//! pass, and evicting for them would feed them.
+//! Not counted are buffers of the log, what a snapshot holds for itself and what clients hold that
+//! are being closed: all pass, and evicting for them would feed them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
@@ -95,15 +95,16 @@ fn patience(tenacity: u32) -> Option<Duration> {
 impl Server {
     /// Bytes that are in use but do not count against `maxmemory`.
     pub fn not_counted_for_evict(&self) -> u64 {
-        self.persist.aof.buffered() as u64 + self.engine.snapshot_room.used()
+        self.persist.aof.buffered() as u64
+            + self.engine.snapshot_room.used()
+            + self.client_memory.leaving()
     }
 
     /// Whether a command that needs memory has to be refused; keys go first, where they may. No
     /// shard may be held.
-    pub fn short_of_memory(&self, now_ms: i64, args: &[&[u8]]) -> bool {
+    pub fn short_of_memory(&self, now_ms: i64) -> bool {
         let limit = self.hot.maxmemory.load(Relaxed);
-        let request = args.iter().map(|word| word.len()).sum();
-        if limit == 0 || memory::used_lately(now_ms, request) <= limit {
+        if limit == 0 || memory::used_lately(now_ms) <= limit {
             return false;
         }
         self.relieve_memory(now_ms) == Relief::Nothing
@@ -127,11 +128,14 @@ impl Server {
 
     /// Removes keys until memory is below the limit or the time is up.
     fn relieve_memory(&self, now_ms: i64) -> Relief {
-        let above = self.bytes_above_limit();
-        let relief = match above {
+        if self.bytes_above_limit() > 0 {
+            // Clients that take too much go before keys.
+            self.relieve_clients();
+        }
+        let relief = match self.bytes_above_limit() {
             0 => Relief::Done,
             _ if !self.may_evict() => return Relief::Done,
-            above => self.evict(above, now_ms),
+            _ => self.evict(now_ms),
         };
         let since = &self.eviction.behind_since_us;
         if relief == Relief::Done {
@@ -145,50 +149,58 @@ impl Server {
         relief
     }
 
-    fn evict(&self, mut above: u64, now_ms: i64) -> Relief {
+    fn evict(&self, now_ms: i64) -> Relief {
         let config = self.config.load();
         let Some(rules) = rules(&config) else {
             return Relief::Nothing;
         };
-        // Another thread is at it.
+        let patience = patience(config.maxmemory_eviction_tenacity);
         let Some(mut state) = self.eviction.pool.try_lock() else {
+            // Another thread is at it.
+            if patience.is_none() {
+                drop(self.eviction.pool.lock());
+            }
             return Relief::UnderWay;
         };
         let (policy, pool) = &mut *state;
         if policy.replace(config.maxmemory_policy) != Some(config.maxmemory_policy) {
             pool.clear();
         }
-        let patience = patience(config.maxmemory_eviction_tenacity);
         let began = Instant::now();
         let in_time = || patience.is_none_or(|patience| began.elapsed() < patience);
+        let (mut more, mut first, mut freed) = (true, None, 0);
         let relief = loop {
-            let more = self.evict_batch(&rules, pool, above, now_ms);
             // Big values are freed by another thread.
             while self.engine.lazy().pending() > 0 && in_time() {
                 std::thread::sleep(FREEING);
             }
-            above = self.bytes_above_limit();
+            let above = self.bytes_above_limit();
             if above == 0 {
                 break Relief::Done;
             }
             if !more {
                 break Relief::Nothing;
             }
-            if !in_time() {
+            // Messages on keys that went take memory too. They shall not cost more keys before
+            // they had time to leave.
+            if freed >= *first.get_or_insert(above) || freed > 0 && !in_time() {
                 self.eviction.again.notify_one();
                 break Relief::UnderWay;
             }
+            let batch = self.evict_batch(&rules, pool, above, now_ms);
+            more = batch > 0;
+            freed += batch;
         };
         self.note_latency("eviction-cycle", began.elapsed(), now_ms);
         relief
     }
 
-    /// Removes some keys; false if there was none that may go.
-    fn evict_batch(&self, rules: &Rules, pool: &mut Pool, above: u64, now_ms: i64) -> bool {
+    /// Removes some keys; the bytes they took, 0 if there was none that may go.
+    fn evict_batch(&self, rules: &Rules, pool: &mut Pool, above: u64, now_ms: i64) -> u64 {
         let mut freed = 0;
         for _ in 0..BATCH {
             let Some(evicted) = self.engine.evict_one(rules, pool, now_ms) else {
-                return freed > 0;
+                break;
             };
             self.stats.evicted_keys.fetch_add(1, Relaxed);
             freed += evicted.bytes as u64;
@@ -196,7 +208,7 @@ impl Server {
                 break;
             }
         }
-        true
+        freed
     }
 }
 

@@ -15,6 +15,7 @@ pub mod logging;
 pub mod memory;
 pub mod monitor;
 pub mod net;
+pub mod oom_score;
 pub mod persist;
 pub mod pubsub;
 pub mod server;

@@ -1,6 +1,6 @@
 //! `client-output-buffer-limit`, `timeout`, idle buffers: what is done to clients from outside.
 
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 
 use crate::client::Conn;
 use crate::client::describe::Output;
@@ -82,7 +82,7 @@ impl Server {
                 self.close_client(&handle);
                 continue;
             }
-            if handle.wastes_memory(idle_ms) {
+            if handle.wastes_memory(idle_ms, self.hot.reply_idle_ms()) {
                 handle.raise(signal::SHRINK);
             }
         }
@@ -91,11 +91,12 @@ impl Server {
     /// Removes every trace of a client that is gone.
     pub fn forget_client(&self, conn: &mut Conn) {
         let handle = conn.handle.clone();
-        handle.gone.store(true, Relaxed);
+        handle.gone.store(true, SeqCst);
         self.pubsub.forget(conn);
         self.stop_monitoring(&handle);
         self.stop_tracking(&handle);
         self.clients.remove(handle.id);
+        self.client_memory.dropped(&handle);
         handle.discard();
     }
 }

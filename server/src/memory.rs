@@ -1,8 +1,10 @@
 //! What the allocator says: the truth behind `used_memory`.
 
+use std::cell::Cell;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 
+use tikv_jemalloc_ctl::thread::{self, ThreadLocal};
 use tikv_jemalloc_ctl::{Access, AsName, arenas, epoch, stats, stats_print};
 
 /// Bytes as the allocator sees them.
@@ -41,14 +43,48 @@ pub fn usage() -> Usage {
 static USED: AtomicU64 = AtomicU64::new(0);
 static USED_AT_MS: AtomicI64 = AtomicI64::new(0);
 
-/// Bytes handed out to the program, at most a millisecond old, with what requests since then
-/// brought: cheap enough for every command while `maxmemory` is set.
-pub fn used_lately(now_ms: i64, request: usize) -> u64 {
-    if USED_AT_MS.swap(now_ms, Relaxed) == now_ms {
-        let request = request as u64;
-        return USED.fetch_add(request, Relaxed).saturating_add(request);
+thread_local! {
+    static OWN: Option<Own> = Own::of_this_thread();
+}
+
+/// The allocator's counters of one thread, which are exact and cost a load each.
+struct Own {
+    taken: ThreadLocal<u64>,
+    given_back: ThreadLocal<u64>,
+    /// Their difference when it was last looked at.
+    seen: Cell<u64>,
+}
+
+impl Own {
+    fn of_this_thread() -> Option<Own> {
+        Some(Own {
+            taken: thread::allocatedp::read().ok()?,
+            given_back: thread::deallocatedp::read().ok()?,
+            seen: Cell::new(0),
+        })
     }
-    used()
+
+    /// By how much this thread has more bytes than at the last call, modulo 2^64.
+    fn growth(&self) -> u64 {
+        let has = self.taken.get().wrapping_sub(self.given_back.get());
+        has.wrapping_sub(self.seen.replace(has))
+    }
+}
+
+fn own_growth() -> u64 {
+    OWN.with(|own| own.as_ref().map_or(0, Own::growth))
+}
+
+/// Bytes handed out to the program: of other threads at most a millisecond old, of the threads that
+/// ask up to their last question. Cheap enough for every command while `maxmemory` is set.
+pub fn used_lately(now_ms: i64) -> u64 {
+    if USED_AT_MS.swap(now_ms, Relaxed) != now_ms {
+        return used();
+    }
+    let growth = own_growth();
+    let used = USED.fetch_add(growth, Relaxed).wrapping_add(growth);
+    // Threads free what others took: for a moment the sum may be below zero.
+    used.cast_signed().max(0).cast_unsigned()
 }
 
 /// Bytes handed out to the program.
@@ -61,6 +97,7 @@ pub fn used() -> u64 {
         mibs.1.read().ok()
     };
     let used = mibs.as_ref().and_then(read).unwrap_or(0) as u64;
+    own_growth();
     USED.store(used, Relaxed);
     used
 }

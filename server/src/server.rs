@@ -1,12 +1,13 @@
 //! [`Server`]: everything the connections of a process share.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use basalt_engine::Engine;
 use parking_lot::Mutex;
 
+use crate::client::handle::IDLE_MS;
 use crate::client::registry::Clients;
 use crate::client::tracking::TrackingTable;
 use crate::config::ConfigStore;
@@ -23,6 +24,8 @@ pub struct Server {
     pub config: ConfigStore,
     /// Connected clients.
     pub clients: Arc<Clients>,
+    /// Connections that MIGRATE keeps.
+    pub links: crate::command::Links,
     /// Channels and patterns. Shared with the engine's event sink.
     pub pubsub: Arc<PubSub>,
     /// Client-side caching. Shared with the engine's event sink.
@@ -31,6 +34,8 @@ pub struct Server {
     pub monitors: Monitors,
     /// Removing keys when memory is short.
     pub eviction: crate::eviction::Eviction,
+    /// What clients take, and closing the largest.
+    pub client_memory: crate::client::eviction::ClientMemory,
     /// Counters.
     pub stats: Stats,
     /// Slow commands.
@@ -51,6 +56,8 @@ pub struct Server {
     pub listeners: crate::net::Listeners,
     /// Files of the data set.
     pub persist: crate::persist::Persist,
+    /// A signal asked for the end of the process, which has not begun.
+    pub stop_scheduled: AtomicBool,
     /// Backups to an object store.
     pub backups: crate::backup::Backups,
     /// 40 hex digits that name this run.
@@ -107,6 +114,21 @@ pub struct Hot {
     pub maxmemory: AtomicU64,
     /// The data set is being loaded.
     pub loading: AtomicBool,
+    /// Reply buffers are never given back (`DEBUG REPLYBUFFER RESIZING 0`).
+    pub keeps_replies: AtomicBool,
+    /// They are given back after so many idle milliseconds, 0: the usual.
+    pub replies_kept_ms: AtomicI64,
+}
+
+impl Hot {
+    /// The reply buffer of a client that is idle for longer, in milliseconds, is given back.
+    pub fn reply_idle_ms(&self) -> i64 {
+        match self.replies_kept_ms.load(Relaxed) {
+            _ if self.keeps_replies.load(Relaxed) => i64::MAX,
+            0 => IDLE_MS,
+            ms => ms,
+        }
+    }
 }
 
 /// Unix time in milliseconds.

@@ -36,6 +36,15 @@ impl Server {
     /// What is to be saved cannot be saved, which was logged.
     pub fn stop(self: &Arc<Server>, wish: ShutdownFlags) -> Result<Infallible, CannotStop> {
         tracing::warn!("User requested shutdown...");
+        let aof = &self.persist.aof;
+        if aof.is_on() && aof.is_rewriting() && !aof.promised.load(Relaxed) {
+            // Without its first base the log holds nothing.
+            if !wish.force {
+                tracing::warn!("Writing initial AOF, can't exit.");
+                return Err(CannotStop);
+            }
+            tracing::warn!("Writing initial AOF. Exit anyway.");
+        }
         // What is half loaded must not take the place of what is whole.
         let loading = self.persist.loading.cancel();
         let save = wish.save || !wish.nosave && !self.config.load().save.0.is_empty();

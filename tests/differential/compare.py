@@ -285,6 +285,18 @@ EXPLAINED_7_0 = [
 ]
 
 
+def ends_in_half_a_run(raw):
+    """Whether a reply is a sparse HyperLogLog whose last run lacks its second byte."""
+    head, _, body = raw.partition(b"\r\n")
+    if not head.startswith(b"$") or not body.startswith(b"HYLL\x01"):
+        return False
+    runs, at = body[16:-2], 0
+    while at < len(runs):
+        # 01xxxxxx xxxxxxxx is the only code of two bytes.
+        at += 2 if runs[at] & 0xc0 == 0x40 else 1
+    return at > len(runs)
+
+
 def explained(command, raw_a, raw_b, version):
     """The reason why a difference is accepted, or None."""
     rules = EXPLAINED + (EXPLAINED_7_0 if version < (7, 2) else [])

@@ -47,9 +47,7 @@ NORMAL = "normal:"
 # About the defragmentation of jemalloc: not in normal mode.
 LATER = {"unit/memefficiency"}
 # Tests that wait for ever for what is not there yet, or spoil those behind them. They count as failed.
-LEFT_OUT = {"unit/tracking": {"Tracking invalidation message of eviction keys should be before response":
-                              "memory is measured once a millisecond: the key goes with a later command"},
-            "normal:unit/type/set": {"SRANDMEMBER with a dict containing long chain":
+LEFT_OUT = {"normal:unit/type/set": {"SRANDMEMBER with a dict containing long chain":
                                      "kills a child process; there is none"}}
 EXPECTED = os.path.join(HERE, "expected.tsv")
 LINE = re.compile(r"\x1b\[[0-9;]*m")

@@ -395,6 +395,8 @@ impl Ctx<'_> {
         let our_out = std::mem::replace(self.out, Reply::new(waiter.resp));
         self.ks.no_touch = waiter.no_touch;
         let args = waiter.args.slices();
+        let events = &self.ks.engine.events;
+        events.serving(waiter.id);
         // A defect in their command must not leave us with their session.
         let ran = catch_unwind(AssertUnwindSafe(|| {
             let _written = self.run(waiter.command, &args);
@@ -409,9 +411,12 @@ impl Ctx<'_> {
         let theirs = std::mem::replace(self.session, ours);
         waiter.log_index.store(theirs.log_index, Relaxed);
         let reply = std::mem::replace(self.out, our_out);
+        let blocked = &self.ks.engine.blocked;
+        // What it caused for its own client is there before the client goes on.
+        events.served(waiter.id, self.block.is_none());
         match self.block.take() {
-            None => self.ks.engine.blocked.serve(waiter, reply.buf),
-            Some(request) => self.ks.engine.blocked.requeue(waiter, request.again_ms),
+            None => blocked.serve(waiter, reply.buf),
+            Some(request) => blocked.requeue(waiter, request.again_ms),
         }
     }
 }

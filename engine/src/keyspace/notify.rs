@@ -33,6 +33,10 @@ pub trait EventSink: Send + Sync {
     fn invalidate(&self, db: usize, key: &[u8]);
     /// All keys of one or all databases were removed while client-side caching is in use.
     fn invalidate_all(&self) {}
+    /// From here to [`EventSink::served`], what this thread does it does for the blocked session.
+    fn serving(&self, _session: u64) {}
+    /// The command of the blocked session was run; its wait is over, or it goes on.
+    fn served(&self, _session: u64, _over: bool) {}
 }
 
 /// Drops everything.

@@ -294,6 +294,13 @@ impl Decoder {
         self.remaining == 0 && self.scanned == 0
     }
 
+    /// Bytes at the start of an unfinished request that were examined for good: its count, the
+    /// arguments delimited so far, and the length of the next.
+    #[must_use]
+    pub fn delimited(&self) -> usize {
+        self.pos
+    }
+
     /// Forgets an unfinished request.
     pub fn reset(&mut self) {
         self.remaining = 0;

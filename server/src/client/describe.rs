@@ -11,7 +11,7 @@ pub const FIRST_BLOCK: usize = 16 * 1024;
 /// What is beyond them counts in blocks of this size, which is what Redis allocates, so that
 /// limits hit at the same point.
 const FURTHER_BLOCK: usize = 20 * 1024;
-/// Bytes counted for a subscription or tracked prefix besides its name.
+/// Bytes counted for a subscription, a tracked prefix or a watched key besides its name.
 const SUBSCRIPTION_BYTES: usize = 64;
 
 /// How many reply bytes wait, in the terms of CLIENT LIST.
@@ -88,7 +88,8 @@ impl Handle {
 
     /// Bytes this client takes.
     pub fn memory(&self) -> usize {
-        let subscriptions = self.subscriptions() + self.tracking.lock().prefixes.len();
+        let subscriptions =
+            self.subscriptions() + self.tracking.lock().prefixes.len() + self.watch.load(Relaxed);
         size_of::<Handle>()
             + size_of::<super::task::Client>()
             + self.query_bytes.load(Relaxed)

@@ -16,8 +16,8 @@ use basalt_engine::keyspace::blocked::{Waiter, Wake};
 
 use super::tracking::Tracking;
 
-/// Buffers of a client that is idle for longer are given back.
-const IDLE_MS: i64 = 2000;
+/// Buffers of a client that is idle for longer, in milliseconds, are given back.
+pub const IDLE_MS: i64 = 2000;
 /// Free space that is not worth giving back.
 const SPARE_BYTES: usize = 4 * 1024;
 /// Query buffers above this are made smaller although the client is active.
@@ -161,6 +161,12 @@ pub struct Handle {
     pub net_out: AtomicU64,
     /// Commands it ran.
     pub commands: AtomicU64,
+    /// Bytes it counted for when it was last looked at (`maxmemory-clients`).
+    pub counted: AtomicUsize,
+    /// Bytes it will give back, when it was closed for its size.
+    pub leaving: AtomicUsize,
+    /// Its task has ended.
+    pub dropped: AtomicBool,
     /// When the soft output limit was first exceeded, Unix milliseconds; 0: it is not.
     pub soft_since_ms: AtomicI64,
     /// How CLIENT UNBLOCK ended the wait.
@@ -170,6 +176,8 @@ pub struct Handle {
     outbox: Mutex<Vec<u8>>,
     /// Bytes in the outbox; changed under its lock.
     outbox_bytes: AtomicUsize,
+    /// What comes behind the reply of the blocked command that is being served.
+    behind_reply: Mutex<Vec<u8>>,
     signals: AtomicU8,
     waker: Mutex<Option<Waker>>,
 }
@@ -230,11 +238,15 @@ impl Handle {
             net_in: AtomicU64::new(0),
             net_out: AtomicU64::new(0),
             commands: AtomicU64::new(0),
+            counted: AtomicUsize::new(0),
+            leaving: AtomicUsize::new(0),
+            dropped: AtomicBool::new(false),
             soft_since_ms: AtomicI64::new(0),
             unblock: Mutex::new(None),
             overrun: AtomicBool::new(false),
             outbox: Mutex::new(Vec::new()),
             outbox_bytes: AtomicUsize::new(0),
+            behind_reply: Mutex::new(Vec::new()),
             signals: AtomicU8::new(0),
             waker: Mutex::new(None),
         }
@@ -284,6 +296,25 @@ impl Handle {
         true
     }
 
+    /// As [`Handle::push`], for a client whose blocked command is being served: these bytes come
+    /// behind its reply.
+    pub fn push_behind_reply(&self, bytes: &[u8]) {
+        self.behind_reply.lock().extend_from_slice(bytes);
+    }
+
+    /// What is to come behind the reply that ends a wait.
+    pub fn take_behind_reply(&self) -> Vec<u8> {
+        std::mem::take(&mut *self.behind_reply.lock())
+    }
+
+    /// The command was run in vain, and its wait goes on: what it caused is sent without a reply.
+    pub fn release_behind_reply(&self) {
+        let bytes = self.take_behind_reply();
+        if !bytes.is_empty() {
+            self.push(&bytes);
+        }
+    }
+
     /// Moves the outbox to the end of `out`.
     pub fn drain_outbox(&self, out: &mut Vec<u8>) {
         let mut outbox = self.outbox.lock();
@@ -291,7 +322,12 @@ impl Handle {
         self.reply_bytes.fetch_add(outbox.len(), Relaxed);
         self.outbox_bytes.store(0, Relaxed);
         out.append(&mut outbox);
-        if outbox.capacity() > 64 * 1024 {
+        // What is told of keys that go must not keep the memory they gave back.
+        let keep = match self.tracks.load(Relaxed) {
+            true => SPARE_BYTES,
+            false => 64 * 1024,
+        };
+        if outbox.capacity() > keep {
             *outbox = Vec::new();
         }
     }
@@ -314,32 +350,37 @@ impl Handle {
     }
 
     /// Whether its buffers are much larger than its recent use asks for. Starts the next
-    /// observation of its use.
-    pub fn wastes_memory(&self, idle_ms: i64) -> bool {
+    /// observation of its use. Its reply buffer is given back when it is idle for longer than
+    /// `reply_idle_ms`.
+    pub fn wastes_memory(&self, idle_ms: i64, reply_idle_ms: i64) -> bool {
         let peak = self.query_peak.swap(0, Relaxed);
         let (used, free) = (
             self.query_bytes.load(Relaxed),
             self.query_free.load(Relaxed),
         );
+        if idle_ms > reply_idle_ms && self.reply_capacity.load(Relaxed) > SPARE_BYTES {
+            return true;
+        }
         if idle_ms > IDLE_MS {
-            return free > SPARE_BYTES || self.reply_capacity.load(Relaxed) > SPARE_BYTES;
+            return free > SPARE_BYTES;
         }
         free > SPARE_BYTES && used + free > LARGE_BYTES && (used + free) / 2 > peak.max(used)
     }
 
     /// Gives back what it holds when its client is gone; lists that still know it keep little.
     pub fn discard(&self) {
-        self.gone.store(true, Relaxed);
+        self.gone.store(true, SeqCst);
         *self.waiter.lock() = None;
         *self.waker.lock() = None;
         *self.outbox.lock() = Vec::new();
         self.outbox_bytes.store(0, Relaxed);
+        self.take_behind_reply();
         *self.labels.lock() = Labels::default();
     }
 
     /// Asks the task to close the connection at once; from now on nothing reaches the client.
     pub fn close(&self) {
-        self.gone.store(true, Relaxed);
+        self.gone.store(true, SeqCst);
         self.raise(signal::KILL);
     }
 

@@ -7,6 +7,7 @@
 
 pub mod caller;
 pub mod describe;
+pub mod eviction;
 pub mod handle;
 mod observe;
 pub mod pause;
@@ -99,6 +100,8 @@ pub struct Conn {
     pub close_after_reply: bool,
     /// Close at once, whatever is still to be sent.
     pub close_now: bool,
+    /// Others on this thread have a turn before its next command.
+    pub gives_way: bool,
     /// CLIENT CACHING was given for the next command.
     pub caching: bool,
     /// Subscriptions.
@@ -133,6 +136,7 @@ impl Conn {
             reply_mode: ReplyMode::On,
             close_after_reply: false,
             close_now: false,
+            gives_way: false,
             caching: false,
             subs: Subscriptions::default(),
             wait_until: None,

@@ -10,6 +10,7 @@ use basalt_engine::command::spec::{Flags, Group};
 use basalt_engine::{Flow, Reply, ReplyError, Session, fail_transaction};
 
 use super::caller::{Aside, Caller, flags_of, runs_scripts};
+use super::handle::signal;
 use super::observe::observe;
 use super::refuse::{held_back, refusal, writes};
 use super::show::{feed_monitors, show, shown_before_it_runs};
@@ -58,7 +59,14 @@ pub fn process(
     };
     note_command(conn, Some(command));
     let flags = flags_of(conn, command, args);
-    if let Some(error) = refusal(session, conn, (command, flags), args, time.now_ms) {
+    let refusal = refusal(session, conn, (command, flags), time.now_ms);
+    let mut before = before;
+    if server.hot.maxmemory.load(Relaxed) != 0 && conn.handle.signals() & signal::OUTBOX != 0 {
+        // Of keys that went to make room, it hears before the reply.
+        conn.handle.drain_outbox(&mut reply.buf);
+        before = reply.buf.len();
+    }
+    if let Some(error) = refusal {
         bump(&conn.worker.commands[command.id].rejected, 1);
         reject(session, conn, reply, args, &error);
         return answered(conn, reply, before);

@@ -17,7 +17,6 @@ pub(super) fn refusal(
     session: &Session,
     conn: &mut Conn,
     (command, flags): (&'static Command, Flags),
-    args: &[&[u8]],
     now_ms: i64,
 ) -> Option<ReplyError> {
     let server = &conn.server;
@@ -41,7 +40,7 @@ pub(super) fn refusal(
         return Some(ReplyError::err("Replica can't interact with the keyspace"));
     }
     conn.short_of_memory =
-        server.hot.maxmemory.load(Relaxed) != 0 && server.short_of_memory(now_ms, args);
+        server.hot.maxmemory.load(Relaxed) != 0 && server.short_of_memory(now_ms);
     if conn.short_of_memory && grows_memory(session, conn, (command, flags)) {
         return Some(ReplyError::OOM);
     }

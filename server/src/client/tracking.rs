@@ -26,6 +26,21 @@ const CHANNEL: &[u8] = b"__redis__:invalidate";
 
 thread_local! {
     static RUNNING: Cell<u64> = const { Cell::new(0) };
+    /// The blocked client whose command this thread runs for it; 0 for none.
+    static SERVED: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Names the blocked client whose command this thread runs for it; 0 for none.
+pub fn set_served(id: u64) {
+    SERVED.set(id);
+}
+
+/// The client that what happens on this thread is done by.
+fn actor() -> u64 {
+    match SERVED.get() {
+        0 => RUNNING.get(),
+        served => served,
+    }
 }
 
 /// Names the client whose command this thread runs; 0 for none.
@@ -160,7 +175,7 @@ impl TrackingTable {
     pub fn invalidate(&self, key: &[u8]) {
         for (prefix, state) in self.prefixes.read().iter() {
             if key.starts_with(prefix) {
-                state.lock().changed.insert(key.to_vec(), RUNNING.get());
+                state.lock().changed.insert(key.to_vec(), actor());
                 self.collected.store(true, Relaxed);
             }
         }
@@ -176,7 +191,7 @@ impl TrackingTable {
     fn tell(&self, listeners: &[Arc<Handle>], key: &[u8]) {
         for handle in listeners {
             let mode = handle.tracking.lock();
-            let skip = !mode.on || mode.bcast || mode.noloop && handle.id == RUNNING.get();
+            let skip = !mode.on || mode.bcast || mode.noloop && handle.id == actor();
             drop(mode);
             if !skip {
                 send(handle, |out, _| {
@@ -279,7 +294,12 @@ fn send(handle: &Arc<Handle>, keys: impl FnOnce(&mut Vec<u8>, Protocol)) {
     } else {
         return;
     }
-    target.push(&out);
+    if target.id == SERVED.get() {
+        // The reply that ends its wait comes first.
+        target.push_behind_reply(&out);
+    } else {
+        target.push(&out);
+    }
 }
 
 impl Server {

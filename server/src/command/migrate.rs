@@ -1,10 +1,9 @@
 //! MIGRATE: hands keys over to another server, which restores them while they vanish here.
 //!
 //! The whole exchange happens with the keys locked, as in Redis, so that nobody sees a key in
-//! both places or in neither. Nothing is kept connected between calls.
+//! both places or in neither. Connections are kept for the next call (`links`).
 
-use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::io;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
@@ -15,11 +14,10 @@ use basalt_engine::command::{Ctx, args};
 use basalt_engine::keyspace::{Look, NotifyClass};
 use basalt_engine::value::serial::{self, Content};
 use basalt_engine::{ReplyError, shown};
-use basalt_formats::num;
 use basalt_formats::resp::encode;
 
-/// Longest line of a reply that is read.
-const MAX_LINE: u64 = 1024;
+use super::links::{Link, io_error};
+use crate::client::Conn;
 
 /// The group's rows.
 pub(super) const SPECS: &[CommandSpec] = &[CommandSpec {
@@ -142,6 +140,8 @@ struct Wanted<'a> {
     /// User, if named, and password.
     auth: Option<(Option<&'a [u8]>, &'a [u8])>,
     keys: &'a [&'a [u8]],
+    host: &'a [u8],
+    port: &'a [u8],
     db: i64,
     timeout: Duration,
 }
@@ -153,6 +153,8 @@ impl<'a> Wanted<'a> {
             replace: false,
             auth: None,
             keys: &words[3..4],
+            host: words[1],
+            port: words[2],
             db: 0,
             timeout: Duration::from_secs(1),
         };
@@ -193,52 +195,74 @@ fn request(out: &mut Vec<u8>, words: &[&[u8]]) {
     words.iter().for_each(|word| encode::bulk(out, word));
 }
 
-/// A connection to the other server.
+/// What was answered to the first of the requests, and to AUTH and SELECT if they were refused.
+struct Begun {
+    refusal: Option<Vec<u8>>,
+    first: Vec<u8>,
+}
+
+/// Sends all requests, and reads up to the answer to the first RESTORE.
 ///
 /// # Errors
-/// Redis learns of a refused connection, or one that does not come about in time, when it writes,
-/// and says so; a port that is no number is one where nobody listens.
-fn connect(host: &[u8], port: &[u8], timeout: Duration) -> Result<TcpStream, ReplyError> {
-    let unknown = || ReplyError::raw("IOERR error or timeout connecting to the client");
-    let host = std::str::from_utf8(host).map_err(|_| unknown())?;
-    let port = num::atoi(port);
-    if port < 0 {
-        return Err(unknown());
+/// What was being done, and how it failed.
+fn begin(
+    link: &mut Link,
+    wanted: &Wanted<'_>,
+    restores: &[u8],
+) -> Result<Begun, (&'static str, io::Error)> {
+    let mut message = Vec::new();
+    let mut greetings = 0;
+    if let Some((user, password)) = wanted.auth {
+        match user {
+            Some(user) => request(&mut message, &[b"AUTH", user, password]),
+            None => request(&mut message, &[b"AUTH", password]),
+        }
+        greetings += 1;
     }
-    let address = (host, u16::try_from(port).unwrap_or(0))
-        .to_socket_addrs()
-        .ok()
-        .and_then(|mut found| found.next())
-        .ok_or_else(unknown)?;
-    let stream =
-        TcpStream::connect_timeout(&address, timeout).map_err(|error| match error.kind() {
-            io::ErrorKind::NetworkUnreachable => unknown(),
-            _ => io_error("writing"),
-        })?;
-    let prepared = stream
-        .set_nodelay(true)
-        .and_then(|()| stream.set_read_timeout(Some(timeout)))
-        .and_then(|()| stream.set_write_timeout(Some(timeout)));
-    prepared.map_err(|_| io_error("writing"))?;
-    Ok(stream)
+    if link.db != Some(wanted.db) {
+        request(&mut message, &[b"SELECT", wanted.db.to_string().as_bytes()]);
+        greetings += 1;
+    }
+    message.extend_from_slice(restores);
+    link.send(&message).map_err(|error| ("writing", error))?;
+    let mut refusal = None;
+    for _ in 0..greetings {
+        let reply = link.line().map_err(|error| ("reading", error))?;
+        if reply.first() == Some(&b'-') && refusal.is_none() {
+            refusal = Some(reply);
+        }
+    }
+    let first = link.line().map_err(|error| ("reading", error))?;
+    Ok(Begun { refusal, first })
 }
 
-/// One line of the other server, without its end.
-fn line(stream: &mut BufReader<TcpStream>) -> io::Result<Vec<u8>> {
-    let mut line = Vec::new();
-    stream.take(MAX_LINE).read_until(b'\n', &mut line)?;
-    if line.last() != Some(&b'\n') {
-        return Err(io::ErrorKind::UnexpectedEof.into());
+/// Begins on the connection that was kept; if it is broken by now, on a fresh one.
+fn begin_somewhere(
+    kept: Option<Link>,
+    wanted: &Wanted<'_>,
+    restores: &[u8],
+) -> Result<(Link, Begun), ReplyError> {
+    if let Some(mut link) = kept {
+        match link
+            .set_timeout(wanted.timeout)
+            .map_err(|error| ("writing", error))
+            .and_then(|()| begin(&mut link, wanted, restores))
+        {
+            Ok(begun) => return Ok((link, begun)),
+            Err((doing, error))
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+                ) =>
+            {
+                return Err(io_error(doing));
+            }
+            Err(_) => {}
+        }
     }
-    line.truncate(line.len() - 1);
-    if line.last() == Some(&b'\r') {
-        line.truncate(line.len() - 1);
-    }
-    Ok(line)
-}
-
-fn io_error(doing: &str) -> ReplyError {
-    ReplyError::raw(format!("IOERR error or timeout {doing} to target instance"))
+    let mut link = Link::connect(wanted.host, wanted.port, wanted.timeout)?;
+    let begun = begin(&mut link, wanted, restores).map_err(|(doing, _)| io_error(doing))?;
+    Ok((link, begun))
 }
 
 fn migrate(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {
@@ -246,14 +270,7 @@ fn migrate(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {
     let compress = ctx.engine().settings.rdb_compression.load(Relaxed);
     let now_ms = ctx.ks.now_ms;
     let mut sent: Vec<&[u8]> = Vec::new();
-    let mut message = Vec::new();
-    if let Some((user, password)) = wanted.auth {
-        match user {
-            Some(user) => request(&mut message, &[b"AUTH", user, password]),
-            None => request(&mut message, &[b"AUTH", password]),
-        }
-    }
-    request(&mut message, &[b"SELECT", wanted.db.to_string().as_bytes()]);
+    let mut restores = Vec::new();
     for key in wanted.keys {
         let Some(found) = ctx.ks.look(key, Look::READ) else {
             continue;
@@ -268,31 +285,23 @@ fn migrate(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {
         if wanted.replace {
             restore.push(b"REPLACE");
         }
-        request(&mut message, &restore);
+        request(&mut restores, &restore);
         sent.push(key);
     }
     if sent.is_empty() {
         ctx.out.simple("NOKEY");
         return Ok(());
     }
-    let mut stream = connect(words[1], words[2], wanted.timeout)?;
-    stream
-        .write_all(&message)
-        .map_err(|_| io_error("writing"))?;
-    let mut replies = BufReader::new(stream);
-    let mut refusal = None;
-    for _ in 0..1 + usize::from(wanted.auth.is_some()) {
-        let reply = line(&mut replies).map_err(|_| io_error("reading"))?;
-        if reply.first() == Some(&b'-') && refusal.is_none() {
-            refusal = Some(reply);
-        }
-    }
+    let server = Conn::of(ctx).server.clone();
+    let kept = server.links.take(wanted.host, wanted.port);
+    let (mut link, begun) = begin_somewhere(kept, &wanted, &restores)?;
+    let (mut refusal, mut first) = (begun.refusal, Some(begun.first));
     // Once AUTH or SELECT was refused, nothing that follows counts as handed over.
     let in_place = refusal.is_none();
     let mut gone: Vec<&[u8]> = vec![b"DEL"];
     let mut broken = false;
     for key in sent {
-        match line(&mut replies) {
+        match first.take().map_or_else(|| link.line(), Ok) {
             Err(_) => {
                 broken = true;
                 break;
@@ -312,6 +321,10 @@ fn migrate(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {
     }
     if gone.len() > 1 {
         ctx.propagate(&gone);
+    }
+    if !broken {
+        link.db = refusal.is_none().then_some(wanted.db);
+        server.links.keep(wanted.host, wanted.port, link);
     }
     match refusal {
         Some(reply) => Err(ReplyError::err(format_args!(

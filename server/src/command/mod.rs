@@ -3,12 +3,15 @@
 pub mod client;
 mod cluster;
 mod connection;
+mod links;
 mod migrate;
 mod monitor;
 mod pubsub;
 mod replicas;
 mod replication;
 mod server;
+
+pub use links::Links;
 
 use basalt_engine::ReplyError;
 use basalt_formats::num;

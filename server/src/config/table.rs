@@ -193,7 +193,7 @@ directives! {
     loglevel: LogLevel = LogLevel::Notice, "loglevel", Enum(LogLevel::NAMES), MODIFIABLE;
     maxmemory_policy: MaxmemoryPolicy = MaxmemoryPolicy::NoEviction, "maxmemory-policy", Enum(MaxmemoryPolicy::NAMES), MODIFIABLE;
     appendfsync: AppendFsync = AppendFsync::EverySec, "appendfsync", Enum(AppendFsync::NAMES), MODIFIABLE;
-    oom_score_adj: OomScoreAdj = OomScoreAdj::No, "oom-score-adj", Enum(OomScoreAdj::NAMES), MODIFIABLE | INERT;
+    oom_score_adj: OomScoreAdj = OomScoreAdj::No, "oom-score-adj", Enum(OomScoreAdj::NAMES), MODIFIABLE;
     acl_pubsub_default: AclPubsubDefault = AclPubsubDefault::ResetChannels, "acl-pubsub-default", Enum(AclPubsubDefault::NAMES), MODIFIABLE;
     sanitize_dump_payload: SanitizeDumpPayload = SanitizeDumpPayload::No, "sanitize-dump-payload", Enum(SanitizeDumpPayload::NAMES), MODIFIABLE;
     enable_protected_configs: ProtectedAction = ProtectedAction::No, "enable-protected-configs", Enum(ProtectedAction::NAMES), IMMUTABLE;
@@ -300,7 +300,7 @@ directives! {
     dir: PathBuf = current_dir(), "dir", Special("path"), MODIFIABLE | PROTECTED | NO_LOADING | VOLATILE;
     save: SavePoints = SavePoints::default(), "save", Special("<seconds> <changes> ..."), MODIFIABLE | MULTI;
     client_output_buffer_limit: OutputBufferLimits = OutputBufferLimits::default(), "client-output-buffer-limit", Special("<class> <hard> <soft> <seconds> ..."), MODIFIABLE | MULTI;
-    oom_score_adj_values: OomScores = OomScores::default(), "oom-score-adj-values", Special("<primary> <replica> <child>"), MODIFIABLE | MULTI | INERT;
+    oom_score_adj_values: OomScores = OomScores::default(), "oom-score-adj-values", Special("<primary> <replica> <child>"), MODIFIABLE | MULTI;
     notify_keyspace_events: KeyspaceEvents = KeyspaceEvents::default(), "notify-keyspace-events", Special("letters"), MODIFIABLE;
     bind: BindAddrs = BindAddrs::default(), "bind", Special("<address> ..."), MODIFIABLE | MULTI;
     replicaof: ReplicaOf = ReplicaOf::default(), "replicaof" | "slaveof", Special("<host> <port>"), IMMUTABLE | MULTI;

@@ -107,12 +107,8 @@ pub fn bind_tcp(config: &Config) -> Result<Vec<Listening>, String> {
         return Ok(sockets);
     }
     let backlog = i32::try_from(config.tcp_backlog).unwrap_or(511);
-    let wanted: Vec<String> = if config.bind.0.is_empty() {
-        vec!["*".into()]
-    } else {
-        config.bind.0.clone()
-    };
-    for address in &wanted {
+    // Without an address there is no TCP socket.
+    for address in &config.bind.0 {
         let (optional, address) = match address.strip_prefix('-') {
             Some(rest) => (true, rest),
             None => (false, address.as_str()),

@@ -15,7 +15,7 @@ use parking_lot::RwLock;
 use crate::client::Conn;
 use crate::client::handle::Handle;
 use crate::client::registry::Clients;
-use crate::client::tracking::TrackingTable;
+use crate::client::tracking::{self, TrackingTable};
 
 /// The three kinds of subscription.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -197,5 +197,16 @@ impl EventSink for KeyspaceEvents {
 
     fn invalidate_all(&self) {
         self.tracking.invalidate_all(&self.clients.all());
+    }
+
+    fn serving(&self, session: u64) {
+        tracking::set_served(session);
+    }
+
+    fn served(&self, session: u64, over: bool) {
+        tracking::set_served(0);
+        if !over && let Some(handle) = self.clients.get(session) {
+            handle.release_behind_reply();
+        }
     }
 }

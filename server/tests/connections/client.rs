@@ -369,6 +369,18 @@ fn keys_migrate_to_another_server() {
         "+OK\r\n",
     );
     a.ask("DBSIZE", ":0\r\n");
+    // The connection is kept, and one that is broken is replaced.
+    assert!(
+        a.text("INFO stats")
+            .contains("migrate_cached_sockets:1\r\n")
+    );
+    a.ask("SET other v", "+OK\r\n");
+    assert_eq!(b.text("CLIENT KILL TYPE normal"), "1");
+    a.ask(&to("other 5 1000 AUTH secret"), "+OK\r\n");
+    assert!(
+        a.text("INFO stats")
+            .contains("migrate_cached_sockets:1\r\n")
+    );
     b.ask("SELECT 3", "+OK\r\n");
     b.ask("GET k", "$1\r\nv\r\n");
     b.ask("LRANGE l 0 -1", "*2\r\n$1\r\na\r\n$1\r\nb\r\n");

@@ -142,3 +142,39 @@ fn the_port_can_change_while_running() {
     c.ask("CONFIG SET bind 192.0.2.99", "-ERR CONFIG SET failed (possibly related to argument 'bind') - Failed to bind to specified addresses.\r\n");
     server.connect().ask("PING", "+PONG\r\n");
 }
+
+#[test]
+fn without_an_address_there_is_no_tcp_socket() {
+    let server = Server::start(&["--bind", "127.0.0.1"]);
+    let mut c = server.connect();
+    c.ask("CONFIG SET bind \"\"", "+OK\r\n");
+    c.ask("CONFIG GET bind", "*2\r\n$4\r\nbind\r\n$0\r\n\r\n");
+    eventually("nobody listens", || {
+        TcpStream::connect(("127.0.0.1", server.port)).is_err()
+    });
+    c.ask("CONFIG SET bind 127.0.0.1", "+OK\r\n");
+    eventually("somebody does", || {
+        TcpStream::connect(("127.0.0.1", server.port)).is_ok()
+    });
+}
+
+#[test]
+fn the_kernels_score_follows_the_directive() {
+    let server = Server::start(&[]);
+    let mut c = server.connect();
+    let path = format!("/proc/{}/oom_score_adj", server.pid());
+    let score = || -> i32 {
+        let text = fs::read_to_string(&path).expect("the score");
+        text.trim().parse().expect("a number")
+    };
+    let base = score();
+    c.ask(
+        "CONFIG SET oom-score-adj-values \"7 200 800\" oom-score-adj yes",
+        "+OK\r\n",
+    );
+    assert_eq!(score(), (base + 7).min(1000));
+    c.ask("CONFIG SET oom-score-adj-values \"9 200 800\"", "+OK\r\n");
+    assert_eq!(score(), (base + 9).min(1000));
+    c.ask("CONFIG SET oom-score-adj no", "+OK\r\n");
+    assert_eq!(score(), base);
+}

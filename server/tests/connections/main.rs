@@ -4,6 +4,7 @@
 
 mod auth;
 mod client;
+mod client_eviction;
 mod eviction;
 mod groups;
 mod harness;

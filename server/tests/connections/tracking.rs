@@ -1,6 +1,6 @@
 //! Client-side caching.
 
-use crate::harness::Server;
+use crate::harness::{Server, eventually};
 
 #[test]
 fn a_key_that_was_read_is_reported_once() {
@@ -189,4 +189,34 @@ fn the_table_has_a_largest_size() {
         info.contains("tracking_total_keys:2\r\ntracking_total_items:2\r\n"),
         "{info}"
     );
+}
+
+#[test]
+fn what_ends_a_wait_comes_before_what_it_changed() {
+    let server = Server::start(&[]);
+    let (mut c, mut other) = (server.connect(), server.connect());
+    let told = ">2\r\n$10\r\ninvalidate\r\n*1\r\n$2\r\nto\r\n";
+    for mode in ["ON", "OFF", "ON BCAST PREFIX to", "OFF", "ON NOLOOP"] {
+        c.call("HELLO 3");
+        c.ask(&format!("CLIENT TRACKING {mode}"), "+OK\r\n");
+        if mode == "OFF" {
+            continue;
+        }
+        other.ask("DEL to", ":0\r\n");
+        c.ask("LLEN to", ":0\r\n");
+        c.send("BLMOVE from to LEFT LEFT 0\r\n");
+        eventually("it waits", || {
+            other.text("INFO clients").contains("blocked_clients:1\r\n")
+        });
+        other.ask("RPUSH from a", ":1\r\n");
+        c.expect("$1\r\na\r\n");
+        if mode != "ON NOLOOP" {
+            c.expect(told);
+        }
+        other.ask("DEL to", ":1\r\n");
+        if mode != "ON" {
+            c.expect(told);
+        }
+        c.ask("PING", "+PONG\r\n");
+    }
 }

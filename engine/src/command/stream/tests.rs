@@ -306,3 +306,64 @@ fn nobody_waits_in_a_transaction() {
         "-ERR timeout is not an integer or out of range\r\n"
     );
 }
+
+#[test]
+fn what_is_read_of_all_streams_together_can_be_bounded() {
+    let mut c = Client::new();
+    for key in ["a", "b", "c"] {
+        for n in 1..=2 {
+            c.run(&format!("XADD {key} {n}-0 f v"));
+        }
+        c.run(&format!("XGROUP CREATE {key} g 0"));
+    }
+    let one = |n| format!("*2\r\n$3\r\n{n}-0\r\n*2\r\n$1\r\nf\r\n$1\r\nv\r\n");
+    let (two, first) = (one(1) + &one(2), one(1));
+    let three = format!("*2\r\n*2\r\n$1\r\na\r\n*2\r\n{two}*2\r\n$1\r\nb\r\n*1\r\n{first}");
+    let streams = "STREAMS a b c 0 0 0";
+    assert_eq!(c.run(&format!("XREAD COUNT 2 MAXCOUNT 3 {streams}")), three);
+    let all = c.run(&format!("XREAD {streams}"));
+    assert_eq!(c.run(&format!("XREAD MAXCOUNT 6 {streams}")), all);
+    // The size of the reply so far, its header not among it, decides on the next entry; the first
+    // always comes.
+    for (size, wanted) in [
+        (1, format!("*1\r\n*2\r\n$1\r\na\r\n*1\r\n{first}")),
+        (three.len() - 8, three.clone()),
+        (100_000, all),
+    ] {
+        assert_eq!(c.run(&format!("XREAD MAXSIZE {size} {streams}")), wanted);
+    }
+    let group = "XREADGROUP GROUP g me";
+    let streams = "STREAMS a b c > > >";
+    assert_eq!(c.run(&format!("{group} MAXCOUNT 3 {streams}")), three);
+    let rest = c.run(&format!("{group} {streams}"));
+    assert_eq!(
+        rest,
+        format!(
+            "*2\r\n*2\r\n$1\r\nb\r\n*1\r\n{}*2\r\n$1\r\nc\r\n*2\r\n{two}",
+            one(2)
+        )
+    );
+    // What is pending again, and claimed.
+    assert_eq!(
+        c.run(&format!("{group} MAXCOUNT 3 STREAMS a b c 0 0 0")),
+        three
+    );
+    let claimed = c.run(&format!("{group} CLAIM 0 MAXCOUNT 1 {streams}"));
+    assert_eq!(claimed.matches("-0\r\n").count(), 1, "{claimed}");
+    for (options, error) in [
+        ("MAXCOUNT 0", "MAXCOUNT must be a positive integer"),
+        ("MAXSIZE -1", "MAXSIZE must be a positive integer"),
+        ("MAXSIZE x", "value is not an integer or out of range"),
+        (
+            "MAXCOUNT 1 COUNT 2",
+            "MAXCOUNT must be greater than or equal to COUNT",
+        ),
+    ] {
+        for command in ["XREAD", "XREADGROUP GROUP g me"] {
+            assert_eq!(
+                c.run(&format!("{command} {options} STREAMS a 1")),
+                format!("-ERR {error}\r\n")
+            );
+        }
+    }
+}

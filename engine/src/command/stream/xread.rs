@@ -39,6 +39,18 @@ pub(super) const SPECS: &[CommandSpec] = &[CommandSpec {
             ..ArgSpec::new("count", ArgType::Integer)
         },
         ArgSpec {
+            token: "MAXCOUNT",
+            since: "8.10.0",
+            optional: true,
+            ..ArgSpec::new("maxcount", ArgType::Integer)
+        },
+        ArgSpec {
+            token: "MAXSIZE",
+            since: "8.10.0",
+            optional: true,
+            ..ArgSpec::new("maxsize", ArgType::Integer)
+        },
+        ArgSpec {
             token: "BLOCK",
             optional: true,
             ..ArgSpec::new("milliseconds", ArgType::Integer)
@@ -59,6 +71,7 @@ pub(super) const SPECS: &[CommandSpec] = &[CommandSpec {
             ..ArgSpec::new("streams", ArgType::Block)
         },
     ],
+    history: &[("8.10.0", "New options `MAXCOUNT` and `MAXSIZE`.")],
     handler: xread,
     ..CommandSpec::BLANK
 }];
@@ -67,6 +80,8 @@ pub(super) const SPECS: &[CommandSpec] = &[CommandSpec {
 struct Request<'a> {
     /// Entries of each stream at most.
     count: usize,
+    /// What all together may be.
+    caps: reply::Caps,
     /// Whether to wait, and until when.
     block: Option<Option<i64>>,
     keys: Args<'a>,
@@ -76,6 +91,7 @@ struct Request<'a> {
 impl<'a> Request<'a> {
     fn parse(ctx: &Ctx<'_>, words: Args<'a>) -> Result<Request<'a>, ReplyError> {
         let (mut count, mut block) = (0, None);
+        let mut caps = reply::Caps::default();
         let mut cursor = Cursor::new(words, 1);
         let streams = loop {
             let option = cursor.required()?;
@@ -84,6 +100,7 @@ impl<'a> Request<'a> {
                 block = Some(block_deadline(ctx, words[0], cursor.required()?)?);
             } else if args::is(option, "COUNT") && more > 0 {
                 count = args::int(cursor.required()?)?.max(0);
+            } else if more > 0 && caps.parse(option, &mut cursor)? {
             } else if args::is(option, "STREAMS") && more > 0 {
                 break &words[cursor.position()..];
             } else if args::is(option, "GROUP") && more > 1 {
@@ -103,7 +120,9 @@ impl<'a> Request<'a> {
             ));
         }
         let (keys, ids) = streams.split_at(streams.len() / 2);
+        caps.check(usize::try_from(count).unwrap_or(usize::MAX))?;
         Ok(Request {
+            caps,
             count: match count {
                 0 => usize::MAX,
                 count => usize::try_from(count).unwrap_or(usize::MAX),
@@ -128,9 +147,13 @@ fn xread(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {
         let stream = ctx.ks.stream(key)?;
         after.push(after_of(word, stream)?);
     }
+    let mut budget = request.caps.begin(ctx.out);
     let header = ctx.out.deferred();
     let mut served = 0;
     for (key, after) in request.keys.iter().zip(&after) {
+        if !budget.has_room(ctx.out) {
+            break;
+        }
         let Some(stream) = ctx
             .ks
             .stream(key)?
@@ -145,7 +168,7 @@ fn xread(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {
         ctx.out.bulk(key);
         let start = after.next().unwrap_or(StreamId::MAX);
         let range = stream.range(start, StreamId::MAX);
-        reply::entries(ctx.out, range, request.count);
+        reply::entries_within(ctx.out, range, request.count, &mut budget);
     }
     if served > 0 {
         let kind = match ctx.out.is_resp3() {

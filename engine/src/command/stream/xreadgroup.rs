@@ -59,6 +59,18 @@ pub(super) const SPECS: &[CommandSpec] = &[CommandSpec {
             ..ArgSpec::new("count", ArgType::Integer)
         },
         ArgSpec {
+            token: "MAXCOUNT",
+            since: "8.10.0",
+            optional: true,
+            ..ArgSpec::new("maxcount", ArgType::Integer)
+        },
+        ArgSpec {
+            token: "MAXSIZE",
+            since: "8.10.0",
+            optional: true,
+            ..ArgSpec::new("maxsize", ArgType::Integer)
+        },
+        ArgSpec {
             token: "BLOCK",
             optional: true,
             ..ArgSpec::new("milliseconds", ArgType::Integer)
@@ -90,7 +102,10 @@ pub(super) const SPECS: &[CommandSpec] = &[CommandSpec {
             ..ArgSpec::new("streams", ArgType::Block)
         },
     ],
-    history: &[("8.4.0", "New option `CLAIM`.")],
+    history: &[
+        ("8.4.0", "New option `CLAIM`."),
+        ("8.10.0", "New options `MAXCOUNT` and `MAXSIZE`."),
+    ],
     handler: xreadgroup,
     ..CommandSpec::BLANK
 }];
@@ -101,6 +116,8 @@ struct Wanted<'a> {
     consumer: &'a [u8],
     /// Entries of each stream; 0 for all.
     count: usize,
+    /// What those of all streams together may be.
+    caps: reply::Caps,
     no_ack: bool,
     /// Whether to wait, and until when.
     block: Option<Option<i64>>,
@@ -115,6 +132,7 @@ impl<'a> Wanted<'a> {
         let mut owner = None;
         let mut count = 0;
         let mut no_ack = false;
+        let mut caps = reply::Caps::default();
         let (mut block, mut min_idle_ms) = (None, None);
         let mut words = Cursor::new(args, 1);
         let streams = loop {
@@ -125,6 +143,7 @@ impl<'a> Wanted<'a> {
                 block = Some(stream_args::block_deadline(ctx, args[0], word)?);
             } else if more > 0 && args::is(option, "COUNT") {
                 count = args::int(words.required()?)?.max(0);
+            } else if more > 0 && caps.parse(option, &mut words)? {
             } else if more > 0 && args::is(option, "STREAMS") {
                 break &args[words.position()..];
             } else if more > 1 && args::is(option, "GROUP") {
@@ -146,10 +165,13 @@ impl<'a> Wanted<'a> {
         let (keys, ids) = streams.split_at(streams.len() / 2);
         let (group, consumer) =
             owner.ok_or_else(|| ReplyError::err("Missing GROUP option for XREADGROUP"))?;
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        caps.check(count)?;
         Ok(Wanted {
             group,
             consumer,
-            count: usize::try_from(count).unwrap_or(usize::MAX),
+            count,
+            caps,
             no_ack,
             block,
             min_idle_ms,
@@ -213,10 +235,14 @@ fn xreadgroup(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     }
     ctx.propagate_nothing();
 
+    let mut budget = wanted.caps.begin(ctx.out);
     let list = ctx.out.deferred();
     let (mut served, mut again_ms) = (0, None);
     for (key, from) in wanted.keys.iter().zip(from) {
-        let read = read_one(ctx, &wanted, key, from)?;
+        if !budget.has_room(ctx.out) {
+            break;
+        }
+        let read = read_one(ctx, (&wanted, &mut budget), key, from)?;
         served += usize::from(read.serves);
         again_ms = again_ms.into_iter().chain(read.claimable_ms).min();
     }
@@ -248,7 +274,7 @@ struct Read {
 /// Reads from one stream.
 fn read_one(
     ctx: &mut Ctx<'_>,
-    wanted: &Wanted<'_>,
+    (wanted, budget): (&Wanted<'_>, &mut reply::Budget),
     key: &[u8],
     from: From,
 ) -> Result<Read, ReplyError> {
@@ -286,12 +312,14 @@ fn read_one(
                             consumer,
                             now_ms,
                             claims: &mut claims,
+                            budget,
                             out,
                         };
                         taken.all(group, &claimable.ids)
                     }
                     From::Pending(after) => {
-                        repeat(stream, group, wanted, consumer, after, now_ms, out)
+                        let shown = (&mut *out, budget);
+                        repeat(stream, group, wanted, (consumer, after), now_ms, shown)
                     }
                 };
                 out.close(list, Aggregate::Array, count);
@@ -376,6 +404,7 @@ struct Taker<'a> {
     consumer: ConsumerId,
     now_ms: i64,
     claims: &'a mut Claims,
+    budget: &'a mut reply::Budget,
     out: &'a mut Reply,
 }
 
@@ -384,6 +413,9 @@ impl Taker<'_> {
     fn all(mut self, group: &mut stream::Group, claimed: &[StreamId]) -> usize {
         let mut count = 0;
         for id in claimed {
+            if !self.budget.has_room(self.out) {
+                break;
+            }
             count += usize::from(self.claim(group, *id));
         }
         let claimed = count;
@@ -399,6 +431,7 @@ impl Taker<'_> {
         let (Some(entry), Some(old)) = (self.stream.get(id), group.pending.get(id)) else {
             return false;
         };
+        self.budget.take(self.out);
         let idle_ms = self.now_ms.saturating_sub(old.delivery_time).max(0);
         reply::delivered(self.out, &entry, idle_ms, old.delivery_count);
         let nack = Nack {
@@ -424,6 +457,9 @@ impl Taker<'_> {
         };
         let mut count = 0;
         for entry in self.stream.range(start, StreamId::MAX).take(limit) {
+            if !self.budget.take(self.out) {
+                break;
+            }
             group.advance(entry.id, self.stream.extent());
             match self.wanted.min_idle_ms {
                 None => reply::entry(self.out, &entry),
@@ -455,10 +491,9 @@ fn repeat(
     stream: &Stream,
     group: &mut stream::Group,
     wanted: &Wanted<'_>,
-    consumer: ConsumerId,
-    after: StreamId,
+    (consumer, after): (ConsumerId, StreamId),
     now_ms: i64,
-    out: &mut Reply,
+    (out, budget): (&mut Reply, &mut reply::Budget),
 ) -> usize {
     let Some(consumer) = group.pending.consumer(consumer) else {
         return 0;
@@ -467,6 +502,9 @@ fn repeat(
     let ids = consumer.pending().clone();
     let mut count = 0;
     for (id, ()) in ids.iter_from(Bound::Excluded(&after)).take(wanted.limit()) {
+        if !budget.take(out) {
+            break;
+        }
         match stream.get(*id) {
             Some(entry) => {
                 reply::entry(out, &entry);

@@ -29,6 +29,8 @@ pub(super) enum Batch {
     Drained,
     /// Paused to write.
     More,
+    /// Paused for others on this thread.
+    GivesWay,
     /// The client waits for something, or is being closed.
     Stalled,
     /// The client must be closed at once.
@@ -144,9 +146,8 @@ impl Client {
                 End::Full => {}
                 End::Drained => break Batch::Drained,
                 End::NeedMore(hint) => {
-                    let want = hint
-                        .saturating_sub(self.buf.len() - consumed)
-                        .min(MAX_RESERVE);
+                    self.lacking = hint.saturating_sub(self.buf.len() - consumed);
+                    let want = self.lacking.min(MAX_RESERVE);
                     if consumed > 0 {
                         self.buf.advance(consumed);
                         consumed = 0;
@@ -280,6 +281,8 @@ impl Client {
             } else if !matches!(waiting, Waiting::No) {
                 *then = waiting;
                 Batch::Stalled
+            } else if std::mem::take(&mut self.conn.gives_way) {
+                Batch::GivesWay
             } else if self.reply.buf.len() - self.written > WRITE_CHUNK {
                 Batch::More
             } else {

@@ -29,7 +29,7 @@ use basalt_engine::{Reply, Session};
 use basalt_formats::resp::decode::{Decoder, Request};
 
 use super::caller::Aside;
-use super::handle::{Handle, signal};
+use super::handle::{Handle, IDLE_MS, signal};
 use super::{Conn, Waiting};
 use crate::net::stream::Stream;
 use crate::server::{Server, unix_ms};
@@ -40,8 +40,6 @@ use batch::Batch;
 const READ_CHUNK: usize = 16 * 1024;
 /// Output that makes a batch pause to write.
 const WRITE_CHUNK: usize = 256 * 1024;
-/// Buffers of a client idle for longer, in milliseconds, are given back whole.
-const IDLE_MS: i64 = 2000;
 
 enum Event {
     Read(io::Result<usize>),
@@ -73,6 +71,8 @@ pub struct Client {
     eof: bool,
     /// The buffer holds a part of a request only.
     starved: bool,
+    /// Bytes it lacks to go on, as far as is known.
+    lacking: usize,
     /// Complete requests are left in the buffer although the client does not wait.
     resume: bool,
     /// The last read filled the buffer: there may be more, for which others do not wait.
@@ -118,6 +118,7 @@ impl Client {
             closing: false,
             eof: false,
             starved: false,
+            lacking: 0,
             resume: false,
             filled: false,
             yielded: false,
@@ -174,10 +175,18 @@ impl Client {
             if matches!(batch, Batch::Abort) || self.over_limits() || !self.flush_now() {
                 return Work::Close;
             }
+            if self.server.client_memory.is_limited() {
+                self.publish_output_facts();
+                self.server.count_client(&self.conn.handle);
+                if self.conn.handle.gone.load(Relaxed) {
+                    // It is told to close.
+                    return Work::Wait;
+                }
+            }
             match batch {
                 _ if self.held.is_some() => break,
                 Batch::More if self.pending() == 0 => {}
-                Batch::More => {
+                Batch::More | Batch::GivesWay => {
                     self.resume = true;
                     return Work::Wait;
                 }
@@ -247,7 +256,10 @@ impl Client {
             }
             (self.filled, self.yielded) = (false, false);
             while self.stream.poll_read_ready(cx).is_ready() {
-                if self.buf.capacity() - self.buf.len() < READ_CHUNK / 4 {
+                let free = self.buf.capacity() - self.buf.len();
+                // What completes a request needs no room for more.
+                let enough = self.lacking != 0 && self.lacking <= free;
+                if free < READ_CHUNK / 4 && !enough {
                     self.buf.reserve(READ_CHUNK);
                 }
                 let room = self.buf.capacity() - self.buf.len();
@@ -275,6 +287,7 @@ impl Client {
 
     fn received(&mut self, n: usize) {
         self.starved = false;
+        self.lacking = self.lacking.saturating_sub(n);
         let handle = &self.conn.handle;
         bump(&self.conn.worker.net_in, n as u64);
         bump(&self.conn.worker.reads, 1);
@@ -323,13 +336,13 @@ impl Client {
     /// Gives back buffer memory: all that is free when idle, else half of the query buffer.
     fn shrink(&mut self) {
         let idle_ms = unix_ms() - self.conn.handle.last_active_ms.load(Relaxed);
+        if idle_ms > self.server.hot.reply_idle_ms() && self.pending() == 0 {
+            self.reply.buf = Vec::new();
+            self.written = 0;
+        }
         let keep = if idle_ms > IDLE_MS {
             self.request.shrink_to(0, 0);
             self.decoder.shrink();
-            if self.pending() == 0 {
-                self.reply.buf = Vec::new();
-                self.written = 0;
-            }
             self.buf.len()
         } else {
             self.buf.len().max(self.buf.capacity() / 2)

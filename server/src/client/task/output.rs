@@ -10,6 +10,8 @@ use crate::stats::bump;
 
 /// Reply buffers above this are given back as soon as they are empty.
 const KEEP_BUFFER: usize = 64 * 1024;
+/// The same for clients that are told of keys that go, which must not keep the memory of these.
+const KEEP_TRACKING: usize = 16 * 1024;
 /// Output an unauthenticated client may leave unread.
 const UNAUTHENTICATED_OUTPUT: usize = 16 * 1024;
 
@@ -29,7 +31,11 @@ impl Client {
         if self.pending() == 0 {
             self.reply.buf.clear();
             self.written = 0;
-            if self.reply.buf.capacity() > KEEP_BUFFER {
+            let keep = match self.conn.handle.tracks.load(Relaxed) {
+                true => KEEP_TRACKING,
+                false => KEEP_BUFFER,
+            };
+            if self.reply.buf.capacity() > keep {
                 self.reply.buf = Vec::new();
             }
         } else if self.written > WRITE_CHUNK && self.written >= self.pending() {
@@ -57,7 +63,9 @@ impl Client {
     /// Stores what CLIENT LIST shows of the query buffer.
     pub(super) fn publish_query_facts(&self) {
         let handle = &self.conn.handle;
-        let (used, free) = (self.buf.len(), self.buf.capacity() - self.buf.len());
+        // Words of a request that is not whole count as its arguments.
+        let used = self.buf.len().saturating_sub(self.decoder.delimited());
+        let free = self.buf.capacity() - self.buf.len();
         handle.query_bytes.store(used, Relaxed);
         handle.query_free.store(free, Relaxed);
         if used > handle.query_peak.load(Relaxed) {
@@ -70,16 +78,22 @@ impl Client {
         let handle = &self.conn.handle;
         self.conn.publish_session(&self.session);
         self.publish_query_facts();
+        handle.reply_peak.store(self.reply.buf.len(), Relaxed);
+        self.publish_output_facts();
+        let argv = match &self.waiting {
+            Waiting::Keys(waiter) => waiter.args.heap_bytes(),
+            _ => self.decoder.delimited(),
+        };
+        handle.argv_bytes.store(argv, Relaxed);
+    }
+
+    /// Stores what CLIENT LIST shows of the output.
+    pub(super) fn publish_output_facts(&self) {
+        let handle = &self.conn.handle;
         handle
             .reply_capacity
             .store(self.reply.buf.capacity(), Relaxed);
-        handle.reply_peak.store(self.reply.buf.len(), Relaxed);
         handle.reply_bytes.store(self.pending(), Relaxed);
-        let argv = match &self.waiting {
-            Waiting::Keys(waiter) => waiter.args.heap_bytes(),
-            _ => 0,
-        };
-        handle.argv_bytes.store(argv, Relaxed);
     }
 
     /// Checks the limits on buffers; true: close now.

@@ -118,6 +118,8 @@ impl Client {
             let args = waiter.args.slices();
             finished_waiting(&mut self.conn, waiter.command, &args, bytes);
         }
+        let behind = self.conn.handle.take_behind_reply();
+        self.reply.buf.extend_from_slice(&behind);
         self.stop_waiting();
     }
 

@@ -279,6 +279,8 @@ fn client_unblock(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {
         .ok()
         .and_then(|id| Conn::of(ctx).server.clients.get(id));
     let unblocked = target.is_some_and(|target| target.unblock(how));
+    // What comes next finds the other unblocked, and its command counted.
+    Conn::of(ctx).gives_way = unblocked;
     ctx.out.int(i64::from(unblocked));
     Ok(())
 }

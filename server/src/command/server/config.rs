@@ -188,6 +188,7 @@ fn config_resetstat(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
     engine.lazy().reset_freed();
     let server = Conn::of(ctx).server.clone();
     server.stats.reset();
+    server.client_memory.evicted.store(0, Relaxed);
     ctx.out.ok();
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! SHUTDOWN.
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use basalt_engine::ReplyError;
 use basalt_engine::command::spec::{ArgSpec, ArgType, Args, CmdResult, CommandSpec, Flags, Group};
 use basalt_engine::command::{Ctx, args};
@@ -102,6 +104,11 @@ impl Wish {
 fn shutdown(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {
     let wish = Wish::parse(&words[1..])?;
     if wish.abort {
+        if Conn::of(ctx).server.stop_scheduled.swap(false, Relaxed) {
+            tracing::warn!("Shutdown manually aborted.");
+            ctx.out.ok();
+            return Ok(());
+        }
         return Err(ReplyError::err("No shutdown in progress."));
     }
     if !wish.flags.now && ctx.session.deny_blocking {

@@ -15,7 +15,7 @@
 //!   the lock, which is never held for more than a copy or an exchange of buffers.
 //! - Whoever takes holds the lock of the `Writer`, so what is taken is written in order.
 //! - A batch holds whole groups: what one command did is never split.
-//! - A batch lies on one side of a cut, and each file begins with `SELECT`.
+//! - A batch lies on one side of a cut, and in each file `SELECT` comes before the first change.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -240,7 +240,8 @@ impl<O> Inner<O> {
 
     fn command(&mut self, db: usize, args: &[&[u8]]) {
         let out = &mut self.open.bytes;
-        if self.db != Some(db) {
+        // As in Redis, what is selected for a transaction is selected inside it.
+        if self.db != Some(db) && *args != [b"MULTI"] {
             let number = db.to_string();
             array(out, 2);
             bulk(out, b"SELECT");
@@ -285,6 +286,19 @@ mod tests {
             Item::Cut => "cut".to_owned(),
         };
         taken.items.into_iter().map(shown).collect()
+    }
+
+    #[test]
+    fn a_transaction_selects_inside() {
+        let sink = Arc::new(Sink::<u8>::new(false));
+        let feed = Feed(sink.clone());
+        feed.effect(1, 3, &[b"MULTI"]);
+        feed.effect(2, 3, &[b"DEL", b"a"]);
+        feed.effect(3, 3, &[b"EXEC"]);
+        assert_eq!(
+            batches(sink.take(Vec::new())),
+            ["3 3 *1 $5 MULTI *2 $6 SELECT $1 3 *2 $3 DEL $1 a *1 $4 EXEC "]
+        );
     }
 
     #[test]

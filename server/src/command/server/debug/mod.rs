@@ -13,8 +13,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use basalt_engine::ReplyError;
-use basalt_engine::command::Ctx;
 use basalt_engine::command::spec::{Args, CmdResult, CommandSpec, Flags, Group, Locking};
+use basalt_engine::command::{Ctx, args};
 use basalt_formats::num;
 
 use crate::client::Conn;
@@ -86,6 +86,10 @@ const HELP: &[&str] = &[
     "    those that are there; without it, a key that is there already is an error.",
     "SEGFAULT",
     "    Crash the server with sigsegv.",
+    "REPLYBUFFER PEAK-RESET-TIME <NEVER|RESET|time>",
+    "    The idle time in milliseconds after which a client's reply buffer is given back.",
+    "REPLYBUFFER RESIZING <0|1>",
+    "    With 0, reply buffers are never given back.",
     "SET-ACTIVE-EXPIRE <0|1>",
     "    Setting it to 0 disables expiring keys in background when they are not",
     "    accessed (otherwise the Redis behavior). Setting it to 1 reenables back the",
@@ -155,6 +159,7 @@ fn debug(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {
             Conn::of(ctx).server.hot.cron_paused.store(on, Relaxed);
             done(ctx)
         }
+        (b"replybuffer", [what, value]) => reply_buffer(ctx, what, value),
         (b"quicklist-packed-threshold", [size]) => packed_threshold(ctx, size),
         (b"config-rewrite-force-all", []) => super::config::rewrite(ctx, Missing::All),
         (b"change-repl-id", []) => {
@@ -198,6 +203,26 @@ fn debug(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {
         }
         _ => Err(super::subcommand_syntax(words)),
     }
+}
+
+/// When clients' reply buffers are given back.
+fn reply_buffer(ctx: &mut Ctx<'_>, what: &[u8], value: &[u8]) -> CmdResult {
+    let hot = &Conn::of(ctx).server.hot;
+    if args::is(what, "peak-reset-time") {
+        let ms = if args::is(value, "never") {
+            i64::MAX
+        } else if args::is(value, "reset") {
+            0
+        } else {
+            args::int(value)?.max(1)
+        };
+        hot.replies_kept_ms.store(ms, Relaxed);
+    } else if args::is(what, "resizing") {
+        hot.keeps_replies.store(!is_on(value), Relaxed);
+    } else {
+        return Err(ReplyError::SYNTAX);
+    }
+    done(ctx)
 }
 
 fn done(ctx: &mut Ctx<'_>) -> CmdResult {

@@ -46,7 +46,10 @@ pub(super) fn stats(lines: &mut Lines, server: &Server) {
     );
     lines.put("evicted_keys", stats.evicted_keys.load(Relaxed));
     lines.put("evicted_scripts", server.engine.scripts.evicted());
-    lines.zeros(&["evicted_clients"]);
+    lines.put(
+        "evicted_clients",
+        server.client_memory.evicted.load(Relaxed),
+    );
     let exceeded = server.eviction.exceeded_us();
     let total = stats.eviction_exceeded_us.load(Relaxed) + exceeded;
     lines.put("total_eviction_exceeded_time", total / 1000);
@@ -56,10 +59,9 @@ pub(super) fn stats(lines: &mut Lines, server: &Server) {
     lines.put("pubsub_channels", server.pubsub.count(Kind::Channel));
     lines.put("pubsub_patterns", server.pubsub.count(Kind::Pattern));
     lines.put("pubsubshard_channels", server.pubsub.count(Kind::Shard));
+    lines.zeros(&["latest_fork_usec", "total_forks"]);
+    lines.put("migrate_cached_sockets", server.links.len());
     lines.zeros(&[
-        "latest_fork_usec",
-        "total_forks",
-        "migrate_cached_sockets",
         "slave_expires_tracked_keys",
         "active_defrag_hits",
         "active_defrag_misses",
