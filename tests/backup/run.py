@@ -323,7 +323,7 @@ def main():
     parser.add_argument("--losses", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--megabytes", type=int, default=500)
-    parser.add_argument("--compression", default="zstd:3")
+    parser.add_argument("--compression", default="zstd:1")
     parser.add_argument("--only", default="")
     options = parser.parse_args()
     parts = {

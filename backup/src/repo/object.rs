@@ -139,12 +139,12 @@ impl ChunkWriter {
         Ok(ChunkWriter { encoder })
     }
 
-    /// Has it compressed in a thread of its own, for what is long.
+    /// Has it compressed in so many threads of its own, for what is long.
     ///
     /// # Errors
     /// There is no thread.
-    pub fn detach(&mut self) -> Result<(), ObjectError> {
-        Ok(self.encoder.detach()?)
+    pub fn detach(&mut self, threads: u32) -> Result<(), ObjectError> {
+        Ok(self.encoder.detach(threads)?)
     }
 
     /// Completes it.
