@@ -295,7 +295,10 @@ impl Reach {
             reach.covered_ms = segment.to_ms;
             reach.next = segment.last.saturating_add(1);
         }
-        for mark in marks.iter().filter(|mark| mark.position.stream == base.stream) {
+        for mark in marks
+            .iter()
+            .filter(|mark| mark.position.stream == base.stream)
+        {
             if (base.index..reach.next).contains(&mark.position.index) {
                 reach.covered_ms = reach.covered_ms.max(mark.cut_ms);
             }

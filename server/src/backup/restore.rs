@@ -11,9 +11,10 @@ use std::error::Error;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use basalt_backup::job::join::{Wanted, join};
 use basalt_backup::job::archive::{Mark, Route};
+use basalt_backup::job::join::{Wanted, join};
 use basalt_backup::job::{archive, catalog};
 use basalt_backup::repo::crypt::Identities;
 use basalt_backup::repo::manifest::Position;
@@ -21,6 +22,7 @@ use basalt_backup::repo::{BackupId, Chunk, Manifest, RepositoryKey, parse_moment
 use basalt_backup::store::BackupStore;
 
 use super::drill::Drill;
+use super::moment::Moment;
 use super::output::Output;
 use crate::config::COMPAT_VERSION;
 
@@ -154,11 +156,24 @@ impl<'s> Opened<'s> {
         self.new_file(file, |remarks, out| self.write(remarks, wanted, out, tick))
     }
 
+    /// Writes the data of a moment, or what is wanted of it, to a new file; bytes written.
+    ///
+    /// # Errors
+    /// There is no file then.
+    pub fn moment_file(
+        &self,
+        file: &Path,
+        moment: &Moment,
+        wanted: Option<Arc<basalt_engine::snapshot::Wanted>>,
+    ) -> Result<u64, Failure> {
+        self.new_file(file, |remarks, out| moment.write(remarks, wanted, out))
+    }
+
     /// Has a new file written; it has its name only when it is complete.
     ///
     /// # Errors
     /// There is no file then.
-    pub(super) fn new_file(
+    fn new_file(
         &self,
         file: &Path,
         write: impl FnOnce(&[(&str, &str)], &mut dyn Write) -> Result<u64, Failure>,

@@ -372,6 +372,6 @@ pub(crate) fn lower_priority() {
 }
 
 /// As many threads as there are cores.
-pub(super) fn all_cores() -> usize {
+pub(crate) fn all_cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
