@@ -10,7 +10,8 @@ policy   SET with 50 connections and pipelines of 1 and 16, without the log, wit
          durability costs who has it already. CPU is user and system time of the server per request.
 always   50 writers under `appendfsync always`, then the same with 50 readers beside them, each
          asking for a key every 10 ms. Ratios are to the first peer: writes per second, and how
-         long the slowest percent of the reads took.
+         long the slowest percent of the reads took. `--sync-ms 1` for machines whose disk says at once
+         that all is written: there a sync costs the processor, not time.
 
 The server is bound to core 0 and the load to core 1, except that under `always` nothing is bound:
 there the disk is what one waits for. Rounds take the servers in turn, and the best round counts.
@@ -24,6 +25,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
@@ -63,6 +65,20 @@ def benchmark(port, requests, pipeline):
 def rate(text):
     """Requests per second in its output."""
     return float(re.search(r'"SET","([0-9.]+)"', text.decode()).group(1))
+
+
+def slowed(path, sync_ms, folder):
+    """A program that runs the server on a disk whose syncs take so much longer."""
+    if not sync_ms:
+        return path
+    library = os.path.join(folder, "slow_sync.so")
+    source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "slow_sync.c")
+    subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-o", library, source, "-ldl"], check=True)
+    wrapper = os.path.join(folder, os.path.basename(path))
+    with open(wrapper, "w", encoding="ascii") as script:
+        script.write(f"#!/bin/sh\nSYNC_US={int(sync_ms * 1000)} LD_PRELOAD={library} exec {path} \"$@\"\n")
+    os.chmod(wrapper, 0o755)
+    return wrapper
 
 
 def start(path, mode, pin):
@@ -135,7 +151,8 @@ def read_for(port, seconds, took):
 
 def always_once(path, options):
     """`(writes alone, writes beside readers, median and 99th percentile of reads in ms)`."""
-    server = start(path, ["--appendonly", "yes", "--appendfsync", "always"], False)
+    folder = tempfile.mkdtemp(prefix="basalt-bench-")
+    server = start(slowed(path, options.sync_ms, folder), ["--appendonly", "yes", "--appendfsync", "always"], False)
     try:
         got = []
         took = []
@@ -158,6 +175,7 @@ def always_once(path, options):
             conn.close()
     finally:
         server.stop()
+        shutil.rmtree(folder)
     took.sort()
     at = lambda share: took[int(len(took) * share)] * 1000
     return got[0], got[1], at(0.5), at(0.99)
@@ -185,6 +203,7 @@ def main():
     parser.add_argument("--part", choices=("policy", "always"))
     parser.add_argument("--requests", type=int, default=1000000, help="for a pipeline of 16; a quarter without")
     parser.add_argument("--seconds", type=float, default=4.0, help="of each run under always")
+    parser.add_argument("--sync-ms", type=float, default=0, help="under always, milliseconds that each sync takes longer")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     paths = (options.peers or [path for path in [redis_path()] if path]) + [basalt_path()]

@@ -182,6 +182,12 @@ impl Shard {
         }
     }
 
+    /// Whether a snapshot of it is under way.
+    #[inline]
+    pub fn is_in_snapshot(&self) -> bool {
+        self.cuts.iter().any(|cut| !cut.is_over())
+    }
+
     #[cold]
     fn capture_first(&mut self, db: usize, slot: usize) {
         self.cuts.retain(|cut| !cut.is_over());

@@ -270,9 +270,13 @@ impl<'e> Keyspace<'e> {
         Some(&mut shard.db_mut(self.db)?.slots[place.slot % SLOTS_PER_SHARD])
     }
 
-    /// The table of a place for a change of access fields, which snapshots need not be exact in.
+    /// The table of a place for a change of access fields; none while a snapshot is under way:
+    /// reads then leave no trace, as in Redis beside a child process, since each would copy a page.
     fn table_touched(&mut self, place: Place) -> Option<&mut SlotTable> {
         let shard = self.held.shard_mut(place.shard());
+        if shard.is_in_snapshot() {
+            return None;
+        }
         Some(&mut shard.db_mut(self.db)?.slots[place.slot % SLOTS_PER_SHARD])
     }
 
@@ -369,7 +373,8 @@ impl<'e> Keyspace<'e> {
         let header = found.header;
         // Under LFU the access draws a random number: that must happen once.
         let untouched = self.no_touch
-            || !self.clock.is_lfu() && access::touched(header.lru, &self.clock).is_none();
+            || !self.clock.is_lfu() && access::touched(header.lru, &self.clock).is_none()
+            || self.held.shard(place.shard()).is_in_snapshot();
         if header.is_expired(self.due_ms) || !untouched {
             return None;
         }

@@ -207,15 +207,42 @@ fn a_dropped_snapshot_costs_nothing_any_more() {
 }
 
 #[test]
-fn reads_that_touch_do_not_capture() {
+fn reads_leave_no_trace_while_a_snapshot_is_under_way() {
     let mut client = Client::new();
     client.run("SET a 1");
     let snapshot = client.engine().snapshot(NOW);
     client.now_ms += 60_000;
     client.run("GET a");
+    client.run("STRLEN a");
     assert_eq!(snapshot.usage().captured_by_writers, 0);
+    client.now_ms += 60_000;
+    assert_eq!(client.run("OBJECT IDLETIME a"), ":120\r\n");
+    client.run("SET b 2");
     client.run("SET a 2");
-    assert_eq!(snapshot.usage().captured_by_writers, 1);
+    assert!(snapshot.usage().captured_by_writers >= 1);
+    drop(snapshot);
+    client.now_ms += 60_000;
+    assert_eq!(client.run("OBJECT IDLETIME a"), ":60\r\n");
+    client.run("GET a");
+    assert_eq!(client.run("OBJECT IDLETIME a"), ":0\r\n");
+}
+
+/// A copied page of a slot that is open is told of with that slot, though only a read touched it.
+#[test]
+fn reads_copy_no_page_that_the_walk_does_not_know() {
+    let mut client = Client::new();
+    for i in 0..2000 {
+        client.run(&format!("SET {{s}}{i} value"));
+    }
+    let snapshot = client.engine().snapshot(NOW);
+    client.run("SET {s}0 other");
+    let before = snapshot.usage().extra_bytes;
+    assert!(before > 0);
+    client.now_ms += 60_000;
+    for i in 0..2000 {
+        client.run(&format!("GET {{s}}{i}"));
+    }
+    assert_eq!(snapshot.usage().extra_bytes, before);
 }
 
 #[test]

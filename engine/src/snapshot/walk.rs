@@ -311,6 +311,8 @@ impl Pen<'_> {
             {
                 let drain = Drain::new(table);
                 let tables = &mut open.entry(slot).or_default().tables;
+                // Mostly there is but one, of each of thousands of slots.
+                tables.reserve_exact(1);
                 tables.push(Open { db, drain });
                 continue;
             }
@@ -386,7 +388,7 @@ impl Pen<'_> {
                 tables.append(&mut place.tables);
                 tables.retain(|open| !open.drain.is_empty());
                 if pages.is_empty() {
-                    place.tables.append(&mut tables);
+                    place.tables = std::mem::take(&mut tables);
                     place.busy = false;
                     if place.tables.is_empty() {
                         open.remove(&slot);

@@ -1,11 +1,12 @@
 //! A connected socket, TCP or Unix.
 
+use std::future::Future;
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
 use bytes::BytesMut;
-use tokio::io::AsyncWrite;
+use tokio::io::{AsyncReadExt, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
 /// A connected socket.
@@ -37,14 +38,19 @@ impl Stream {
         }
     }
 
-    /// Reads into the free space of `buf` without waiting.
+    /// Reads into the free space of `buf`. When that is not filled there is nothing more to read now, and the socket is
+    /// not asked again before the system says that there is.
     ///
     /// # Errors
-    /// `WouldBlock` when there is nothing, or what the system says.
-    pub fn try_read_buf(&self, buf: &mut BytesMut) -> io::Result<usize> {
+    /// What the system says.
+    pub fn poll_read_buf(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut BytesMut,
+    ) -> Poll<io::Result<usize>> {
         match self {
-            Stream::Tcp(stream) => stream.try_read_buf(buf),
-            Stream::Unix(stream) => stream.try_read_buf(buf),
+            Stream::Tcp(stream) => pin!(stream.read_buf(buf)).poll(cx),
+            Stream::Unix(stream) => pin!(stream.read_buf(buf)).poll(cx),
         }
     }
 }

@@ -4,6 +4,9 @@
 //! writable, a signal from another thread, a deadline), so an idle connection costs one
 //! registered waker and no buffer: memory to read into is reserved when there is something to
 //! read, and given back after a while. Replies of a batch leave in one write.
+//!
+//! Turns: a client is served once for each time that its socket is found readable, then the others
+//! are. One that sends without a pause holds nobody up for longer than one buffer takes.
 
 mod batch;
 mod hold;
@@ -72,7 +75,9 @@ pub struct Client {
     starved: bool,
     /// Complete requests are left in the buffer although the client does not wait.
     resume: bool,
-    /// The others on this thread had their turn before the resumption.
+    /// The last read filled the buffer: there may be more, for which others do not wait.
+    filled: bool,
+    /// The others on this thread had their turn before the resumption, or that read.
     yielded: bool,
     /// Nothing is sent and nothing more is processed before the log has come to this index.
     held: Option<u64>,
@@ -114,6 +119,7 @@ impl Client {
             eof: false,
             starved: false,
             resume: false,
+            filled: false,
             yielded: false,
             held: None,
             scripted: false,
@@ -235,17 +241,23 @@ impl Client {
             return Poll::Pending;
         }
         if !self.closing && !self.eof {
+            if self.filled && !std::mem::replace(&mut self.yielded, true) {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            (self.filled, self.yielded) = (false, false);
             while self.stream.poll_read_ready(cx).is_ready() {
                 if self.buf.capacity() - self.buf.len() < READ_CHUNK / 4 {
                     self.buf.reserve(READ_CHUNK);
                 }
-                match self.stream.try_read_buf(&mut self.buf) {
-                    Err(error)
-                        if matches!(
-                            error.kind(),
-                            io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
-                        ) => {}
-                    result => return Poll::Ready(Event::Read(result)),
+                let room = self.buf.capacity() - self.buf.len();
+                match self.stream.poll_read_buf(cx, &mut self.buf) {
+                    Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Poll::Ready(result) => {
+                        self.filled = result.as_ref().is_ok_and(|n| *n >= room);
+                        return Poll::Ready(Event::Read(result));
+                    }
+                    Poll::Pending => {}
                 }
             }
         }

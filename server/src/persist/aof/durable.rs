@@ -6,11 +6,13 @@
 //! of the process. While nothing is promised (the log is off, or its first base is not there
 //! yet) the gate is open.
 //!
-//! A client that waits stands in a list with its position; whoever moves the gate raises a
-//! signal for those that have been reached, and nobody polls.
+//! A client that waits stands in a list with its position: of its worker if that has passes (see
+//! `pass`), which is woken once for all of them, or here. Whoever moves the gate raises a signal
+//! for those that have been reached, and nobody polls.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::*};
+use std::task::Waker;
 
 use parking_lot::Mutex;
 
@@ -39,6 +41,8 @@ pub struct Durable {
     gate: AtomicU64,
     synced: AtomicU64,
     waiting: Mutex<Vec<Waiting>>,
+    /// Workers that are to be woken when the gate comes so far.
+    workers: Mutex<Vec<(u64, Waker)>>,
 }
 
 impl Default for Durable {
@@ -47,6 +51,7 @@ impl Default for Durable {
             gate: AtomicU64::new(OPEN),
             synced: AtomicU64::new(0),
             waiting: Mutex::default(),
+            workers: Mutex::default(),
         }
     }
 }
@@ -86,6 +91,21 @@ impl Durable {
         true
     }
 
+    /// Has a worker woken, once, when the gate comes to this index, and no earlier index it asked
+    /// for; false if it is there already.
+    pub fn wake_at(&self, index: u64, worker: &Waker) -> bool {
+        let mut workers = self.workers.lock();
+        // Under the lock: whoever moves on looks at the list after that.
+        if self.has(index, Until::Promised) {
+            return false;
+        }
+        match workers.iter_mut().find(|(_, one)| one.will_wake(worker)) {
+            Some((at, _)) => *at = index,
+            None => workers.push((index, worker.clone())),
+        }
+        true
+    }
+
     /// The client waits no more for this.
     pub fn forget(&self, until: Until, handle: &Arc<Handle>) {
         let mut waiting = self.waiting.lock();
@@ -100,6 +120,13 @@ impl Durable {
         }
         self.gate.store(gate, Release);
         self.synced.store(synced, Release);
+        self.workers.lock().retain(|(index, worker)| {
+            let there = self.has(*index, Until::Promised);
+            if there {
+                worker.wake_by_ref();
+            }
+            !there
+        });
         let mut waiting = self.waiting.lock();
         waiting.retain(|one| {
             let there = self.has(one.index, one.until);

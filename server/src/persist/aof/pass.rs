@@ -3,7 +3,8 @@
 //! ```text
 //! ready tasks of a worker:  client  client  client ... | end of the pass
 //!                             |ask     hold             write what is there (or nudge the thread)
-//!                             +--> wakes this task      clients that are reached go on
+//!                             +--> wakes this task      clients that are reached go on, now or
+//!                                                       when whoever moves the log wakes it again
 //! ```
 //!
 //! The first effect of a pass wakes the task [`run`] of its thread, which stands behind all clients
@@ -19,7 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Poll, Waker};
 
-use super::durable::Until;
+use super::durable::{Durable, Until};
 use crate::client::handle::{Handle, signal};
 use crate::server::Server;
 
@@ -62,36 +63,43 @@ pub fn hold(index: u64, handle: &Arc<Handle>) -> bool {
     asked
 }
 
-/// Ends the passes of this worker.
+/// Ends the passes of this worker, and has its clients go on when the log has come to where they
+/// wait: whoever moves the log wakes this task once, not each client.
 pub async fn run(server: Arc<Server>) {
-    let mut held = Vec::new();
+    let durable = &server.persist.aof.durable;
+    let mut held: Vec<(u64, Arc<Handle>)> = Vec::new();
     loop {
-        poll_fn(|cx| {
-            PASS.with(|pass| {
-                if pass.due.take() {
-                    return Poll::Ready(());
-                }
-                let mut waker = pass.waker.borrow_mut();
-                if !waker.as_ref().is_some_and(|old| old.will_wake(cx.waker())) {
-                    *waker = Some(cx.waker().clone());
-                }
-                Poll::Pending
-            })
-        })
-        .await;
-        server.persist.aof.end_pass();
-        PASS.with(|pass| std::mem::swap(&mut held, &mut *pass.held.borrow_mut()));
-        let durable = &server.persist.aof.durable;
-        for (index, handle) in held.drain(..) {
-            if handle.gone.load(Relaxed) {
-                continue;
-            }
-            if durable.has(index, Until::Promised) || !durable.wait(index, Until::Promised, &handle)
-            {
+        let ends = poll_fn(|cx| next(cx.waker(), &held, durable)).await;
+        if ends {
+            server.persist.aof.end_pass();
+            PASS.with(|pass| held.append(&mut pass.held.borrow_mut()));
+        }
+        held.retain(|(index, handle)| {
+            let there = durable.has(*index, Until::Promised);
+            if there {
                 handle.raise(signal::DURABLE);
             }
-        }
+            !there && !handle.gone.load(Relaxed)
+        });
     }
+}
+
+/// Ready when the pass ends (`true`), or when the first of those who wait has been reached.
+fn next(waker: &Waker, held: &[(u64, Arc<Handle>)], durable: &Durable) -> Poll<bool> {
+    let first = held.iter().map(|(index, _)| *index).min();
+    PASS.with(|pass| {
+        if pass.due.take() {
+            return Poll::Ready(true);
+        }
+        let mut own = pass.waker.borrow_mut();
+        if !own.as_ref().is_some_and(|old| old.will_wake(waker)) {
+            *own = Some(waker.clone());
+        }
+        match first {
+            Some(first) if !durable.wake_at(first, waker) => Poll::Ready(false),
+            _ => Poll::Pending,
+        }
+    })
 }
 
 /// Makes this thread one with passes, which a test ends by itself.
@@ -102,6 +110,9 @@ pub fn pretend() {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicUsize;
+    use std::task::Wake;
+
     use super::*;
 
     #[test]
@@ -111,5 +122,37 @@ mod tests {
         let handle = Arc::new(Handle::new(1, at(), at(), 0, false, true, 0));
         assert!(!hold(1, &handle));
         assert_eq!(Arc::strong_count(&handle), 1);
+    }
+
+    #[test]
+    fn the_task_is_woken_once_for_all_that_wait() {
+        struct Count(AtomicUsize);
+        impl Wake for Count {
+            fn wake(self: Arc<Count>) {
+                self.0.fetch_add(1, Relaxed);
+            }
+        }
+        let count = Arc::new(Count(AtomicUsize::new(0)));
+        let waker = Waker::from(count.clone());
+        let woken = || count.0.load(Relaxed);
+        let at = || "127.0.0.1:1".to_owned();
+        let handle = |id| Arc::new(Handle::new(id, at(), at(), 0, false, true, 0));
+        let durable = Durable::default();
+        durable.reached(Some(4), 0);
+        let held = [(7, handle(1)), (6, handle(2)), (9, handle(3))];
+        assert_eq!(next(&waker, &[], &durable), Poll::Pending);
+        assert!(hold(9, &held[2].1), "this thread has passes now");
+        assert_eq!(next(&waker, &held[..2], &durable), Poll::Ready(true));
+        let before = woken();
+        assert_eq!(next(&waker, &held, &durable), Poll::Pending);
+        assert_eq!(next(&waker, &held, &durable), Poll::Pending);
+        durable.reached(Some(5), 0);
+        assert_eq!(woken(), before, "nobody waits for that");
+        durable.reached(Some(8), 0);
+        assert_eq!(woken(), before + 1, "though two were reached");
+        assert_eq!(next(&waker, &held, &durable), Poll::Ready(false));
+        assert_eq!(next(&waker, &held[2..], &durable), Poll::Pending);
+        durable.reached(None, 0);
+        assert_eq!(woken(), before + 2);
     }
 }
