@@ -112,14 +112,14 @@ def peak_of(pid):
     return 0
 
 
-def in_backups(bench, rounds):
+def in_backups(bench, rounds, kind):
     """Each fault at one request after the other of a backup; what came of it, by fault."""
     world, requests, table = bench.world, bench.requests(), {}
-    for fault in [*Proxy.FAULTS, "kill", "skew"]:
+    for fault in [fault for fault in [*Proxy.FAULTS, "kill", "skew"] if kind in fault]:
         pieces = fault in ("lost-part", "200-error")
         done = failed = met = 0
         for round_ in range(rounds):
-            bench.change(40 if pieces else 0)
+            bench.change(24 if pieces else 0)
             if fault == "skew":
                 bench.server.kill()
                 with Skew(world, 1200 if round_ % 2 else -1200):
@@ -149,14 +149,14 @@ def in_backups(bench, rounds):
     return table
 
 
-def in_restores(bench, rounds):
+def in_restores(bench, rounds, kind):
     """The same in restores: the right data, or an error and nothing in the target."""
     world, table = bench.world, {}
     bench.proxy.script(None, None)
     restore_and_compare(world, bench.good, *bench.spoiled)
     requests = bench.proxy.count
     program = os.path.join(os.path.dirname(basalt_path()), "basalt")
-    for fault in [fault for fault in Proxy.FAULTS if fault not in ("lost-part", "200-error")]:
+    for fault in [fault for fault in Proxy.FAULTS if kind in fault and fault not in ("lost-part", "200-error")]:
         done = failed = 0
         for round_ in range(rounds):
             target = os.path.join(world.dir, "spoiled")
@@ -195,12 +195,12 @@ def orphans(bench):
     return before - len(there)
 
 
-def run(world: World, rounds):
+def run(world: World, rounds, kind):
     """All of it."""
     need("redis-cli")
     bench = Bench(world)
-    in_backups(bench, rounds)
-    in_restores(bench, rounds)
+    in_backups(bench, rounds, kind)
+    in_restores(bench, rounds, kind)
     used = int(dict(line.split(":", 1) for line in ask(bench.server, "INFO", "memory").splitlines() if ":" in line)["used_memory"]) >> 10
     removed = orphans(bench)
     restore_and_compare(world, bench.good, *bench.direct)

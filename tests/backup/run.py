@@ -4,6 +4,7 @@
     tests/backup/run.py              what can be run with what is installed
     tests/backup/run.py --require    what cannot be run is an error
     tests/backup/run.py --only faults --faults 20    so many rounds of each fault (1), a quarter of an hour
+    tests/backup/run.py --only faults --kind kill    only faults with this in their names
     tests/backup/run.py --only incremental --size 1000000    so many keys (100,000)
     tests/backup/run.py --only tamper --damages 1000         so many damages (60)
     tests/backup/run.py --only moments --moments 50 --seconds 60    so many moments (4) of so long (6)
@@ -152,6 +153,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--require", action="store_true")
     parser.add_argument("--faults", type=int, default=1)
+    parser.add_argument("--kind", default="")
     parser.add_argument("--size", type=int, default=100_000)
     parser.add_argument("--damages", type=int, default=60)
     parser.add_argument("--moments", type=int, default=4)
@@ -166,7 +168,7 @@ def main():
     parts = {
         "stock tools": stock_tools,
         "s3": s3,
-        "faults": lambda world: faults.run(world, options.faults),
+        "faults": lambda world: faults.run(world, options.faults, options.kind),
         "kills": lambda world: kills(world, 3 * options.faults),
         "examples": examples,
         "incremental": lambda world: size.incremental(world, options.size),
