@@ -246,7 +246,7 @@ pub struct Route {
     pub until_ms: Option<i64>,
 }
 
-/// What a backup tells of the stream it stands in: up to `at` there were the effects up to `position`, and no others.
+/// What a backup tells of the stream it stands in: before its cut there were the effects up to its position, and no others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mark {
     /// Its place in the stream.
@@ -300,7 +300,8 @@ impl Reach {
             .filter(|mark| mark.position.stream == base.stream)
         {
             if (base.index..reach.next).contains(&mark.position.index) {
-                reach.covered_ms = reach.covered_ms.max(mark.cut_ms);
+                // In the millisecond of the cut there may be more behind it.
+                reach.covered_ms = reach.covered_ms.max(mark.cut_ms.saturating_sub(1));
             }
         }
         reach
@@ -494,8 +495,8 @@ mod tests {
             (2, Some(35), 2),
             (0, Some(5), 0),
             (0, Some(50), 6),
-            (0, Some(60), 6),
-            (6, Some(60), 0),
+            (0, Some(59), 6),
+            (6, Some(59), 0),
             (6, None, 0),
         ] {
             assert_eq!(
@@ -504,7 +505,7 @@ mod tests {
                 "{index} {until:?}"
             );
         }
-        assert!(effects(0, Some(61)).is_err());
+        assert!(effects(0, Some(60)).is_err());
         let all = list(&store, None).unwrap();
         assert_eq!(all.len(), 3);
         // Another key, another place, a gap.
@@ -527,7 +528,7 @@ mod tests {
         store.delete(&moved).unwrap();
         store.delete(&all[1].name).unwrap();
         assert!(effects(0, None).is_err());
-        assert_eq!(effects(0, Some(20)).unwrap_or(2), 2);
+        assert_eq!(effects(0, Some(20)).unwrap(), 2);
     }
 
     #[test]

@@ -42,7 +42,7 @@ pub fn spans<'m>(
             let (from_ms, to_ms) = (manifest.cut_ms, covered_ms.max(manifest.cut_ms));
             let missing = reach.and_then(|reach| reach.missing);
             match spans.get_mut(begin..).and_then(<[Span]>::last_mut) {
-                Some(last) if last.to_ms >= from_ms => {
+                Some(last) if last.to_ms.saturating_add(1) >= from_ms => {
                     last.backups += 1;
                     if to_ms >= last.to_ms {
                         (last.to_ms, last.missing) = (to_ms, missing);
@@ -143,6 +143,8 @@ mod tests {
             shown(&manifests, &whole[1..]),
             ["a 10-10 1 1-5", "a 50-60 1", "a 100-120 1"]
         );
+        // Nothing was written before the second backup, and nothing after it.
+        assert_eq!(shown(&manifests[..2], &whole[..1]), ["a 10-50 2"]);
         // The second backup is gone: the log still goes through, and there is no hole.
         let thinned = [manifests[0].clone(), manifests[2].clone()];
         assert_eq!(shown(&thinned, &whole), ["a 10-60 1", "a 100-120 1"]);
