@@ -11,6 +11,7 @@ use std::sync::Arc;
 use basalt_backup::job::join::each_chunk;
 use basalt_backup::job::{JobError, archive};
 use basalt_backup::repo::Chunk;
+use basalt_engine::command::args;
 use basalt_engine::load::LoadOptions;
 use basalt_engine::script::libraries::Policy;
 use basalt_engine::snapshot::{Progress, SaveOptions, Wanted};
@@ -108,7 +109,17 @@ impl Moment {
                     .get(at)
                     .is_some_and(|word| word.eq_ignore_ascii_case(name.as_bytes()))
             };
-            if session.txn.is_none() && is(0, "function") && is(1, "load") {
+            // What is in a transaction is there whole, and nobody looks on.
+            if is(0, "multi") || is(0, "exec") {
+                continue;
+            }
+            if is(0, "select") {
+                let number = words.get(1).copied().unwrap_or_default();
+                session.db = args::database(number, DATABASES)
+                    .map_err(|_| format!("database {} is out of range here", shown(number)))?;
+                continue;
+            }
+            if is(0, "function") && is(1, "load") {
                 let code = words.last().copied().unwrap_or_default();
                 // It may be in the base already, if it was loaded at the moment of the cut.
                 self.engine
