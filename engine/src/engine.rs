@@ -8,7 +8,7 @@ use crate::command::Registry;
 use crate::keyspace::blocked::Blocked;
 use crate::keyspace::held::Held;
 use crate::keyspace::notify::{EventSink, NoEvents};
-use crate::keyspace::shard::{SHARDS, SLOTS_PER_SHARD, ShardCell, ShardStats, SlotTable};
+use crate::keyspace::shard::{SLOTS_PER_SHARD, ShardStats, Shards, SlotTable};
 use crate::lazy::LazyFree;
 use crate::log::Log;
 use crate::snapshot::Room;
@@ -264,7 +264,7 @@ impl std::fmt::Debug for Frozen<'_> {
 
 /// A data engine: any number of threads may run commands on it at the same time.
 pub struct Engine {
-    pub(crate) shards: Box<[ShardCell]>,
+    pub(crate) shards: Shards,
     /// Settings that commands read.
     pub settings: Settings,
     /// Clients blocked on keys.
@@ -308,7 +308,7 @@ impl Engine {
         events: Box<dyn EventSink>,
     ) -> Engine {
         Engine {
-            shards: (0..SHARDS).map(|_| ShardCell::new(databases)).collect(),
+            shards: Shards::new(databases),
             settings: Settings::default(),
             blocked: Blocked::default(),
             events,
@@ -356,7 +356,7 @@ impl Engine {
     /// Sums of the shards' counters. O(shards), takes no lock.
     pub fn stats(&self) -> ShardStats {
         let mut sum = ShardStats::default();
-        for cell in &self.shards {
+        for cell in self.shards.iter() {
             let stats = cell.counters.read();
             sum.hits += stats.hits;
             sum.misses += stats.misses;

@@ -212,6 +212,8 @@ SORT_ERRNO = b"-ERR One or more scores can't be converted into double"
 PLACED = re.compile(rb"user_(?:script|function):\d+: (?=bad argument #\d to '(?:next|unpack|gsub|sort|pcall|xpcall|load|collectgarbage|resume|wrap)'"
                     rb"|user_(?:script|function):\d+: |too many results to unpack|malformed pattern|invalid capture index|unfinished capture)")
 
+EXISTS = re.compile(rb"-ERR Function (\w+) already exists\r\n")
+
 ADDRESS = re.compile(rb"(?<=(?:nction|thread): )0x[0-9a-f]+|(?<=table: )0x[0-9a-f]+")
 
 
@@ -245,6 +247,8 @@ EXPLAINED = [
      lambda c, a, b: c[0].upper().startswith((b"EVAL", b"FCALL")) and (a[:1] == b[:1] == b"-" and b"(tail call)" in b or _unplaced(a) == _unplaced(b))),
     ("functions, threads and tables of Lua are shown with their addresses",
      lambda c, a, b: c[0].upper().startswith((b"EVAL", b"FCALL")) and ADDRESS.sub(b"", a) == ADDRESS.sub(b"", b)),
+    ("a library with several functions that exist already: Redis names one by the order of its hash table, Basalt the first",
+     lambda c, a, b: c[0].upper() == b"FUNCTION" and all(found and found.group(1) in b"".join(c[2:]) for found in map(EXISTS.fullmatch, (a, b)))),
     ("HELP texts describe the subcommands this server has",
      lambda c, a, b: len(c) == 2 and c[1].upper() == b"HELP" and a[:1] == b[:1] == b"*"),
 ]

@@ -160,38 +160,39 @@ impl Engine {
 
     /// Runs the commands of clients blocked on keys that changed outside of any command.
     pub(crate) fn serve_ready(&self, ready: ReadyKeys, now_ms: i64) {
-        self.serve_held(ready, Held::all(&self.shards), now_ms);
+        let _ = self.serve_held(ready, now_ms, true);
     }
 
     /// Runs the command of a waiter again, whose time for it has come ([`Waiter::timer_ms`]),
     /// and those of others who wait on its keys. False if nothing can be run because of a slow
     /// script.
     pub fn retry(&self, waiter: &Waiter, now_ms: i64) -> bool {
-        let Some(held) = Held::every(&self.shards, &self.scripts.running) else {
-            return false;
-        };
         let keys = waiter.keys.iter().map(|key| (waiter.db, key.clone()));
-        self.serve_held(keys.collect(), held, now_ms);
-        true
+        self.serve_held(keys.collect(), now_ms, false).is_some()
     }
 
-    fn serve_held<'e>(&'e self, ready: ReadyKeys, held: Held<'e>, now_ms: i64) {
-        let Some(command) = ready
-            .iter()
-            .find_map(|(db, key)| self.blocked.command_waiting_on(*db, key))
-        else {
-            return;
+    /// `None` if the locks could not be had: who is patient waits for a slow script.
+    fn serve_held(&self, ready: ReadyKeys, now_ms: i64, patient: bool) -> Option<()> {
+        let (mut session, mut out, mut host) = (Session::new(0), Reply::new(2), NoHost);
+        let held = if patient {
+            Held::all(&self.shards)
+        } else {
+            Held::every(&self.shards, &self.scripts.running)?
+        };
+        let waited = |(db, key): &(usize, Box<[u8]>)| self.blocked.command_waiting_on(*db, key);
+        let Some(command) = ready.iter().find_map(waited) else {
+            return Some(());
         };
         let mut ks = Keyspace::new(self, held, 0, now_ms);
         ks.ready = ready;
-        let (mut session, mut out, mut host) = (Session::new(0), Reply::new(2), NoHost);
         let mut ctx = Ctx::new(ks, &mut session, &mut out, &mut host, command);
         ctx.serve_ready();
         ctx.append_effects(&[]);
         ctx.ks.settle_dirty();
+        Some(())
     }
 
-    /// Takes the locks of a command, in ascending shard order. `None` when a script holds them
+    /// Takes the locks of a command, in ascending shard order, but those of a script. `None` when a script holds them
     /// that has become slow.
     fn lock<'e>(
         &'e self,
@@ -213,6 +214,7 @@ impl Engine {
             ks.held = match command.spec.locking {
                 Locking::None => Held::Nothing,
                 Locking::All => Held::every(shards, running)?,
+                Locking::Touched => Held::touched(shards, running)?,
                 Locking::Keys if !command.has_keys() => Held::Nothing,
                 Locking::Keys => match command.keys(args) {
                     Some(keys) => Held::these(
@@ -269,7 +271,9 @@ impl Engine {
         for queued in queue {
             match queued.command.spec.locking {
                 Locking::None => {}
-                Locking::All | Locking::Queued => return Held::every(&self.shards, running),
+                Locking::All | Locking::Touched | Locking::Queued => {
+                    return Held::every(&self.shards, running);
+                }
                 Locking::Keys if !queued.command.has_keys() => {}
                 Locking::Keys => {
                     let args = queued.args.slices();

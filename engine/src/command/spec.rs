@@ -339,6 +339,8 @@ pub enum Locking {
     Keys,
     /// All of them: the command may touch any key.
     All,
+    /// Any key may be touched, and its shard is locked then: scripts.
+    Touched,
     /// None, whatever the key specs say.
     None,
     /// Those of the watched keys and of every queued command (`EXEC`).

@@ -29,7 +29,7 @@ impl Engine {
     /// shard; 0 without such keys. Takes the lock of one shard after the other.
     pub fn average_ttl_ms(&self, db: usize, now_ms: i64) -> i64 {
         let (mut sum, mut samples) = (0i128, 0i128);
-        for cell in &self.shards {
+        for cell in self.shards.iter() {
             if cell
                 .counts
                 .get(db)

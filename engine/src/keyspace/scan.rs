@@ -92,7 +92,7 @@ impl Keyspace<'_> {
         let tables = (0..SHARDS)
             .filter_map(|index| self.held.shard_mut(index).take_db(db))
             .collect();
-        for cell in &self.engine.shards {
+        for cell in self.engine.shards.iter() {
             cell.counts[db].clear();
         }
         self.engine.lazy().free_tables(tables, keys);

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
 use super::header::{Header, expire_hint};
 use crate::session::WatchFlag;
@@ -320,9 +320,34 @@ impl Counts {
     }
 }
 
+/// The shards of an engine.
+pub struct Shards {
+    cells: Box<[ShardCell]>,
+    /// Passed by whoever takes more than one of their locks: see [`super::held`].
+    pub(super) gate: RwLock<()>,
+}
+
+impl Shards {
+    /// Empty shards for `databases` databases.
+    pub fn new(databases: usize) -> Shards {
+        Shards {
+            cells: (0..SHARDS).map(|_| ShardCell::new(databases)).collect(),
+            gate: RwLock::default(),
+        }
+    }
+}
+
+impl std::ops::Deref for Shards {
+    type Target = [ShardCell];
+    fn deref(&self) -> &[ShardCell] {
+        &self.cells
+    }
+}
+
 /// A shard with its lock and the counts readable without it.
 pub struct ShardCell {
-    /// The lock. Several are always taken in ascending shard order.
+    /// The lock. Several are taken in ascending shard order, by scripts in any: see
+    /// [`super::held`].
     pub lock: Mutex<Shard>,
     /// Key counts by database.
     pub counts: Box<[Counts]>,

@@ -240,13 +240,7 @@ impl<'e> Keyspace<'e> {
     /// Adds what was changed to the counter of changes since the last save.
     pub(crate) fn settle_dirty(&mut self) {
         if self.dirty != 0 {
-            let index = match &self.held {
-                Held::One(index, _) => Some(*index),
-                Held::Some(list) => list.first().map(|(index, _)| *index),
-                Held::All(_) => Some(0),
-                Held::Nothing => None,
-            };
-            if let Some(index) = index {
+            if let Some(index) = self.held.any() {
                 self.engine.shards[index].counters.changed(self.dirty);
             }
             self.dirty = 0;

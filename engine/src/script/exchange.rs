@@ -1,14 +1,15 @@
 //! How a function in a Lua state reaches the command that runs the script.
 //!
 //! Functions in a state outlive every run, so they hold nothing of one. They leave what they want
-//! here and call the one function of the run that is here; it answers here.
+//! here and ask the run that is found here; it answers here.
 
 use std::collections::HashSet;
 
-use mlua::{Function, RegistryKey};
+use mlua::RegistryKey;
 use parking_lot::Mutex;
 
 use super::libraries::FunctionInfo;
+use super::raw::Door;
 use crate::session::OwnedArgs;
 
 /// What a script's function wants.
@@ -45,16 +46,28 @@ pub(super) struct Talk {
     pub words: OwnedArgs,
     pub request: Request,
     pub answer: Answer,
-    /// The memory of a reply that was read, for the next one.
-    pub spare: Vec<u8>,
 }
 
 impl Talk {
-    /// Keeps the memory of a reply, if it is not much.
-    pub fn keep(&mut self, mut reply: Vec<u8>) {
-        reply.clear();
-        if reply.capacity() <= 64 * 1024 {
-            self.spare = reply;
+    /// Memory of a reply that is kept for the next one.
+    pub const KEPT: usize = 64 * 1024;
+
+    /// Lets go of a reply that is large.
+    pub fn trim(&mut self) {
+        if matches!(&self.answer, Answer::Reply(reply) if reply.capacity() > Talk::KEPT) {
+            self.answer = Answer::Done;
+        }
+    }
+
+    /// The memory of the last reply, for the next one.
+    pub fn spare(&mut self) -> Vec<u8> {
+        self.trim();
+        match std::mem::take(&mut self.answer) {
+            Answer::Reply(mut reply) => {
+                reply.clear();
+                reply
+            }
+            _ => Vec::new(),
         }
     }
 }
@@ -74,36 +87,26 @@ pub(super) struct Exchange {
     pub talk: Mutex<Talk>,
     /// Filled while a library is loaded.
     pub registered: Mutex<Option<Registered>>,
-    /// The function of the run: it answers a request, or lets others have their turn.
-    run: Mutex<Option<Function>>,
+    /// The run.
+    pub door: Door,
 }
 
 impl Exchange {
-    /// A run begins, with its function, or ends.
-    pub fn set_run(&self, run: Option<Function>) {
-        *self.run.lock() = run;
-    }
+    /// What is said where there is no run.
+    pub const NO_RUN: &str = "This is only possible inside a script";
 
     /// Has a request answered by the run.
-    pub fn ask(&self, request: Request) -> mlua::Result<Answer> {
-        self.talk.lock().request = request;
-        if !self.call(false)? {
-            let text = b"ERR This is only possible inside a script".to_vec();
-            return Ok(Answer::Refused(text, false));
+    pub fn ask(&self, request: Request) -> Answer {
+        let talk = &mut *self.talk.lock();
+        talk.request = request;
+        match self.door.with(|run| run.answer(talk)) {
+            Some(()) => std::mem::take(&mut talk.answer),
+            None => Answer::Refused(format!("ERR {}", Exchange::NO_RUN).into_bytes(), false),
         }
-        Ok(std::mem::take(&mut self.talk.lock().answer))
     }
 
     /// Lets others have their turn.
-    pub fn tick(&self) -> mlua::Result<()> {
-        self.call(true).map(|_| ())
-    }
-
-    /// Calls the run, if there is one. Nothing of a run calls here again.
-    fn call(&self, tick: bool) -> mlua::Result<bool> {
-        match &*self.run.lock() {
-            Some(run) => run.call::<()>(tick).map(|()| true),
-            None => Ok(false),
-        }
+    pub fn tick(&self) {
+        self.door.with(|run| run.tick());
     }
 }

@@ -125,7 +125,7 @@ fn load(vm: &mut Vm, mut library: Library) -> Result<Loaded, LibraryError> {
     let ended = vm
         .compile("@user_function", library.body())
         .map_err(LibraryError::Compile)
-        .map(|code| vm.run(&code, None, None));
+        .map(|code| vm.run_code(&code));
     let registered = vm.exchange.registered.lock().take().unwrap_or_default();
     vm.set_loading(false).map_err(state)?;
     if let Err(failure) = ended?.map_err(state)? {
@@ -294,7 +294,7 @@ fn read_flags(words: &Table) -> mlua::Result<Option<ScriptFlags>> {
     Ok(Some(flags))
 }
 
-/// Runs FCALL and FCALL_RO. Every shard is locked.
+/// Runs FCALL and FCALL_RO. No other script runs.
 pub(crate) fn fcall(ctx: &mut Ctx<'_>, words: Args<'_>, read_only: bool) -> CmdResult {
     let engine = ctx.engine();
     let scripts = &engine.scripts;
@@ -310,11 +310,8 @@ pub(crate) fn fcall(ctx: &mut Ctx<'_>, words: Args<'_>, read_only: bool) -> CmdR
         let Some(f) = vm.functions.get(&key) else {
             return Err(ReplyError::err("Function not found"));
         };
-        let f: Function = vm.lua.registry_value(f).map_err(super::internal)?;
-        let keys = vm.words(call.keys).map_err(super::internal)?;
-        let argv = vm.words(call.argv).map_err(super::internal)?;
+        let entry = call.entry(f, true);
         let name = shown(&key.1);
-        let args = Some((keys, argv));
-        perform(ctx, vm, &call, (&f, args), (&name, found.function.flags))
+        perform(ctx, vm, &call, entry, (&name, found.function.flags))
     })
 }

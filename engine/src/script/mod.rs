@@ -1,9 +1,9 @@
 //! Lua scripts: the states they run in, the cache of scripts, libraries of functions, and how one
 //! runs over the engine's commands.
 //!
-//! A script holds every shard while it runs, as it may touch any key; so there is one at a time,
-//! and one Lua state for all of EVAL and one for all functions serve every thread. What needs a
-//! state is called with every shard locked: its mutex is free then.
+//! A script may touch any key, and keeps the shards it touched; there is one at a time (see
+//! `keyspace/held.rs`), so one Lua state for all of EVAL and one for all functions serve every
+//! thread. What else needs a state is called with every shard locked: its mutex is free then.
 //!
 //! The language is Lua 5.1.5 by `mlua`; why, and how the holes of that version are closed, is
 //! in `docs/adr/`.
@@ -14,6 +14,7 @@ mod functions;
 mod lib;
 pub mod libraries;
 mod raised;
+mod raw;
 mod redis;
 mod reply;
 mod run;
@@ -23,11 +24,10 @@ mod shebang;
 mod tests;
 mod vm;
 
-use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use mlua::{Function, Lua, Value};
+use mlua::{Lua, RegistryKey, Value};
 use parking_lot::Mutex;
 
 use crate::command::spec::{Args, CmdResult, Flags};
@@ -36,11 +36,12 @@ use crate::error::{ReplyError, shown};
 use cache::{Cache, Origin};
 pub(crate) use functions::{LOAD_TIMEOUT, fcall};
 use libraries::Libraries;
+use raw::Entry;
 use reply::ReplyOrLua;
 use run::Run;
 use running::Running;
 pub use shebang::ScriptFlags;
-use vm::{Failure, Kind, Unlimited, Vm};
+use vm::{Failure, Kind, Vm};
 
 /// Size of a stack on which any script can run: Lua calls itself up to 200 levels deep through
 /// functions of C and of the host, each with its buffers.
@@ -115,6 +116,16 @@ impl<'a> Call<'a> {
             argv,
             read_only,
         })
+    }
+
+    /// A function with the words of this request.
+    fn entry(&self, function: &'a RegistryKey, arguments: bool) -> Entry<'a> {
+        Entry {
+            function,
+            keys: self.keys,
+            argv: self.argv,
+            arguments,
+        }
     }
 }
 
@@ -246,7 +257,7 @@ impl Scripts {
     }
 }
 
-/// Runs EVAL and its kin. Every shard is locked.
+/// Runs EVAL and its kin. No other script runs.
 pub(crate) fn eval(ctx: &mut Ctx<'_>, words: Args<'_>, by_sha: bool, read_only: bool) -> CmdResult {
     let engine = ctx.engine();
     let scripts = &engine.scripts;
@@ -276,10 +287,8 @@ pub(crate) fn eval(ctx: &mut Ctx<'_>, words: Args<'_>, by_sha: bool, read_only: 
         let Some(key) = vm.compiled.get(&sha) else {
             return Err(no_script());
         };
-        let f: Function = vm.lua.registry_value(key).map_err(internal)?;
-        vm.set_words(call.keys, call.argv).map_err(internal)?;
         let name = std::str::from_utf8(&sha).unwrap_or_default();
-        perform(ctx, vm, &call, (&f, None), (name, flags))
+        perform(ctx, vm, &call, call.entry(key, false), (name, flags))
     })
 }
 
@@ -316,44 +325,21 @@ impl Drop for Over<'_> {
 /// Runs a compiled function for a request and writes its reply.
 fn perform(
     ctx: &mut Ctx<'_>,
-    vm: &mut Vm,
+    vm: &Vm,
     call: &Call<'_>,
-    (f, args): (&Function, Option<(mlua::Table, mlua::Table)>),
+    entry: Entry<'_>,
     (name, flags): (&str, ScriptFlags),
 ) -> CmdResult {
     refusal(ctx, flags, call.read_only)?;
     let running = &ctx.engine().scripts.running;
-    running.begin(
-        name.to_owned(),
-        call.words,
-        args.is_none(),
-        ctx.session.replaying,
-    );
+    running.begin(name, call.words, !entry.arguments, ctx.session.replaying);
     let _over = Over(running);
     let (db, session_db) = (ctx.ks.db, ctx.session.db);
     let denied = std::mem::replace(&mut ctx.session.deny_blocking, true);
     ctx.host.script_runs(true);
-    let run = RefCell::new(Run::new(ctx, running, flags, call.read_only));
-    let lua = vm.lua.clone();
-    let exchange = vm.exchange.clone();
-    let ended = lua.scope(|scope| {
-        let unlimited = Unlimited::new(&lua)?;
-        let serve = scope.create_function(|_, tick: bool| {
-            // Nothing of ours calls back into Lua while the run is borrowed.
-            let mut run = run
-                .try_borrow_mut()
-                .map_err(|_| mlua::Error::runtime("a script's command ran a script"))?;
-            if tick {
-                run.tick();
-            } else {
-                run.answer(&mut exchange.talk.lock());
-            }
-            Ok(())
-        })?;
-        unlimited.end()?;
-        vm.run(f, args, Some(serve))
-    });
-    let resp = run.into_inner().resp;
+    let mut run = Run::new(ctx, running, flags, call.read_only);
+    let ended = vm.run(entry, &mut run);
+    let resp = run.end();
     ctx.host.script_runs(false);
     ctx.session.deny_blocking = denied;
     ctx.ks.db = db;
@@ -363,7 +349,8 @@ fn perform(
     // The effects of its commands are settled; the script itself adds none.
     ctx.propagate_nothing();
     match ended.map_err(internal)? {
-        Ok(value) => answer(ctx, &lua, value, resp),
+        Ok(None) => Ok(()),
+        Ok(Some(value)) => answer(ctx, &vm.lua, value, resp),
         Err(failure) => failed(ctx, name, failure),
     }
 }

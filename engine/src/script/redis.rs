@@ -9,9 +9,11 @@ use sha1::{Digest, Sha1};
 use super::exchange::{Answer, Exchange, Request};
 use super::functions::register_function;
 use super::raised::command_error;
+use super::raw::command_function;
 use super::reply::{as_integer, error_table, error_text, tagged, to_lua};
 use super::vm::{Kind, Unlimited};
 use crate::error::shown;
+use crate::session::OwnedArgs;
 
 /// The version that scripts are told.
 const VERSION: &str = "7.2.4";
@@ -69,25 +71,24 @@ pub(super) fn table(lua: &Lua, kind: Kind, exchange: &Arc<Exchange>) -> mlua::Re
     ] {
         table.set(name, value)?;
     }
+    let from = exchange.clone();
+    let made = lua.create_function(move |lua, ()| answer_table(lua, &from))?;
     for (name, raises) in [("call", true), ("pcall", false)] {
-        let exchange = exchange.clone();
-        table.set(
-            name,
-            lua.create_function(move |lua, args: MultiValue| call(lua, &exchange, args, raises))?,
-        )?;
+        let function = command_function(lua, exchange, &made, raises)?;
+        table.set(name, function)?;
     }
     let to = exchange.clone();
     table.set(
         "setresp",
         lua.create_function(move |lua, args: Variadic<Value>| {
-            set_resp(lua, &args).and_then(|request| no_answer(to.ask(request)?))
+            set_resp(lua, &args).and_then(|request| no_answer(to.ask(request)))
         })?,
     )?;
     let to = exchange.clone();
     table.set(
         "set_repl",
         lua.create_function(move |lua, args: Variadic<Value>| {
-            set_repl(lua, &args).and_then(|request| no_answer(to.ask(request)?))
+            set_repl(lua, &args).and_then(|request| no_answer(to.ask(request)))
         })?,
     )?;
     let to = exchange.clone();
@@ -95,7 +96,7 @@ pub(super) fn table(lua: &Lua, kind: Kind, exchange: &Arc<Exchange>) -> mlua::Re
         "acl_check_cmd",
         lua.create_function(move |_, args: MultiValue| {
             fill(&to, &args).map_err(plain_error)?;
-            match to.ask(Request::AclCheck)? {
+            match to.ask(Request::AclCheck) {
                 Answer::Refused(text, counted) => Err(command_error(text, counted)),
                 answer => Ok(matches!(answer, Answer::Done)),
             }
@@ -125,38 +126,17 @@ fn no_answer(answer: Answer) -> mlua::Result<()> {
     }
 }
 
-/// `redis.call` and `redis.pcall`. What comes back takes the memory it takes; the script fails
-/// afterwards if that is too much for it.
-fn call(lua: &Lua, exchange: &Exchange, args: MultiValue, raises: bool) -> mlua::Result<Value> {
+/// The table that a script gets of the answer in the exchange. It takes the memory it takes; the
+/// script fails afterwards if that is too much for it.
+fn answer_table(lua: &Lua, exchange: &Exchange) -> mlua::Result<Value> {
     let unlimited = Unlimited::new(lua)?;
-    let answer = match fill(exchange, &args) {
-        Ok(()) => {
-            drop(args);
-            exchange.ask(Request::Call)?
-        }
-        Err(message) => Answer::Refused(format!("ERR {message}").into_bytes(), false),
+    let value = match &exchange.talk.lock().answer {
+        Answer::Reply(reply) => to_lua(lua, reply)?,
+        Answer::Refused(text, counted) => error_table(lua, text, *counted)?,
+        Answer::Done | Answer::No => Value::Nil,
     };
-    let value = result(lua, exchange, answer, raises)?;
     unlimited.end()?;
     Ok(value)
-}
-
-/// What a script gets of an answer.
-fn result(lua: &Lua, exchange: &Exchange, answer: Answer, raises: bool) -> mlua::Result<Value> {
-    match answer {
-        Answer::Reply(reply) if raises && reply.first() == Some(&b'-') => {
-            let line = reply.split(|&byte| byte == b'\r').next();
-            Err(command_error(error_text(line.unwrap_or_default()), true))
-        }
-        Answer::Reply(reply) => {
-            let value = to_lua(lua, &reply)?;
-            exchange.talk.lock().keep(reply);
-            Ok(value)
-        }
-        Answer::Refused(text, counted) if raises => Err(command_error(text, counted)),
-        Answer::Refused(text, counted) => error_table(lua, &text, counted),
-        Answer::Done | Answer::No => Ok(Value::Nil),
-    }
 }
 
 /// Puts the words of a command into the exchange: strings as they are, numbers with the digits
@@ -170,18 +150,27 @@ fn fill(exchange: &Exchange, args: &MultiValue) -> Result<(), &'static str> {
     for arg in args {
         match arg {
             Value::String(text) => words.push(&text.as_bytes()),
-            Value::Integer(n) => words.push(itoa::Buffer::new().format(*n).as_bytes()),
-            // Only here has it a sign.
-            Value::Number(n) if n.is_nan() && n.is_sign_negative() => words.push(b"-nan"),
-            Value::Number(n) => {
-                let mut text = Vec::with_capacity(24);
-                num::format_f64(*n, &mut text);
-                words.push(&text);
-            }
+            Value::Integer(n) => number_word(*n as f64, words),
+            Value::Number(n) => number_word(*n, words),
             _ => return Err("Lua redis lib command arguments must be strings or integers"),
         }
     }
     Ok(())
+}
+
+/// Adds a number as a word, with the digits it needs.
+pub(super) fn number_word(n: f64, words: &mut OwnedArgs) {
+    let whole = as_integer(n);
+    if (whole as f64).to_bits() == n.to_bits() {
+        words.push(itoa::Buffer::new().format(whole).as_bytes());
+    } else if n.is_nan() && n.is_sign_negative() {
+        // Only here has it a sign.
+        words.push(b"-nan");
+    } else {
+        let mut text = Vec::with_capacity(24);
+        num::format_f64(n, &mut text);
+        words.push(&text);
+    }
 }
 
 /// A number, also one spelled in a string, without its fraction.

@@ -1,12 +1,16 @@
 //! One run of a script or function: its commands go through the engine's dispatch as those of a
 //! transaction do, under the locks that the run holds.
 
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::Ordering;
 
 use super::exchange::{Answer, Request, Talk};
+use super::raw::{Plain, Serve};
+use super::reply::as_integer;
 use super::running::Running;
 use super::shebang::ScriptFlags;
-use crate::command::spec::Flags;
+use crate::command::spec::{Acl, Flags, Locking};
 use crate::command::{Command, Ctx};
 use crate::error::ReplyError;
 use crate::reply::Reply;
@@ -23,9 +27,38 @@ pub(super) struct Run<'c, 'e> {
     read_only: bool,
     allow_oom: bool,
     /// Protocol of the replies of its commands.
-    pub resp: u8,
+    resp: u8,
     /// Where its effects go.
     repl: i64,
+    /// What a command panicked with.
+    panic: Option<Box<dyn Any + Send>>,
+}
+
+impl Serve for Run<'_, '_> {
+    fn tick(&mut self) {
+        self.ctx.host.script_is_slow();
+    }
+
+    fn answer(&mut self, talk: &mut Talk) {
+        // Lua stands between this and whoever handles a panic.
+        let answered = catch_unwind(AssertUnwindSafe(|| self.answer_talk(talk)));
+        if let Err(panic) = answered {
+            self.panic = Some(panic);
+            self.running.abandon();
+            talk.answer = Answer::Refused(b"ERR internal error".to_vec(), true);
+        }
+    }
+
+    fn finish(&mut self, result: Plain<'_>) {
+        let out = &mut *self.ctx.out;
+        match result {
+            Plain::Text(text) => out.bulk(text),
+            Plain::Boolean(truth) if self.resp >= 3 => out.boolean(truth),
+            Plain::Boolean(true) => out.int(1),
+            Plain::Number(n) => out.int(as_integer(n)),
+            Plain::Boolean(false) | Plain::Nil => out.null(),
+        }
+    }
 }
 
 impl<'c, 'e> Run<'c, 'e> {
@@ -43,19 +76,16 @@ impl<'c, 'e> Run<'c, 'e> {
             allow_oom: known && flags.has(ScriptFlags::ALLOW_OOM),
             resp: 2,
             repl: REPL_ALL,
+            panic: None,
         }
     }
 
-    /// Lets others have their turn while the script is slow.
-    pub fn tick(&mut self) {
-        self.ctx.host.script_is_slow();
-    }
-
     /// Does what a function of the script asks for.
-    pub fn answer(&mut self, talk: &mut Talk) {
+    fn answer_talk(&mut self, talk: &mut Talk) {
         talk.answer = match talk.request {
             Request::Call => {
-                match self.execute(&talk.words.slices(), std::mem::take(&mut talk.spare)) {
+                let spare = talk.spare();
+                match self.execute(&talk.words.slices(), spare) {
                     Ok(reply) => Answer::Reply(reply),
                     Err(error) => Answer::Refused(error.wire_bytes().into_owned(), true),
                 }
@@ -70,6 +100,17 @@ impl<'c, 'e> Run<'c, 'e> {
             }
             Request::AclCheck => self.acl_check(&talk.words.slices()),
         };
+    }
+
+    /// It is over; the protocol that its script chose.
+    ///
+    /// # Panics
+    /// When a command did.
+    pub fn end(self) -> u8 {
+        if let Some(panic) = self.panic {
+            resume_unwind(panic);
+        }
+        self.resp
     }
 
     /// Runs one command; its reply, or why it was not run. The reply goes into `buf`, which is
@@ -94,6 +135,11 @@ impl<'c, 'e> Run<'c, 'e> {
             self.running.write();
         }
         let ctx = &mut *self.ctx;
+        if command.spec.locking == Locking::All
+            || !command.has_keys() && command.spec.acl.has(Acl::KEYSPACE)
+        {
+            ctx.ks.held.complete();
+        }
         let effects = ctx.effects.len();
         let mut reply = Reply::new(self.resp);
         reply.buf = buf;

@@ -1,7 +1,7 @@
 //! The script that is running, as other threads see it: whether it is slow, which they are told
 //! instead of waiting for it, and whether it is to be killed.
 //!
-//! There is at most one: scripts hold every shard.
+//! There is at most one: see `keyspace/held.rs`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, Ordering};
@@ -12,17 +12,20 @@ use parking_lot::Mutex;
 use crate::ReplyError;
 use crate::session::{OwnedArgs, WatchFlag, WatchedKey};
 
-/// What is running.
-#[derive(Debug)]
+/// What is running. Its memory is kept from one to the next.
+#[derive(Debug, Default)]
 struct Run {
+    /// When it began; `None` while nothing is running.
+    started: Option<Instant>,
     /// SHA1 of the script, or name of the function.
     name: String,
     /// The request.
     command: OwnedArgs,
-    started: Instant,
     eval: bool,
     /// A log is being replayed: what is in it is not stopped.
     replayed: bool,
+    /// Watches to be ended with it.
+    left: Vec<Left>,
 }
 
 /// What FUNCTION STATS tells of a running function.
@@ -50,15 +53,13 @@ const TIMED_OUT: u8 = 2;
 /// The script that is running, if any.
 #[derive(Debug, Default)]
 pub struct Running {
-    run: Mutex<Option<Run>>,
+    run: Mutex<Run>,
     /// Which error others get while it is slow: of an EVAL or of a function; 0 while none is.
     slow: AtomicU8,
     stop: AtomicU8,
     wrote: AtomicBool,
     /// Until when a library may be loaded.
     load_until: Mutex<Option<Instant>>,
-    /// Watches to be ended with the script; `None` while there is none.
-    left: Mutex<Option<Vec<Left>>>,
     /// `busy-reply-threshold` in milliseconds; 0 or less: never slow.
     pub busy_reply_threshold: AtomicI64,
 }
@@ -90,40 +91,39 @@ impl Running {
 
     /// Whether a script is running.
     pub fn is_running(&self) -> bool {
-        self.run.lock().is_some()
+        self.run.lock().started.is_some()
     }
 
     /// Whether a script is running and will end these watches when it ends.
     pub(crate) fn leave(&self, watches: impl FnOnce() -> Left) -> bool {
-        match &mut *self.left.lock() {
-            Some(left) => {
-                left.push(watches());
-                true
-            }
-            None => false,
+        let run = &mut *self.run.lock();
+        if run.started.is_some() {
+            run.left.push(watches());
         }
+        run.started.is_some()
     }
 
-    pub(super) fn begin(&self, name: String, command: &[&[u8]], eval: bool, replayed: bool) {
+    pub(super) fn begin(&self, name: &str, command: &[&[u8]], eval: bool, replayed: bool) {
         self.stop.store(GO_ON, Ordering::Relaxed);
         self.wrote.store(false, Ordering::Relaxed);
-        *self.left.lock() = Some(Vec::new());
-        *self.run.lock() = Some(Run {
-            name,
-            command: OwnedArgs::new(command),
-            started: Instant::now(),
-            eval,
-            replayed,
-        });
+        let run = &mut *self.run.lock();
+        run.started = Some(Instant::now());
+        run.name.clear();
+        run.name.push_str(name);
+        run.command.clear();
+        command.iter().for_each(|word| run.command.push(word));
+        run.eval = eval;
+        run.replayed = replayed;
     }
 
     /// The watches to be ended now.
     #[must_use]
     pub(super) fn end(&self) -> Vec<Left> {
-        *self.run.lock() = None;
         self.slow.store(IDLE, Ordering::Release);
         self.stop.store(GO_ON, Ordering::Relaxed);
-        self.left.lock().take().unwrap_or_default()
+        let run = &mut *self.run.lock();
+        run.started = None;
+        std::mem::take(&mut run.left)
     }
 
     /// Has the script end at once, whatever it has done: the process is going down.
@@ -169,12 +169,12 @@ impl Running {
             return true;
         }
         let run = self.run.lock();
-        let Some(run) = &*run else {
+        let Some(started) = run.started else {
             drop(run);
             self.check_loading();
             return false;
         };
-        let elapsed = run.started.elapsed();
+        let elapsed = started.elapsed();
         let threshold = self.busy_reply_threshold.load(Ordering::Relaxed);
         let limit = u64::try_from(threshold).unwrap_or(0);
         if limit == 0 || elapsed < Duration::from_millis(limit) {
@@ -208,11 +208,11 @@ impl Running {
     /// Nothing is running, or what is running is of the other sort or has written.
     pub fn kill(&self, eval: bool) -> Result<(), ReplyError> {
         let run = self.run.lock();
-        let Some(run) = &*run else {
+        if run.started.is_none() {
             return Err(ReplyError::raw(
                 "NOTBUSY No scripts in execution right now.",
             ));
-        };
+        }
         if run.replayed {
             return Err(ReplyError::raw(
                 "UNKILLABLE The busy script was sent by a master instance in the context of replication and cannot be killed.",
@@ -239,13 +239,14 @@ impl Running {
     /// # Errors
     /// An EVAL is running instead.
     pub fn function(&self) -> Result<Option<RunningFunction>, ReplyError> {
-        match &*self.run.lock() {
+        let run = self.run.lock();
+        match run.started {
             None => Ok(None),
-            Some(run) if run.eval => Err(BUSY_EVAL),
-            Some(run) => Ok(Some(RunningFunction {
+            Some(_) if run.eval => Err(BUSY_EVAL),
+            Some(started) => Ok(Some(RunningFunction {
                 name: run.name.clone(),
                 command: run.command.clone(),
-                elapsed: run.started.elapsed(),
+                elapsed: started.elapsed(),
             })),
         }
     }
@@ -265,12 +266,12 @@ mod tests {
                 .0
                 .starts_with("NOTBUSY")
         );
-        running.begin("f".into(), &[b"FCALL", b"f", b"0"], false, false);
+        running.begin("f", &[b"FCALL", b"f", b"0"], false, false);
         assert_eq!(running.kill(true), Err(BUSY_FUNCTION));
         assert_eq!(running.kill(false), Ok(()));
         assert!(running.stop().is_some());
         assert!(running.end().is_empty());
-        running.begin("sha".into(), &[b"EVAL"], true, false);
+        running.begin("sha", &[b"EVAL"], true, false);
         assert!(running.stop().is_none());
         assert_eq!(running.kill(false), Err(BUSY_EVAL));
         running.write();
@@ -287,7 +288,7 @@ mod tests {
     #[test]
     fn a_script_is_slow_after_the_threshold_only() {
         let running = Running::default();
-        running.begin("sha".into(), &[b"EVAL"], true, false);
+        running.begin("sha", &[b"EVAL"], true, false);
         assert!(!running.check() && running.busy().is_none());
         running.busy_reply_threshold.store(1, Ordering::Relaxed);
         std::thread::sleep(Duration::from_millis(3));

@@ -4,6 +4,7 @@
 //! the collector rests while a chunk is parsed, because the parser of Lua 5.1.5 leaves the name
 //! of a chunk to it.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -16,11 +17,14 @@ use mlua::chunk::ChunkMode;
 
 use super::exchange::Exchange;
 use super::raised::{Stop, as_value, text_of};
+use super::raw::{Ended, Entry, Serve, enter};
 use super::running::Running;
 use super::{lib, redis};
 
 /// Instructions between two looks at the clock.
 const HOOK_EVERY: u32 = 10_000;
+/// Runs between two steps of the collector.
+const COLLECT_EVERY: u32 = 50;
 /// Longest code of a chunk: the lexer counts in 32 bits.
 const MAX_CHUNK: usize = 1 << 30;
 /// Name of the chunk of the sandbox in messages and in the stack.
@@ -58,8 +62,6 @@ pub(super) struct Vm {
     pub lua: Lua,
     /// The globals themselves, which scripts cannot change, with the names of what changes.
     real: Table,
-    keys: LuaString,
-    argv: LuaString,
     guard: Function,
     loading: Function,
     handler: Function,
@@ -69,7 +71,7 @@ pub(super) struct Vm {
     pub functions: HashMap<(Vec<u8>, Vec<u8>), RegistryKey>,
     /// What a running script's functions ask of the host.
     pub exchange: Arc<Exchange>,
-    runs: u32,
+    runs: Cell<u32>,
     memory_limit: usize,
 }
 
@@ -100,35 +102,16 @@ impl Vm {
         }
         Ok(Vm {
             real: made.get("real")?,
-            keys: lua.create_string("KEYS")?,
-            argv: lua.create_string("ARGV")?,
             guard: made.get("guard")?,
             loading: made.get("loading")?,
             handler,
             compiled: HashMap::new(),
             functions: HashMap::new(),
             exchange,
-            runs: 0,
+            runs: Cell::new(0),
             memory_limit,
             lua,
         })
-    }
-
-    /// Sets the globals that the next script sees.
-    pub fn set_words(&self, keys: &[&[u8]], argv: &[&[u8]]) -> mlua::Result<()> {
-        let unlimited = Unlimited::new(&self.lua)?;
-        self.real.raw_set(&self.keys, self.words(keys)?)?;
-        self.real.raw_set(&self.argv, self.words(argv)?)?;
-        unlimited.end()
-    }
-
-    /// Words as a list.
-    pub fn words(&self, words: &[&[u8]]) -> mlua::Result<Table> {
-        let table = self.lua.create_table_with_capacity(words.len(), 0)?;
-        for (at, word) in words.iter().enumerate() {
-            table.raw_set(at + 1, self.lua.create_string(word)?)?;
-        }
-        Ok(table)
     }
 
     /// Whether globals are those for the loading of a library.
@@ -144,40 +127,47 @@ impl Vm {
         compile(&self.lua, name, code)
     }
 
-    /// Runs a function. `serve` answers what it asks of the host, and lets others have their turn
-    /// while it is slow; the arguments are those of a library's function.
+    /// Runs a script or function for a run, which writes the result if that is simple.
     pub fn run(
-        &mut self,
-        f: &Function,
-        args: Option<(Table, Table)>,
-        serve: Option<Function>,
-    ) -> mlua::Result<Result<Value, Failure>> {
-        self.exchange.set_run(serve);
-        let ended = match args {
-            None => self.guard.call::<(bool, Value)>((f, &self.handler)),
-            Some((keys, argv)) => self
-                .guard
-                .call::<(bool, Value)>((f, &self.handler, keys, argv)),
-        };
-        self.exchange.set_run(None);
+        &self,
+        entry: Entry<'_>,
+        serve: &mut dyn Serve,
+    ) -> mlua::Result<Result<Option<Value>, Failure>> {
+        let with = (&self.real, &self.handler);
+        let exchange = &*self.exchange;
+        let ended = exchange
+            .door
+            .open(serve, || enter(&self.lua, exchange, with, entry));
+        exchange.talk.lock().trim();
         self.collect();
         Ok(match ended? {
-            (true, value) => Ok(value),
+            Ended::Written => Ok(None),
+            Ended::Result(value) => Ok(Some(value)),
+            Ended::Failed(problem) => Err(failure(&self.lua, problem)),
+        })
+    }
+
+    /// Runs the code of a library, which has no run to ask.
+    pub fn run_code(&self, code: &Function) -> mlua::Result<Result<(), Failure>> {
+        let ended = self.guard.call::<(bool, Value)>((code, &self.handler));
+        self.collect();
+        Ok(match ended? {
+            (true, _) => Ok(()),
             (false, problem) => Err(failure(&self.lua, problem)),
         })
     }
 
     /// A step of the collector now and then, as Redis does it, so that it never has much to do
     /// at once.
-    fn collect(&mut self) {
+    fn collect(&self) {
         // Lua 5.1 does not collect when memory runs out: what a script used up must not be
         // missing for the next one.
         if self.memory_limit > 0 && self.lua.used_memory() > self.memory_limit / 2 {
             let _ = self.lua.gc_collect();
         }
-        self.runs += 1;
-        if self.runs >= 50 {
-            self.runs = 0;
+        let runs = self.runs.get() + 1;
+        self.runs.set(runs % COLLECT_EVERY);
+        if runs == COLLECT_EVERY {
             // A finaliser cannot fail: scripts have none.
             let _ = self.lua.gc_step();
         }
@@ -265,7 +255,7 @@ fn short(name: &str) -> String {
 
 fn hook(running: &Running, exchange: &Exchange) -> mlua::Result<VmState> {
     if running.check() && running.stop().is_none() {
-        exchange.tick()?;
+        exchange.tick();
     }
     running.stop().map_or(Ok(VmState::Continue), |stop| {
         Err(Error::external(Stop(stop)))

@@ -252,7 +252,8 @@ fn digit(byte: u8) -> Option<u8> {
 /// True if what begins here is, or was, a line of ours: some bytes of it may be damaged.
 #[must_use]
 pub fn is_ours(input: &[u8]) -> bool {
-    input.len() >= PREFIX.len() && resembles(input)
+    // What follows a line must not decide what it is.
+    (input.len() >= PREFIX.len() || input.contains(&b'\n')) && resembles(input)
 }
 
 /// True if the line that begins here could be taken for one of ours, whatever stands behind it.

@@ -294,6 +294,10 @@ fn batches_removed_repeated_swapped_and_foreign() {
     );
     let plain = b"*1\r\n$4\r\nPING\r\n";
     assert_eq!(cause(&[plain, &file[..]].concat()), Cause::NoHeader);
+    // A line that could be ours is that at the end of the file as well.
+    let short = [plain, &b"#BSLT\n"[..]].concat();
+    assert_eq!(cause(&short), Cause::NoHeader);
+    assert_eq!(cause(&[&short, &plain[..]].concat()), Cause::NoHeader);
 }
 
 /// A checksum proves that a batch is as it was written: not that what was written were commands.

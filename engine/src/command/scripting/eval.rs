@@ -53,7 +53,7 @@ pub(super) const SPECS: &[CommandSpec] = &[
             KEYS,
             ARGS,
         ],
-        locking: Locking::All,
+        locking: Locking::Touched,
         handler: eval,
         ..CommandSpec::BLANK
     },
@@ -85,7 +85,7 @@ pub(super) const SPECS: &[CommandSpec] = &[
             KEYS,
             ARGS,
         ],
-        locking: Locking::All,
+        locking: Locking::Touched,
         handler: eval_ro,
         ..CommandSpec::BLANK
     },
@@ -114,7 +114,7 @@ pub(super) const SPECS: &[CommandSpec] = &[
             KEYS,
             ARGS,
         ],
-        locking: Locking::All,
+        locking: Locking::Touched,
         handler: evalsha,
         ..CommandSpec::BLANK
     },
@@ -143,7 +143,7 @@ pub(super) const SPECS: &[CommandSpec] = &[
             KEYS,
             ARGS,
         ],
-        locking: Locking::All,
+        locking: Locking::Touched,
         handler: evalsha_ro,
         ..CommandSpec::BLANK
     },
@@ -175,7 +175,7 @@ pub(super) const SPECS: &[CommandSpec] = &[
             KEYS,
             ARGS,
         ],
-        locking: Locking::All,
+        locking: Locking::Touched,
         handler: fcall,
         ..CommandSpec::BLANK
     },
@@ -207,7 +207,7 @@ pub(super) const SPECS: &[CommandSpec] = &[
             KEYS,
             ARGS,
         ],
-        locking: Locking::All,
+        locking: Locking::Touched,
         handler: fcall_ro,
         ..CommandSpec::BLANK
     },

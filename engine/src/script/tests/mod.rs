@@ -1,5 +1,6 @@
 //! Scripts over an engine of their own.
 
+mod beside;
 mod hostile;
 
 use crate::testing::Client;
@@ -60,6 +61,40 @@ fn commands_run_and_their_replies_come_back() {
         "*4\r\n:11\r\n$2\r\n11\r\n$-1\r\n+OK\r\n"
     );
     assert_eq!(c.run("GET x"), "$3\r\n0.1\r\n");
+}
+
+#[test]
+fn arrays_become_tables() {
+    let mut c = Client::new();
+    c.run("RPUSH l a b c");
+    c.run("GEOADD g 1 2 m");
+    c.run("XADD x 1-1 f v");
+    for (script, reply) in [
+        (
+            "return redis.call('lrange', 'l', 0, -1)",
+            "*3\r\n$1\r\na\r\n$1\r\nb\r\n$1\r\nc\r\n",
+        ),
+        ("return #redis.call('lrange', 'none', 0, -1)", ":0\r\n"),
+        (
+            "return redis.call('mget', 'none', 'n')[2] == false",
+            ":1\r\n",
+        ),
+        (
+            "return redis.call('geopos', 'g', 'none', 'm')[1] == false",
+            ":1\r\n",
+        ),
+        (
+            "local x = redis.call('xrange', 'x', '-', '+') return x[1][1] .. x[1][2][2]",
+            "$4\r\n1-1v\r\n",
+        ),
+        // With what is not made directly.
+        (
+            "redis.setresp(3) local d = redis.call('geopos', 'g', 'm')[1][1].double return d > 0.99 and d < 1.01",
+            ":1\r\n",
+        ),
+    ] {
+        assert_eq!(eval(&mut c, script, &[]), reply, "{script}");
+    }
 }
 
 #[test]

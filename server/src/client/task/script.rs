@@ -2,8 +2,8 @@
 //! leaves now and then, so that the other clients of the thread are told that it is busy, and
 //! one of them may kill it.
 //!
-//! While a script is away from its stack it holds every shard: nothing else on this thread may
-//! wait for one. Commands are refused before they lock, and a lock that is asked for
+//! While a script is away from its stack it holds the shards it touched: nothing else on this
+//! thread may wait for one. Commands are refused before they lock, and a lock that is asked for
 //! nevertheless is not waited for (`keyspace::held`).
 
 use std::cell::RefCell;
