@@ -3,7 +3,8 @@
 
     tests/backup/run.py              what can be run with what is installed
     tests/backup/run.py --require    what cannot be run is an error
-    tests/backup/run.py --faults 20  so many rounds of each fault (3)
+    tests/backup/run.py --only faults --faults 20    so many rounds of each fault (1), a quarter of an hour
+    tests/backup/run.py --only faults --kind kill    only faults with this in their names
     tests/backup/run.py --only incremental --size 1000000    so many keys (100,000)
     tests/backup/run.py --only tamper --damages 1000         so many damages (60)
     tests/backup/run.py --only moments --moments 50 --seconds 60    so many moments (4) of so long (6)
@@ -11,160 +12,27 @@
     tests/backup/run.py --only throughput --megabytes 1000 --compression zstd:3    only when asked for
     tests/backup/run.py --seed 7     other random damages and moments
 
-The S3 server is moto's (PyPI, below target/). Between it and Basalt stands a proxy that spoils one request
-after the other. After each fault: the backup succeeded, or it failed and said why; and the last good one restores.
+The S3 server is moto's (PyPI, below target/). `faults.py` has what is done to its requests.
 """
 
 import argparse
 import glob
-import http.client
-import http.server
 import json
 import os
-import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 
 from world import World, ask, back_up, fill, restore_and_compare, tool
 
+import at
+import faults
 import size
+import stores
+from s3 import S3
 from lib.servers import ROOT, Server, basalt_path, free_port, redis_path
-from lib.tools import Skip, need, python_with
-
-
-def moto():
-    """The S3 server's program."""
-    given = os.environ.get("MOTO_SERVER")
-    return given or os.path.join(os.path.dirname(python_with("backup-tests", "moto[server]==5.2.5")), "moto_server")
-
-
-class S3:
-    """A running S3 server with a bucket."""
-
-    def __init__(self):
-        self.port = free_port()
-        self.process = subprocess.Popen([moto(), "-H", "127.0.0.1", "-p", str(self.port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        for _ in range(300):
-            try:
-                connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
-                connection.request("PUT", "/backups")
-                assert connection.getresponse().status == 200
-                return
-            except OSError:
-                time.sleep(0.1)
-        raise AssertionError("the S3 server does not start")
-
-    def objects(self):
-        """All names in the bucket."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
-        connection.request("GET", "/backups?list-type=2")
-        body = connection.getresponse().read().decode()
-        return [part.split("</Key>")[0] for part in body.split("<Key>")[1:]]
-
-    def body(self, name):
-        """An object's bytes."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
-        connection.request("GET", f"/backups/{name}")
-        return connection.getresponse().read()
-
-    def close(self):
-        """Ends it."""
-        self.process.kill()
-        self.process.wait()
-
-
-class Proxy:
-    """Passes requests on, and spoils the n-th."""
-
-    FAULTS = ["reset", "reset-answer", "500", "503", "403", "timeout", "truncated", "wrong-bytes", "lost-reply"]
-
-    def __init__(self, upstream):
-        self.upstream, self.port = upstream, free_port()
-        self.lock, self.count, self.nth, self.fault = threading.Lock(), 0, None, None
-        proxy = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            """One connection."""
-            protocol_version = "HTTP/1.1"
-
-            def log_message(self, *_):
-                pass
-
-            def handle_any(self):
-                """Any method."""
-                proxy.serve(self)
-
-            do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = handle_any
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
-        self.server.daemon_threads = True
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def script(self, nth, fault):
-        """Spoils the n-th request from now on."""
-        with self.lock:
-            self.count, self.nth, self.fault = 0, nth, fault
-
-    def serve(self, handler):
-        """One request."""
-        length = int(handler.headers.get("content-length", 0))
-        sent = handler.rfile.read(length)
-        with self.lock:
-            fault = self.fault if self.count == self.nth else None
-            self.count += 1
-        if fault == "reset":
-            return self.cut(handler)
-        if fault in ("500", "503", "403"):
-            body = b"<Error><Code>Scripted</Code><Message>scripted</Message></Error>"
-            if fault == "403":
-                body = b"<Error><Code>ExpiredToken</Code><Message>The provided token has expired.</Message></Error>"
-            handler.send_response(int(fault))
-            handler.send_header("content-length", str(len(body)))
-            handler.end_headers()
-            if handler.command != "HEAD":
-                handler.wfile.write(body)
-            return None
-        if fault == "timeout":
-            time.sleep(1)
-            return self.cut(handler)
-        connection = http.client.HTTPConnection("127.0.0.1", self.upstream, timeout=60)
-        # The signature covers the host the client was told.
-        headers = dict(handler.headers.items())
-        connection.request(handler.command, handler.path, body=sent, headers=headers)
-        answer = connection.getresponse()
-        body = answer.read()
-        if fault == "lost-reply":
-            return self.cut(handler)
-        if fault == "wrong-bytes" and len(body) > 40:
-            body = body[:20] + bytes([body[20] ^ 1]) + body[21:]
-        handler.send_response(answer.status)
-        for name, value in answer.getheaders():
-            if name.lower() not in ("transfer-encoding", "content-length", "connection", "date", "server"):
-                handler.send_header(name, value)
-        size = answer.getheader("content-length") if handler.command == "HEAD" else len(body)
-        handler.send_header("content-length", str(size or 0))
-        handler.end_headers()
-        if handler.command == "HEAD":
-            return None
-        if fault in ("truncated", "reset-answer"):
-            handler.wfile.write(body[:len(body) // 2])
-            handler.wfile.flush()
-            return self.cut(handler)
-        handler.wfile.write(body)
-        return None
-
-    @staticmethod
-    def cut(handler):
-        """Resets the connection."""
-        handler.close_connection = True
-        try:
-            handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-            handler.connection.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
+from lib.tools import Skip, need
 
 
 def readable(folder):
@@ -242,36 +110,6 @@ def s3(world):
     return f"{len(store.objects())} objects"
 
 
-def faults(world, rounds):
-    """Each fault at one request after the other of a backup."""
-    need("redis-cli")
-    store = S3()
-    world.closing.append(store.close)
-    proxy = Proxy(store.port)
-    direct = ["--endpoint", f"http://127.0.0.1:{store.port}", "--region", "us-east-1"]
-    server = world.basalt("--backup-url", "s3://backups/f", "--backup-endpoint", f"http://127.0.0.1:{proxy.port}", "--backup-region", "us-east-1")
-    fill(server, "faults")
-    assert back_up(server) == ""
-    good = ask(server, "DEBUG", "DIGEST")
-    succeeded = failed = 0
-    for fault in Proxy.FAULTS:
-        for round_ in range(rounds):
-            ask(server, "SET", "round", f"{fault} {round_}")
-            proxy.script(round_, fault)
-            error = back_up(server)
-            proxy.script(None, None)
-            if error:
-                failed += 1
-            else:
-                succeeded += 1
-                good = ask(server, "DEBUG", "DIGEST")
-        restore_and_compare(world, good, "s3://backups/f", *direct)
-    result = json.loads(tool("verify", "s3://backups/f", *direct, "-i", world.identity, "--json"))
-    assert result["ok"], result
-    assert succeeded > failed, (succeeded, failed)
-    return f"{succeeded} succeeded after retries, {failed} failed with the cause; every last good one restored"
-
-
 def kills(world, rounds):
     """kill -9 during a backup: the last good one restores, the next one works, prune leaves nothing behind."""
     need("redis-cli")
@@ -314,7 +152,8 @@ def main():
     """Runs all parts."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--require", action="store_true")
-    parser.add_argument("--faults", type=int, default=3)
+    parser.add_argument("--faults", type=int, default=1)
+    parser.add_argument("--kind", default="")
     parser.add_argument("--size", type=int, default=100_000)
     parser.add_argument("--damages", type=int, default=60)
     parser.add_argument("--moments", type=int, default=4)
@@ -323,18 +162,20 @@ def main():
     parser.add_argument("--losses", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--megabytes", type=int, default=500)
-    parser.add_argument("--compression", default="zstd:3")
+    parser.add_argument("--compression", default="zstd:1")
     parser.add_argument("--only", default="")
     options = parser.parse_args()
     parts = {
         "stock tools": stock_tools,
         "s3": s3,
-        "faults": lambda world: faults(world, options.faults),
-        "kills": lambda world: kills(world, options.faults),
+        "faults": lambda world: faults.run(world, options.faults, options.kind),
+        "kills": lambda world: kills(world, 3 * options.faults),
         "examples": examples,
         "incremental": lambda world: size.incremental(world, options.size),
         "tamper": lambda world: size.tamper(world, options.damages, options.seed),
         "moments": lambda world: size.moments(world, options.moments, options.rate, options.seconds, options.seed),
+        "forms": at.forms,
+        "stores": stores.check,
         "loss": lambda world: size.loss(world, options.losses, options.rate, options.seed),
         "plain": size.plain,
         "throughput": lambda world: size.throughput(world, options.megabytes, options.compression),

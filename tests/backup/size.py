@@ -368,21 +368,66 @@ def plain(world):
     return f"{len(bodies)} files and {len(seen)} on their way"
 
 
-def latencies(server, seconds):
-    """Of GETs and SETs on one connection, in milliseconds, in order."""
-    connection, found, until = server.connect(), [], time.time() + seconds
-    while time.time() < until:
-        key = b"big:%d" % random.randrange(1000)
+def latencies(server, keys, until):
+    """Of GETs and SETs by turns on one connection, in milliseconds, in order."""
+    connection, found = server.connect(), []
+    while not until():
+        key = b"big:%d" % random.randrange(keys)
+        words = [b"SET", b"more:" + key, key] if len(found) % 2 else [b"GET", key]
         began = time.perf_counter()
-        connection.send(encode([b"GET", key]))
+        connection.send(encode(words))
         connection.replies(1)
         found.append((time.perf_counter() - began) * 1000)
     connection.close()
     return sorted(found)
 
 
+def after(seconds):
+    """Whether so much time is over."""
+    end = time.time() + seconds
+    return lambda: time.time() > end
+
+
+def p99(found):
+    """Of a sorted list."""
+    return found[len(found) * 99 // 100]
+
+
+def disk_limit(world, megabytes):
+    """MiB/s that a file takes with its sync, written as plainly as can be."""
+    path, block, began = world.path("disk"), os.urandom(1 << 22), time.time()
+    with open(path, "wb", buffering=0) as file:
+        for _ in range(megabytes // 4):
+            file.write(block)
+        os.fsync(file.fileno())
+    took = time.time() - began
+    os.remove(path)
+    return megabytes / took
+
+
+def full_backup(server):
+    """Begins a backup that finds no index of an earlier one."""
+    index = os.path.join(server.dir, "basalt.backup-index")
+    if os.path.exists(index):
+        os.remove(index)
+    connection = server.connect()
+    connection.call("BACKUP", "NOW")
+    connection.close()
+
+
+def running(server):
+    """Whether a job is under way; asked ten times a second at most, so that asking is no load."""
+    state = {"next": 0.0, "on": True}
+
+    def ended():
+        if time.time() > state["next"]:
+            state["on"], state["next"] = info(server, "backup_in_progress") == "1", time.time() + 0.1
+        return not state["on"]
+    return ended
+
+
 def throughput(world, megabytes, compression):
-    """How fast data of 4 KiB values that compress to half goes to a local store and comes back; latency meanwhile."""
+    """How fast values of 4 KiB, of which half can be compressed away, go to a local store and come back; latency meanwhile."""
     repository = world.path("repository")
     os.mkdir(repository)
     server = world.basalt("--backup-url", repository, "--backup-compression", compression)
@@ -391,19 +436,30 @@ def throughput(world, megabytes, compression):
         words = [[b"SET", b"big:%d" % i, os.urandom(1024).hex().encode() * 2] for i in range(at, min(at + 500, count))]
         connection.send(b"".join(encode(line) for line in words))
         connection.replies(len(words))
-    before = latencies(server, 2)
-    connection.call("BACKUP", "NOW")
-    during = latencies(server, max(0.5, megabytes / 500))
+    connection.close()
+    disk = disk_limit(world, megabytes)
+    # Alone.
+    full_backup(server)
     while info(server, "backup_in_progress") == "1":
         time.sleep(0.05)
     assert info(server, "backup_last_status") == "ok"
     took = int(info(server, "backup_last_duration_ms")) / 1000
     stored = int(info(server, "backup_last_success_stored_bytes"))
-    connection.close()
-    server.kill()
+    program = os.path.join(os.path.dirname(basalt_path()), "basalt")
     began = time.time()
-    tool("restore", repository, "-i", world.identity, "--to", world.path("restored"))
+    restoring = subprocess.Popen([program, "restore", repository, "-i", world.identity, "--to", world.path("restored")], stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(restoring.pid, 0)
+    assert status == 0
     restored = time.time() - began
-    p99 = [found[len(found) * 99 // 100] for found in (before, during)]
-    return (f"{megabytes} MiB, stored in {stored >> 20}: backup {megabytes / took:.0f} MiB/s, restore {megabytes / restored:.0f} MiB/s, "
-            f"p99 of GET {p99[0]:.2f} ms before, {p99[1]:.2f} during")
+    shutil.rmtree(world.path("restored"))
+    # Beside clients.
+    seconds = max(2.0, took)
+    before = latencies(server, count, after(seconds))
+    full_backup(server)
+    during = latencies(server, count, running(server))
+    assert info(server, "backup_last_status") == "ok"
+    ratio = p99(during) / p99(before)
+    server.kill()
+    return (f"{compression}: {megabytes} MiB of values, stored in {stored >> 20}: backup {megabytes / took:.0f} MiB/s, "
+            f"restore {megabytes / restored:.0f} MiB/s with {usage.ru_maxrss >> 10} MiB of memory, a plain file {disk:.0f} MiB/s; "
+            f"p99 of requests {p99(before):.3f} ms before, {p99(during):.3f} during ({ratio:.2f} times; median {during[len(during) // 2] / before[len(before) // 2]:.2f} times)")

@@ -34,7 +34,7 @@ def text(reply):
 def ask(server, *words, given=None):
     """Asks by redis-cli, so that nothing of ours stands between; `given` is its standard input."""
     words = ["redis-cli", "-p", str(server.port), *words]
-    done = subprocess.run(words, input=given, capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(words, input=given, capture_output=True, text=True, timeout=180, check=True)
     return done.stdout.strip()
 
 

@@ -22,7 +22,7 @@ use bytes::Bytes;
 use super::JobError;
 use crate::repo::chunk::{Codec, Decoder, Format};
 use crate::repo::crypt::{Identities, Recipients};
-use crate::repo::manifest::Position;
+use crate::repo::manifest::{Manifest, Position};
 use crate::repo::object::{ChunkWriter, ObjectError, unwrap_io};
 use crate::repo::{RepositoryKey, layout};
 use crate::store::{BackupStore, ObjectName};
@@ -246,6 +246,68 @@ pub struct Route {
     pub until_ms: Option<i64>,
 }
 
+/// What a backup tells of the stream it stands in: before its cut there were the effects up to its position, and no others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// Its place in the stream.
+    pub position: Position,
+    /// The moment of its cut.
+    pub cut_ms: i64,
+}
+
+impl Mark {
+    /// That of a backup, if it stands in a stream.
+    pub fn of(manifest: &Manifest) -> Option<Mark> {
+        let position = manifest.archive.clone()?;
+        let cut_ms = manifest.cut_ms;
+        Some(Mark { position, cut_ms })
+    }
+}
+
+/// How far the log goes on after a backup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reach {
+    /// Every moment from the backup's to this one can be restored; the least number if there is none.
+    pub covered_ms: i64,
+    /// The number of the first effect that is not there, or not yet.
+    pub next: u64,
+    /// Effects that are not there, although later ones are.
+    pub missing: Option<(u64, u64)>,
+}
+
+impl Reach {
+    /// Follows the segments of the stream, which are in order; backups tell of times in which nothing was written.
+    pub fn of(base: &Position, segments: &[Stored], marks: &[Mark]) -> Reach {
+        let mut reach = Reach {
+            covered_ms: i64::MIN,
+            next: base.index.saturating_add(1),
+            missing: None,
+        };
+        let stored = segments.iter().map(|stored| &stored.segment);
+        for segment in stored.filter(|segment| segment.stream == base.stream) {
+            if segment.last < reach.next {
+                continue;
+            }
+            if segment.first != reach.next {
+                reach.missing = Some((reach.next, segment.first.saturating_sub(1)));
+                break;
+            }
+            reach.covered_ms = segment.to_ms;
+            reach.next = segment.last.saturating_add(1);
+        }
+        for mark in marks
+            .iter()
+            .filter(|mark| mark.position.stream == base.stream)
+        {
+            if (base.index..reach.next).contains(&mark.position.index) {
+                // In the millisecond of the cut there may be more behind it.
+                reach.covered_ms = reach.covered_ms.max(mark.cut_ms.saturating_sub(1));
+            }
+        }
+        reach
+    }
+}
+
 /// Finds the way from a base to a moment, or to the end of the stream.
 ///
 /// # Errors
@@ -254,38 +316,33 @@ pub fn route(
     store: &dyn BackupStore,
     base: &Position,
     until_ms: Option<i64>,
+    marks: &[Mark],
 ) -> Result<Route, JobError> {
-    let mut next = base.index.saturating_add(1);
+    let stored = list(store, Some(&base.stream))?;
+    let reach = Reach::of(base, &stored, marks);
     let mut route = Route {
         segments: Vec::new(),
         until_ms,
     };
-    let mut covered_ms = i64::MIN;
-    for stored in list(store, Some(&base.stream))? {
+    for stored in stored {
         let segment = &stored.segment;
-        if segment.last < next {
-            continue;
+        let before = until_ms.is_none_or(|until| segment.from_ms <= until);
+        if segment.last > base.index && segment.first < reach.next && before {
+            route.segments.push(stored);
         }
-        if segment.first != next {
-            return Err(JobError::Missing(format!(
-                "effects {next} to {} of stream {} are missing from the archive",
-                segment.first.saturating_sub(1),
-                base.stream
-            )));
-        }
-        covered_ms = segment.to_ms;
-        next = segment.last.saturating_add(1);
-        if until_ms.is_some_and(|until| segment.from_ms > until) {
-            break;
-        }
-        route.segments.push(stored);
     }
-    if let Some(until) = until_ms
-        && covered_ms < until
-    {
+    let covered_ms = reach.covered_ms;
+    let enough = until_ms.is_some_and(|until| until <= covered_ms);
+    if let (false, Some((first, last))) = (enough, reach.missing) {
+        return Err(JobError::Missing(format!(
+            "effects {first} to {last} of stream {} are missing from the archive",
+            base.stream
+        )));
+    }
+    if !enough && until_ms.is_some() {
         return Err(JobError::Missing(format!(
             "the archive after this backup ends at {}, before the moment that is asked for",
-            crate::repo::time_text(covered_ms)
+            crate::repo::time_text(covered_ms.max(0))
         )));
     }
     Ok(route)
@@ -412,8 +469,16 @@ mod tests {
             stream: "0123456789abcdef".into(),
             index,
         };
+        // A backup after the last segment, another stream's, and one behind effects that have not arrived.
+        let mark = |index, cut_ms| Mark {
+            position: base(index),
+            cut_ms,
+        };
+        let mut other = mark(6, 99);
+        other.position.stream = "f".into();
+        let marks = [mark(6, 60), other, mark(7, 98)];
         let effects = |index, until| -> Result<u64, JobError> {
-            let route = route(&store, &base(index), until)?;
+            let route = route(&store, &base(index), until, &marks)?;
             let mut effects = 0;
             for stored in &route.segments {
                 let content = read(&store, stored, &identities, &key)?;
@@ -430,6 +495,8 @@ mod tests {
             (2, Some(35), 2),
             (0, Some(5), 0),
             (0, Some(50), 6),
+            (0, Some(59), 6),
+            (6, Some(59), 0),
             (6, None, 0),
         ] {
             assert_eq!(
@@ -438,7 +505,7 @@ mod tests {
                 "{index} {until:?}"
             );
         }
-        assert!(effects(0, Some(51)).is_err());
+        assert!(effects(0, Some(60)).is_err());
         let all = list(&store, None).unwrap();
         assert_eq!(all.len(), 3);
         // Another key, another place, a gap.
@@ -461,7 +528,7 @@ mod tests {
         store.delete(&moved).unwrap();
         store.delete(&all[1].name).unwrap();
         assert!(effects(0, None).is_err());
-        assert_eq!(effects(0, Some(20)).unwrap_or(2), 2);
+        assert_eq!(effects(0, Some(20)).unwrap(), 2);
     }
 
     #[test]

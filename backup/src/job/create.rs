@@ -12,6 +12,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -39,6 +40,15 @@ pub use super::upload::UploadState;
 const CHUNK_BYTES: u64 = 32 << 20;
 /// Slots.
 const SLOTS: u16 = 16384;
+
+/// Threads that compress at most; more would wait for the walk.
+const COMPRESSORS: usize = 4;
+
+/// How many threads compress: one core stays for those that serve clients.
+fn compressors() -> u32 {
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    u32::try_from(cores.saturating_sub(1).clamp(1, COMPRESSORS)).unwrap_or(1)
+}
 
 /// How and of what a backup is made.
 #[derive(Clone, Debug)]
@@ -122,6 +132,8 @@ pub struct Creation {
     /// The libraries are those of the last backup.
     kept_functions: bool,
     width: u16,
+    /// Threads that compress a chunk.
+    compressors: u32,
     uploaded_bytes: u64,
     done: bool,
 }
@@ -180,6 +192,7 @@ impl Creation {
             functions_blake3: String::new(),
             kept_functions: false,
             width: width.clamp(1, SLOTS),
+            compressors: compressors(),
             uploaded_bytes: 0,
             done: false,
         })
@@ -392,7 +405,7 @@ impl Creation {
     fn open_chunk(&mut self) -> Result<OpenChunk, JobError> {
         let plan = &self.plan;
         let mut writer = ChunkWriter::new(plan.codec, &plan.recipients, plan.spool_dir.clone())?;
-        writer.detach()?;
+        writer.detach(self.compressors)?;
         let number = self.numbers;
         self.numbers += 1;
         OpenChunk::new(writer, number, &plan.remarks)

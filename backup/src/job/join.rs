@@ -6,9 +6,11 @@
 //!
 //! Entries of a chunk that are dead in this backup are left out first, so nobody behind [`read_chunk`] sees them.
 //!
-//! Chunks are held in memory whole, the one in work and the next: normally 32 MiB each, more if a single value is larger.
+//! Chunks are held in memory whole, the one in work, which is joined and inspected at once, and the next: normally 32 MiB each,
+//! more if a single value is larger.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
+use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 
 use basalt_formats::crc64::crc64;
@@ -28,11 +30,11 @@ const EOF: u8 = 0xff;
 /// Memory for a chunk is taken in steps of at most this, whatever the manifest says.
 const RESERVE_BYTES: u64 = 64 << 20;
 
-/// Looks at each chunk's RDB file before it is joined; what it refuses is not.
-pub type Inspect<'i> = dyn FnMut(&Chunk, &[u8]) -> Result<(), JobError> + 'i;
+/// Looks at each chunk's RDB file while it is joined, in a thread of its own; what it refuses ends the work.
+pub type Inspect<'i> = dyn FnMut(&Chunk, &[u8]) -> Result<(), JobError> + Send + 'i;
 
 /// Says of a database and key whether they are wanted.
-pub type Wanted<'w> = dyn Fn(u64, &[u8]) -> bool + 'w;
+pub type Wanted<'w> = dyn Fn(u64, &[u8]) -> bool + Send + Sync + 'w;
 
 /// Reads the RDB file in a chunk, without the entries that are dead.
 ///
@@ -63,11 +65,11 @@ pub fn read_chunk(
 ///
 /// # Errors
 /// [`JobError`] of reading, or what `call` says.
-pub fn each_chunk<E: From<JobError>>(
+pub fn each_chunk<'c, E: From<JobError>>(
     store: &dyn BackupStore,
-    chunks: &[&Chunk],
+    chunks: &[&'c Chunk],
     identities: &Identities,
-    mut call: impl FnMut(&Chunk, Vec<u8>) -> Result<(), E>,
+    mut call: impl FnMut(&'c Chunk, Vec<u8>) -> Result<(), E>,
 ) -> Result<(), E> {
     std::thread::scope(|scope| {
         // None waits: there are that of the caller and that being read. The receiver ends with this closure, and with it
@@ -86,7 +88,7 @@ pub fn each_chunk<E: From<JobError>>(
                 }
             })
             .map_err(JobError::from)?;
-        for (chunk, read) in chunks.iter().zip(receiver) {
+        for (&chunk, read) in chunks.iter().zip(receiver) {
             call(chunk, read?)?;
         }
         Ok(())
@@ -276,9 +278,28 @@ pub fn join(
     // Libraries come before keys, and databases in order.
     let mut order: Vec<&Chunk> = manifest.chunks.iter().collect();
     order.sort_by_key(|chunk| (chunk.functions == 0, chunk.db.is_none(), chunk.db));
-    each_chunk(store, &order, identities, |chunk, rdb| {
-        inspect(chunk, &rdb)?;
-        output.append(chunk, &rdb)
+    std::thread::scope(|scope| {
+        // None waits: while one is read, the last one is inspected and joined at once.
+        let (sender, receiver) = sync_channel::<(&Chunk, Arc<Vec<u8>>)>(0);
+        let proof = std::thread::Builder::new()
+            .name("backup-prove".into())
+            .spawn_scoped(scope, move || {
+                let mut chunks = receiver.into_iter();
+                chunks.try_for_each(|(chunk, rdb)| inspect(chunk, &rdb))
+            })?;
+        let joined = each_chunk(store, &order, identities, |chunk, rdb| {
+            let rdb = Arc::new(rdb);
+            // Nobody listens any more after an error, which is the one that counts.
+            if sender.send((chunk, rdb.clone())).is_err() {
+                return Err(JobError::Cancelled);
+            }
+            output.append(chunk, &rdb)
+        });
+        drop(sender);
+        match proof.join() {
+            Ok(proven) => proven.and(joined),
+            Err(_) => Err(io::Error::other("the proof has panicked").into()),
+        }
     })?;
     output.put(&[EOF])?;
     let crc = output.crc;

@@ -2,6 +2,7 @@
 
 pub mod archive;
 pub mod catalog;
+pub mod coverage;
 pub mod create;
 mod fill;
 pub mod join;

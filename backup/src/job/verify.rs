@@ -58,7 +58,7 @@ impl Verifier {
         from: &Position,
         later: &[Position],
     ) -> Result<Vec<Stored>, JobError> {
-        let route = archive::route(store, from, None)?;
+        let route = archive::route(store, from, None, &[])?;
         let end = route.segments.last().map(|stored| stored.segment.last);
         let end = end.unwrap_or(from.index);
         let known = later.iter().filter(|later| later.stream == from.stream);

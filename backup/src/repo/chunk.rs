@@ -20,6 +20,10 @@ pub const MAX_CHUNK_BYTES: u64 = 1 << 40;
 pub const ZSTD_LEVELS: std::ops::RangeInclusive<u8> = 1..=19;
 /// The level of `zstd` without a number, zstd's own choice.
 pub const DEFAULT_ZSTD_LEVEL: u8 = 3;
+/// Levels up to this lose nothing worth mentioning when threads get small pieces.
+const FAST_LEVEL: u8 = 9;
+/// Bytes that a compressing thread takes at once at these levels: what it costs in memory is a multiple of this.
+const JOB_BYTES: u32 = 2 << 20;
 /// log2 of the largest window that is accepted; level 19 uses it.
 const ZSTD_WINDOW_LOG: u32 = 23;
 /// Output memory of [`decode`] is taken in steps of at most this, whatever the claim.
@@ -153,6 +157,7 @@ impl FromStr for Codec {
 /// Compresses what is written to it. [`finish`](Encoder::finish) completes the frame; without it the body is cut.
 pub struct Encoder<W: Write> {
     stage: EncoderStage<W>,
+    level: u8,
     plain_bytes: u64,
     limit: u64,
 }
@@ -189,20 +194,29 @@ impl<W: Write> Encoder<W> {
                 EncoderStage::Zstd(encoder)
             }
         };
+        let level = match codec {
+            Codec::Zstd { level } => level,
+            Codec::None | Codec::Lz4 => 0,
+        };
         Ok(Encoder {
             stage,
+            level,
             plain_bytes: 0,
             limit: MAX_CHUNK_BYTES,
         })
     }
 
-    /// Has zstd compress in a thread of its own, some MiB behind.
+    /// Has zstd compress in so many threads of its own, some MiB behind.
     ///
     /// # Errors
-    /// [`ChunkError::Io`] if there is none.
-    pub fn detach(&mut self) -> Result<(), ChunkError> {
+    /// [`ChunkError::Io`] if there are none.
+    pub fn detach(&mut self, threads: u32) -> Result<(), ChunkError> {
         if let EncoderStage::Zstd(encoder) = &mut self.stage {
-            encoder.multithread(1)?;
+            encoder.multithread(threads)?;
+            // zstd's own choice is four windows for each, 8 MiB at level 3.
+            if self.level <= FAST_LEVEL {
+                encoder.set_parameter(zstd::zstd_safe::CParameter::JobSize(JOB_BYTES))?;
+            }
         }
         Ok(())
     }

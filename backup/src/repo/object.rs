@@ -28,6 +28,9 @@ const FETCH_BYTES: u64 = 4 << 20;
 /// Bytes of a piece of an upload.
 pub const PART_BYTES: usize = 8 << 20;
 
+/// How often an upload in pieces is begun.
+const ATTEMPTS: u32 = 3;
+
 /// Why a chunk cannot be written or read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -139,12 +142,12 @@ impl ChunkWriter {
         Ok(ChunkWriter { encoder })
     }
 
-    /// Has it compressed in a thread of its own, for what is long.
+    /// Has it compressed in so many threads of its own, for what is long.
     ///
     /// # Errors
     /// There is no thread.
-    pub fn detach(&mut self) -> Result<(), ObjectError> {
-        Ok(self.encoder.detach()?)
+    pub fn detach(&mut self, threads: u32) -> Result<(), ObjectError> {
+        Ok(self.encoder.detach(threads)?)
     }
 
     /// Completes it.
@@ -198,27 +201,60 @@ impl Finished {
             store.put(name, Bytes::from(self.spool.memory))?;
             return Ok(());
         };
-        file.seek(SeekFrom::Start(0))?;
-        let mut hasher = blake3::Hasher::new();
-        let mut left = self.bytes;
-        let expected = self.blake3;
-        let mut next = || -> io::Result<Option<Bytes>> {
-            if left == 0 {
-                return Ok(None);
+        let whole = (self.bytes, self.blake3);
+        // What the store lost of an upload in pieces shows at its end; then all of them are sent again.
+        for _ in 1..ATTEMPTS {
+            match send_file(&mut file, whole, store, name, pace) {
+                Err(ObjectError::Store(error)) if !error.is_permanent() && !interrupted(&error) => {
+                    tracing::debug!("Backup store: {error}; uploading again");
+                }
+                other => return other,
             }
-            let size = left.min(PART_BYTES as u64);
-            let mut part = vec![0; usize::try_from(size).unwrap_or(PART_BYTES)];
-            file.read_exact(&mut part)?;
-            hasher.update(&part);
-            left -= size;
-            if left == 0 && hasher.finalize() != expected {
-                return Err(io::Error::other("the spool file has been damaged"));
-            }
-            pace(size)?;
-            Ok(Some(Bytes::from(part)))
-        };
-        Ok(store.put_parts(name, &mut next)?)
+        }
+        send_file(&mut file, whole, store, name, pace)
     }
+}
+
+/// Whether an upload was ended on this side.
+fn interrupted(error: &StoreError) -> bool {
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        let own = inner.downcast_ref::<io::Error>();
+        if own.is_some_and(|own| own.kind() == io::ErrorKind::Interrupted) {
+            return true;
+        }
+        cause = inner.source();
+    }
+    false
+}
+
+/// Uploads a spool file of this length and hash in pieces.
+fn send_file(
+    file: &mut File,
+    (bytes, expected): (u64, blake3::Hash),
+    store: &dyn BackupStore,
+    name: &ObjectName,
+    pace: &dyn Fn(u64) -> io::Result<()>,
+) -> Result<(), ObjectError> {
+    file.seek(SeekFrom::Start(0))?;
+    let mut hasher = blake3::Hasher::new();
+    let mut left = bytes;
+    let mut next = || -> io::Result<Option<Bytes>> {
+        if left == 0 {
+            return Ok(None);
+        }
+        let size = left.min(PART_BYTES as u64);
+        let mut part = vec![0; usize::try_from(size).unwrap_or(PART_BYTES)];
+        file.read_exact(&mut part)?;
+        hasher.update(&part);
+        left -= size;
+        if left == 0 && hasher.finalize() != expected {
+            return Err(io::Error::other("the spool file has been damaged"));
+        }
+        pace(size)?;
+        Ok(Some(Bytes::from(part)))
+    };
+    Ok(store.put_parts(name, &mut next)?)
 }
 
 /// Bytes of an object as they come from the store; the end is only given out if the hash is right.
@@ -390,7 +426,7 @@ mod tests {
     use super::super::BackupId;
     use super::super::crypt::NewIdentity;
     use super::*;
-    use crate::store::MemoryStore;
+    use crate::store::{Fault, FaultyStore, MemoryStore};
 
     const CODECS: [Codec; 3] = [Codec::None, Codec::Lz4, Codec::Zstd { level: 3 }];
 
@@ -491,5 +527,30 @@ mod tests {
                 assert!(check_object(&store, &chunk).is_err());
             }
         }
+    }
+
+    #[test]
+    fn what_the_store_lost_is_sent_again() {
+        let store = FaultyStore::new(Arc::new(MemoryStore::new()));
+        let plain = pattern(20_000_000);
+        store.fail_after(0, Fault::Fail);
+        store.fail_after(1, Fault::LoseReply);
+        let chunk = write(&store, Codec::None, &Recipients::default(), &plain);
+        assert!(read(&store, &chunk, &Identities::default()).unwrap() == plain);
+        // But not for ever, and not if it is to end.
+        let mut writer = ChunkWriter::new(
+            Codec::None,
+            &Recipients::default(),
+            std::env::temp_dir().into(),
+        )
+        .unwrap();
+        writer.write_all(&plain).unwrap();
+        let name = ObjectName::new("ended").unwrap();
+        let asked = std::cell::Cell::new(0);
+        let ended = writer.finish().unwrap().upload(&store, &name, &|_| {
+            asked.set(asked.get() + 1);
+            Err(io::ErrorKind::Interrupted.into())
+        });
+        assert!(ended.is_err() && asked.get() == 1);
     }
 }

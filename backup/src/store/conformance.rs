@@ -1,4 +1,6 @@
 //! The suite that every store must pass, and stores with known faults that must not pass it.
+//!
+//! `basalt check-store` runs it on any store, which tells whether backups can rely on a server that speaks somebody's protocol.
 
 use std::thread;
 
@@ -15,10 +17,14 @@ macro_rules! ensure {
     };
 }
 
-type Check = Result<(), String>;
+/// The first promise that is broken.
+pub type Check = Result<(), String>;
 
-/// Checks the contract of [`BackupStore`] on an empty store, which is empty again afterwards.
-pub(super) fn check(store: &dyn BackupStore) -> Check {
+/// Checks the contract of [`BackupStore`] on an empty store, which is empty again if all is well. It writes some 60 MB.
+///
+/// # Errors
+/// What is not as the contract says.
+pub fn check(store: &dyn BackupStore) -> Check {
     ensure!(
         list(store, None, None, 9)?.is_empty(),
         "the store is not empty at first"
@@ -294,7 +300,7 @@ fn racing_creates(store: &dyn BackupStore) -> Check {
             let threads: Vec<_> = (0..4).map(|id| scope.spawn(one(id))).collect();
             threads
                 .into_iter()
-                .map(|thread| thread.join().expect("no panic"))
+                .map(|thread| thread.join().map_err(panicked).and_then(|won| won))
                 .collect()
         });
         let won: Vec<bool> = won.into_iter().collect::<Result<_, _>>()?;
@@ -325,7 +331,7 @@ fn whole_replacements(store: &dyn BackupStore) -> Check {
                 seen.len()
             );
         }
-        writer.join().expect("no panic").map_err(text)
+        writer.join().map_err(panicked)?.map_err(text)
     })
 }
 
@@ -349,6 +355,10 @@ fn name(text: &str) -> ObjectName {
     ObjectName::new(text).expect("a valid name")
 }
 
+fn panicked(_: Box<dyn std::any::Any + Send>) -> String {
+    "a call has panicked".to_owned()
+}
+
 fn text(error: StoreError) -> String {
     error.to_string()
 }
@@ -359,6 +369,7 @@ fn pattern(length: u32) -> Bytes {
         .collect()
 }
 
+#[cfg(test)]
 mod tests {
     use std::ops::Range;
 

@@ -5,8 +5,7 @@
 //! point is what keeps one backup from overwriting another, so every implementation must pass the same conformance suite.
 
 mod bucket;
-#[cfg(test)]
-mod conformance;
+pub mod conformance;
 mod driver;
 mod error;
 mod faulty;

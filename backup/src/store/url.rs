@@ -194,6 +194,10 @@ pub fn open(url: &StoreUrl, options: &StoreOptions) -> Result<Arc<dyn BackupStor
                 Some(path) => builder.with_service_account_path(path.display().to_string()),
                 None => builder,
             };
+            let builder = match &options.endpoint {
+                Some(endpoint) => builder.with_base_url(endpoint.trim_end_matches('/')),
+                None => builder,
+            };
             Arc::new(builder.build().map_err(|error| failed(error.into()))?)
         }
         Vendor::Azure => {

@@ -25,7 +25,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::{Duration, Instant};
 
 pub use cut::Usage;
-pub use rdb::{Access, RdbEntries, SaveOptions, Saved};
+pub use rdb::{Access, RdbEntries, SaveOptions, Saved, Wanted};
 pub use room::Room;
 pub use sink::{Encode, Note, SnapshotEntry, SnapshotSink};
 

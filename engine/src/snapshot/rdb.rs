@@ -73,17 +73,46 @@ impl Snapshot {
         output: &mut dyn FnMut(&[u8]) -> io::Result<()>,
         progress: &Progress,
     ) -> io::Result<Saved> {
+        let encoder = Arc::new(self.rdb_entries(options.compress, options.access));
+        self.write_file(engine, options, encoder, &self.dbs, output, progress)
+    }
+
+    /// The same with the wanted keys only; the number of keys told is that of all.
+    ///
+    /// # Errors
+    /// As [`Snapshot::write_rdb`].
+    pub fn write_selected(
+        &self,
+        engine: &Engine,
+        options: &SaveOptions,
+        wanted: Arc<Wanted>,
+        output: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+        progress: &Progress,
+    ) -> io::Result<Saved> {
+        let entries = self.rdb_entries(options.compress, options.access);
+        let encoder = Arc::new(Selected { entries, wanted });
+        self.write_file(engine, options, encoder, &[], output, progress)
+    }
+
+    fn write_file(
+        &self,
+        engine: &Engine,
+        options: &SaveOptions,
+        encoder: Arc<dyn Encode>,
+        sizes: &[SnapshotDb],
+        output: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+        progress: &Progress,
+    ) -> io::Result<Saved> {
         let mut file = RdbFile {
             output,
             checksum: options.checksum,
             crc: 0,
             bytes: 0,
-            dbs: &self.dbs,
+            dbs: sizes,
             db: None,
             sized: Vec::new(),
         };
         file.put(&head(options))?;
-        let encoder = Arc::new(self.rdb_entries(options.compress, options.access));
         let keys = self.walk(engine, encoder, options.threads, &mut file, progress)?;
         file.put(&[EOF])?;
         let crc = file.crc;
@@ -168,6 +197,32 @@ impl Encode for RdbEntries {
     }
 }
 
+/// Says of a database and a key whether they are wanted.
+pub type Wanted = dyn Fn(usize, &[u8]) -> bool + Send + Sync;
+
+/// The wanted entries as RDB records.
+struct Selected {
+    entries: RdbEntries,
+    wanted: Arc<Wanted>,
+}
+
+impl Encode for Selected {
+    fn compress(&self) -> bool {
+        self.entries.compress()
+    }
+
+    fn entry(&self, entry: SnapshotEntry<'_>, writer: &mut Writer<'_>) {
+        if (self.wanted)(entry.db, entry.key) {
+            self.entries.entry(entry, writer);
+        }
+    }
+
+    fn begin(&self, entry: SnapshotEntry<'_>, writer: &mut Writer<'_>) -> bool {
+        // What is not begun comes again as an entry, and is left out there.
+        (self.wanted)(entry.db, entry.key) && self.entries.begin(entry, writer)
+    }
+}
+
 /// The output with its checksum and the database selected in it.
 struct RdbFile<'f> {
     output: &'f mut dyn FnMut(&[u8]) -> io::Result<()>,
@@ -193,6 +248,9 @@ impl RdbFile<'_> {
 
 impl SnapshotSink for RdbFile<'_> {
     fn bytes(&mut self, db: usize, bytes: &[u8]) -> io::Result<()> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
         if self.db != Some(db) {
             self.db = Some(db);
             let mut writer = Writer::new(false);

@@ -13,7 +13,9 @@
 pub mod archive;
 pub mod digest;
 pub mod drill;
+pub mod moment;
 pub mod on_start;
+mod output;
 pub mod restore;
 mod run;
 mod settings;
@@ -247,6 +249,8 @@ impl Server {
             .name("backup".into())
             .spawn(move || {
                 let _turn = turn;
+                // Also the threads that the job starts: encoding, compressing, uploading.
+                crate::persist::snapshots::lower_priority();
                 match task {
                     Task::Backup => server.run_backup(&settings, &run),
                     Task::Verify => server.run_verification(&settings, of.as_deref()),

@@ -9,9 +9,11 @@
 
 use std::error::Error;
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use basalt_backup::job::archive::{Mark, Route};
 use basalt_backup::job::join::{Wanted, join};
 use basalt_backup::job::{archive, catalog};
 use basalt_backup::repo::crypt::Identities;
@@ -20,16 +22,15 @@ use basalt_backup::repo::{BackupId, Chunk, Manifest, RepositoryKey, parse_moment
 use basalt_backup::store::BackupStore;
 
 use super::drill::Drill;
+use super::moment::Moment;
+use super::output::Output;
 use crate::config::COMPAT_VERSION;
-
-/// Bytes gathered before they are written.
-const BUFFER: usize = 1 << 20;
 
 /// What keeps a restore from its work, ready to be printed.
 pub type Failure = Box<dyn Error + Send + Sync>;
 
 /// Told of the bytes of each object that has been dealt with.
-pub type Tick<'t> = &'t dyn Fn(u64);
+pub type Tick<'t> = &'t (dyn Fn(u64) + Sync);
 
 /// A backup that has been opened.
 pub struct Opened<'s> {
@@ -152,6 +153,31 @@ impl<'s> Opened<'s> {
         wanted: Option<&Wanted<'_>>,
         tick: Tick<'_>,
     ) -> Result<u64, Failure> {
+        self.new_file(file, |remarks, out| self.write(remarks, wanted, out, tick))
+    }
+
+    /// Writes the data of a moment, or what is wanted of it, to a new file; bytes written.
+    ///
+    /// # Errors
+    /// There is no file then.
+    pub fn moment_file(
+        &self,
+        file: &Path,
+        moment: &Moment,
+        wanted: Option<Arc<basalt_engine::snapshot::Wanted>>,
+    ) -> Result<u64, Failure> {
+        self.new_file(file, |remarks, out| moment.write(remarks, wanted, out))
+    }
+
+    /// Has a new file written; it has its name only when it is complete.
+    ///
+    /// # Errors
+    /// There is no file then.
+    fn new_file(
+        &self,
+        file: &Path,
+        write: impl FnOnce(&[(&str, &str)], &mut dyn Write) -> Result<u64, Failure>,
+    ) -> Result<u64, Failure> {
         let parent = file.parent().filter(|dir| !dir.as_os_str().is_empty());
         let dir = parent.unwrap_or(Path::new("."));
         let path = dir.join(format!("temp-restore-{}.rdb", std::process::id()));
@@ -159,16 +185,27 @@ impl<'s> Opened<'s> {
         let output = File::create_new(&path).map_err(failed)?;
         let _temporary = Temporary(path.clone());
         let ctime = (self.manifest.cut_ms / 1000).to_string();
-        let mut output = BufWriter::with_capacity(BUFFER, output);
-        let bytes = self.write(&[("ctime", ctime.as_str())], wanted, &mut output, tick)?;
-        let output = output
-            .into_inner()
-            .map_err(|error| failed(error.into_error()))?;
-        output.sync_all().map_err(failed)?;
+        let mut output = Output::new(output).map_err(failed)?;
+        let bytes = write(&[("ctime", ctime.as_str())], &mut output)?;
+        output.finish().map_err(failed)?;
         // A link, unlike a rename, does not replace what somebody has put there meanwhile.
         fs::hard_link(&path, file).map_err(|error| format!("{}: {error}", file.display()))?;
         File::open(dir)?.sync_all()?;
         Ok(bytes)
+    }
+
+    /// The segments of the log that lead to a moment.
+    ///
+    /// # Errors
+    /// The log does not reach so far.
+    pub(super) fn route(&self, until_ms: Option<i64>) -> Result<Route, Failure> {
+        let position = self.position()?;
+        let heads = catalog::all(self.store)?.into_iter();
+        let marks: Vec<Mark> = heads
+            .filter_map(|listed| listed.manifest.ok())
+            .filter_map(|manifest| Mark::of(&manifest))
+            .collect();
+        Ok(archive::route(self.store, position, until_ms, &marks)?)
     }
 
     /// Writes the log up to a moment as plain commands; effects written.
@@ -176,9 +213,8 @@ impl<'s> Opened<'s> {
     /// # Errors
     /// The log does not reach so far, or is damaged.
     pub fn log(&self, until_ms: Option<i64>, out: &mut dyn Write) -> Result<u64, Failure> {
-        let route = archive::route(self.store, self.position()?, until_ms)?;
         let mut effects = 0u64;
-        for stored in &route.segments {
+        for stored in &self.route(until_ms)?.segments {
             let content = archive::read(self.store, stored, self.identities, &self.key)?;
             effects += archive::replay(&stored.name, &content, until_ms, out)?;
         }
@@ -198,27 +234,28 @@ impl<'s> Opened<'s> {
         tick: Tick<'_>,
     ) -> Result<(u64, u64), Failure> {
         // What is missing is said before anything is read.
-        archive::route(self.store, self.position()?, until_ms)?;
+        self.route(until_ms)?;
         let temporary = TemporaryDir(dir.join(format!("temp-restore-{}", std::process::id())));
         fs::create_dir(&temporary.0)?;
-        let create = |name: &str| -> Result<BufWriter<File>, Failure> {
+        let create = |name: &str| -> Result<Output, Failure> {
             let path = temporary.0.join(name);
             let failed = |error: io::Error| format!("{}: {error}", path.display());
             let file = File::create_new(&path).map_err(failed)?;
-            Ok(BufWriter::with_capacity(BUFFER, file))
+            Ok(Output::new(file).map_err(failed)?)
         };
         let base = format!("{}.1.base.rdb", names.file);
         let incr = format!("{}.1.incr.aof", names.file);
         let manifest = format!("{}.manifest", names.file);
         let mut output = create(&base)?;
         let bytes = self.write(&[("aof-base", "1")], None, &mut output, tick)?;
-        output.flush()?;
-        let effects = self.log(until_ms, &mut create(&incr)?)?;
+        output.finish()?;
+        let mut output = create(&incr)?;
+        let effects = self.log(until_ms, &mut output)?;
+        output.finish()?;
+        let mut output = create(&manifest)?;
         let listed = format!("file {base} seq 1 type b\nfile {incr} seq 1 type i\n");
-        create(&manifest)?.write_all(listed.as_bytes())?;
-        for name in [&base, &incr, &manifest] {
-            File::open(temporary.0.join(name))?.sync_all()?;
-        }
+        output.write_all(listed.as_bytes())?;
+        output.finish()?;
         File::open(&temporary.0)?.sync_all()?;
         fs::rename(&temporary.0, dir.join(&names.folder))?;
         File::open(dir)?.sync_all()?;

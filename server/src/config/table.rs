@@ -179,7 +179,7 @@ directives! {
     backup_credentials_file: Option<String> = None, "backup-credentials-file", Text, MODIFIABLE | PROTECTED;
     backup_sse_kms_key: Option<String> = None, "backup-sse-kms-key", Text, MODIFIABLE;
     backup_recipients: String = String::new(), "backup-recipients", Checked(check::backup_recipients), MODIFIABLE | PROTECTED;
-    backup_compression: String = "zstd:3".to_owned(), "backup-compression", Checked(check::backup_compression), MODIFIABLE;
+    backup_compression: String = "zstd:1".to_owned(), "backup-compression", Checked(check::backup_compression), MODIFIABLE;
     backup_schedule: Option<String> = None, "backup-schedule", Checked(check::backup_schedule), MODIFIABLE;
     backup_time_zone: String = "UTC".to_owned(), "backup-time-zone", Checked(check::backup_time_zone), MODIFIABLE;
     backup_retention: String = String::new(), "backup-retention", Checked(check::backup_retention), MODIFIABLE;

@@ -365,13 +365,13 @@ pub(crate) fn access(policy: MaxmemoryPolicy) -> Access {
 
 /// Has this thread, and those it starts, yield to threads that serve clients when there are too
 /// few cores for all.
-pub(super) fn lower_priority() {
+pub(crate) fn lower_priority() {
     const NICE: i32 = 5;
     // Without it, saving takes more from the others; that is all.
     let _ = rustix::process::setpriority_process(None, NICE);
 }
 
 /// As many threads as there are cores.
-pub(super) fn all_cores() -> usize {
+pub(crate) fn all_cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }

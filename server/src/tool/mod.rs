@@ -84,6 +84,10 @@ enum Command {
     Prune(backup::prune::Args),
     /// Makes an identity for decrypting backups and prints its recipient, for backup-recipients
     Keygen(backup::keygen::Args),
+    /// Says whether a store keeps what backups rely on
+    ///
+    /// Objects are written, read, listed, raced for and removed below a name of its own in the place that is given.
+    CheckStore(backup::check_store::Args),
     /// Looks into spool files of the backup
     #[command(subcommand)]
     Spool(SpoolCommand),
@@ -131,6 +135,7 @@ pub fn run(
         Command::Export(args) => backup::restore::export(args, out, err),
         Command::Prune(args) => backup::prune::run(args, out, err),
         Command::Keygen(args) => backup::keygen::run(args, out, err),
+        Command::CheckStore(args) => backup::check_store::run(args, out, err),
         Command::Version => version(out),
     };
     match written {

@@ -68,89 +68,64 @@ struct Sender {
 }
 
 impl Sender {
-    fn select(&mut self, db: u64) {
-        if self.db != db {
-            self.db = db;
-            self.connection
-                .queue(&[b"SELECT", db.to_string().as_bytes()]);
-        }
+    fn to(target: &Target) -> Result<Sender, Failure> {
+        Ok(Sender {
+            connection: target.connect()?,
+            db: 0,
+        })
     }
-}
 
-/// Restores what is wanted; with `until_ms`, also the log behind it.
-pub(super) fn restore_into(
-    opened: &Opened<'_>,
-    target: &Target,
-    wanted: Option<&Wanted<'_>>,
-    until_ms: Option<Option<i64>>,
-    dry_run: bool,
-    tick: Tick<'_>,
-) -> Result<Done, Failure> {
-    let mut sender = Sender {
-        connection: target.connect()?,
-        db: 0,
-    };
-    let has = |db: u64, key: &[u8]| wanted.is_none_or(|wanted| wanted(db, key));
-    let mut done = Done {
-        keys: 0,
-        bytes: 0,
-        effects: None,
-    };
-    // First proof, and whether there is anything in the way.
-    let mut drill = Drill::new(&opened.manifest, &opened.key);
-    let chunks: Vec<&Chunk> = opened.manifest.chunks.iter().collect();
-    each_chunk(opened.store, &chunks, opened.identities, |chunk, rdb| {
-        drill.chunk(chunk, &rdb)?;
-        tick(chunk.bytes / 2);
+    /// Counts the keys of an RDB file that are wanted, and asks whether they are in the way.
+    fn look(
+        &mut self,
+        target: &Target,
+        rdb: &[u8],
+        name: &str,
+        has: &dyn Fn(u64, &[u8]) -> bool,
+        keys: &mut u64,
+    ) -> Result<(), Failure> {
         let mut there = None;
-        each(chunk, &rdb, |db, record| {
+        each(name, rdb, |db, record| {
             if !has(db, &record.key) {
                 return Ok(());
             }
-            done.keys += 1;
+            *keys += 1;
             if target.replace {
                 return Ok(());
             }
-            sender.select(db);
-            if sender.connection.queue(&[b"EXISTS", &record.key]) > BATCH_BYTES {
-                sender.connection.settle(|reply| note(reply, &mut there))?;
+            self.select(db);
+            if self.connection.queue(&[b"EXISTS", &record.key]) > BATCH_BYTES {
+                self.connection.settle(|reply| note(reply, &mut there))?;
             }
             Ok(())
         })?;
-        sender.connection.settle(|reply| note(reply, &mut there))?;
+        self.connection.settle(|reply| note(reply, &mut there))?;
         if there.is_some() {
             return Err(
                 "the server has some of these keys already: --replace replaces them".into(),
             );
         }
-        Ok::<(), Failure>(())
-    })?;
-    drill.finish(&opened.manifest)?;
-    if let Some(until_ms) = until_ms {
-        done.effects = Some(opened.log(until_ms, &mut std::io::sink())?);
-        // Commands of the log change what is there.
-        if let Some(line) = keyspace(&mut sender.connection)? {
-            return Err(
-                format!("a moment can only be restored into an empty server: {line}").into(),
-            );
-        }
+        Ok(())
     }
-    if dry_run {
-        return Ok(done);
-    }
-    each_chunk(opened.store, &chunks, opened.identities, |chunk, rdb| {
-        if wanted.is_none() && chunk.functions > 0 {
-            functions(&mut sender.connection, &rdb, target.replace)?;
-        }
-        each(chunk, &rdb, |db, record| {
+
+    /// Sends the keys of an RDB file that are wanted; counts their bytes.
+    fn send(
+        &mut self,
+        target: &Target,
+        rdb: &[u8],
+        name: &str,
+        has: &dyn Fn(u64, &[u8]) -> bool,
+        bytes: &mut u64,
+    ) -> Result<(), Failure> {
+        each(name, rdb, |db, record| {
             if !has(db, &record.key) {
                 return Ok(());
             }
-            sender.select(db);
+            self.select(db);
             let mut value = vec![record.kind.byte()];
             value.extend_from_slice(record.body);
             let payload = seal_payload(value);
-            done.bytes += payload.len() as u64;
+            *bytes += payload.len() as u64;
             let expires = record.expire_ms.unwrap_or(0).to_string();
             let mut words: Vec<&[u8]> = vec![
                 b"RESTORE".as_slice(),
@@ -171,16 +146,103 @@ pub(super) fn restore_into(
             } else if let Some(idle) = &idle {
                 words.extend([b"IDLETIME".as_slice(), idle.as_bytes()]);
             }
-            if sender.connection.queue(&words) > BATCH_BYTES {
-                sender.connection.settle(drop)?;
+            if self.connection.queue(&words) > BATCH_BYTES {
+                self.connection.settle(drop)?;
             }
             Ok(())
         })?;
-        sender.connection.settle(drop)?;
+        self.connection.settle(drop)
+    }
+
+    fn select(&mut self, db: u64) {
+        if self.db != db {
+            self.db = db;
+            self.connection
+                .queue(&[b"SELECT", db.to_string().as_bytes()]);
+        }
+    }
+}
+
+/// What is restored.
+pub(super) struct Wish<'w> {
+    /// Which keys; all if none are named.
+    pub(super) wanted: Option<&'w Wanted<'w>>,
+    /// The moment, if it is not that of the backup; none in it: the latest.
+    pub(super) until_ms: Option<Option<i64>>,
+    /// Prove only.
+    pub(super) dry_run: bool,
+}
+
+impl Wish<'_> {
+    fn has(&self, db: u64, key: &[u8]) -> bool {
+        self.wanted.is_none_or(|wanted| wanted(db, key))
+    }
+}
+
+/// Restores the keys in an RDB file that has been proven: all of them, or none if one is in the way.
+pub(super) fn restore_file(
+    rdb: &[u8],
+    name: &str,
+    target: &Target,
+    dry_run: bool,
+) -> Result<Done, Failure> {
+    let mut sender = Sender::to(target)?;
+    let (mut keys, mut bytes) = (0, 0);
+    sender.look(target, rdb, name, &|_, _| true, &mut keys)?;
+    if !dry_run {
+        sender.send(target, rdb, name, &|_, _| true, &mut bytes)?;
+    }
+    Ok(Done {
+        keys,
+        bytes,
+        effects: None,
+    })
+}
+
+/// Restores what is wanted of a backup, and the log behind it up to the moment.
+pub(super) fn restore_into(
+    opened: &Opened<'_>,
+    target: &Target,
+    wish: &Wish<'_>,
+    tick: Tick<'_>,
+) -> Result<Done, Failure> {
+    let mut sender = Sender::to(target)?;
+    let has = |db: u64, key: &[u8]| wish.has(db, key);
+    let mut done = Done {
+        keys: 0,
+        bytes: 0,
+        effects: None,
+    };
+    // First proof, and whether there is anything in the way.
+    let mut drill = Drill::new(&opened.manifest, &opened.key);
+    let chunks: Vec<&Chunk> = opened.manifest.chunks.iter().collect();
+    each_chunk(opened.store, &chunks, opened.identities, |chunk, rdb| {
+        drill.chunk(chunk, &rdb)?;
+        tick(chunk.bytes / 2);
+        sender.look(target, &rdb, &chunk.object, &has, &mut done.keys)
+    })?;
+    drill.finish(&opened.manifest)?;
+    if let Some(until_ms) = wish.until_ms {
+        done.effects = Some(opened.log(until_ms, &mut std::io::sink())?);
+        // Commands of the log change what is there.
+        if let Some(line) = keyspace(&mut sender.connection)? {
+            return Err(
+                format!("a moment can only be restored into an empty server: {line}").into(),
+            );
+        }
+    }
+    if wish.dry_run {
+        return Ok(done);
+    }
+    each_chunk(opened.store, &chunks, opened.identities, |chunk, rdb| {
+        if wish.wanted.is_none() && chunk.functions > 0 {
+            functions(&mut sender.connection, &rdb, target.replace)?;
+        }
+        sender.send(target, &rdb, &chunk.object, &has, &mut done.bytes)?;
         tick(chunk.bytes - chunk.bytes / 2);
         Ok::<(), Failure>(())
     })?;
-    if let Some(until_ms) = until_ms {
+    if let Some(until_ms) = wish.until_ms {
         let mut log = Vec::new();
         opened.log(until_ms, &mut log)?;
         sender.connection.raw(&log)?;
@@ -219,14 +281,14 @@ fn functions(connection: &mut Connection, rdb: &[u8], replace: bool) -> Result<(
     }
 }
 
-/// Calls for each key of a chunk.
+/// Calls for each key of an RDB file.
 fn each(
-    chunk: &Chunk,
+    name: &str,
     rdb: &[u8],
     mut call: impl FnMut(u64, KeyRecord<'_>) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let wrong = |error: &dyn fmt::Display| JobError::Content {
-        name: chunk.object.clone(),
+        name: name.to_owned(),
         reason: error.to_string(),
     };
     let mut reader = FileReader::new(rdb).map_err(|error| wrong(&error))?;

@@ -2,9 +2,10 @@
 
 use std::io::{self, Write};
 
-use basalt_backup::job::catalog;
+use basalt_backup::job::coverage::{self, Span};
+use basalt_backup::job::{archive, catalog};
 
-use super::{Repository, moment, refuse};
+use super::{Failure, Repository, moment, refuse};
 use crate::tool::{FAILURE, SUCCESS};
 
 /// The command line.
@@ -22,14 +23,19 @@ pub(in crate::tool) fn run(
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> io::Result<u8> {
-    let listed = args
-        .repository
-        .open()
-        .and_then(|store| Ok(catalog::all(&*store)?));
-    let listed = match listed {
-        Ok(listed) => listed,
+    let read = || -> Result<_, Failure> {
+        let store = args.repository.open()?;
+        let listed = catalog::all(&*store)?;
+        Ok((listed, archive::list(&*store, None)?))
+    };
+    let (listed, segments) = match read() {
+        Ok(read) => read,
         Err(error) => return refuse(&error, args.json, out, err),
     };
+    let manifests = listed
+        .iter()
+        .filter_map(|backup| backup.manifest.as_ref().ok());
+    let spans = coverage::spans(manifests, &segments);
     let mut code = SUCCESS;
     let mut rows = Vec::new();
     if !args.json {
@@ -74,7 +80,44 @@ pub(in crate::tool) fn run(
     }
     if args.json {
         let ok = code == SUCCESS;
-        writeln!(out, "{}", serde_json::json!({ "ok": ok, "backups": rows }))?;
+        let moments: Vec<_> = spans.iter().map(moments).collect();
+        writeln!(
+            out,
+            "{}",
+            serde_json::json!({ "ok": ok, "backups": rows, "moments": moments })
+        )?;
+        return Ok(code);
+    }
+    let mut before: Option<&Span> = None;
+    for span in &spans {
+        match before.filter(|before| before.lineage == span.lineage) {
+            None => writeln!(out, "\ndata set {}: what can be restored", span.lineage)?,
+            Some(before) => writeln!(
+                out,
+                "  gap  {} to {}{}",
+                moment(before.to_ms),
+                moment(span.from_ms),
+                match before.missing {
+                    Some((first, last)) => format!(", effects {first} to {last} are missing"),
+                    None => String::new(),
+                }
+            )?,
+        }
+        if span.from_ms == span.to_ms {
+            writeln!(out, "  {}", moment(span.from_ms))?;
+        } else {
+            let (from, to) = (moment(span.from_ms), moment(span.to_ms));
+            writeln!(out, "  {from} to {to}, any moment")?;
+        }
+        before = Some(span);
     }
     Ok(code)
+}
+
+/// A span as JSON.
+fn moments(span: &Span) -> serde_json::Value {
+    serde_json::json!({
+        "lineage": span.lineage, "from_ms": span.from_ms, "to_ms": span.to_ms, "backups": span.backups,
+        "missing_effects": span.missing.map(|(first, last)| [first, last]),
+    })
 }

@@ -4,6 +4,7 @@
 //! from files, `BASALT_PASSPHRASE` and `REDISCLI_AUTH`.
 
 pub(super) mod ask;
+pub(super) mod check_store;
 mod connection;
 mod into;
 pub(super) mod keygen;
@@ -69,6 +70,12 @@ pub(super) struct Secrets {
 impl Repository {
     /// Opens it.
     pub(super) fn open(&self) -> Result<Arc<dyn BackupStore>, Failure> {
+        let (url, options) = self.place()?;
+        Ok(open(&url, &options)?)
+    }
+
+    /// Where it is, and how it is reached.
+    pub(super) fn place(&self) -> Result<(StoreUrl, StoreOptions), Failure> {
         let (mut url, mut options) = (None, StoreOptions::default());
         if let Some(file) = &self.config {
             let plan = StartPlan {
@@ -88,7 +95,7 @@ impl Repository {
         options.virtual_hosted |= self.virtual_hosted;
         options.credentials_file = self.credentials_file.clone().or(options.credentials_file);
         let url = url.ok_or("no repository was given")?;
-        Ok(open(&url, &options)?)
+        Ok((url, options))
     }
 }
 

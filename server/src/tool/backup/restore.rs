@@ -6,14 +6,17 @@
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 use basalt_backup::job::catalog;
+use basalt_backup::job::join::Wanted;
 use basalt_backup::repo::Manifest;
 
-use super::into::{Target, restore_into};
+use super::into::{Target, Wish, restore_file, restore_into};
 use super::progress::Progress;
 use super::{Failure, Repository, Secrets, moment, refuse};
+use crate::backup::moment::Moment;
 use crate::backup::restore::{LogNames, Opened, base_before, moment_of};
 use crate::tool::SUCCESS;
 
@@ -38,7 +41,7 @@ pub(in crate::tool) struct Source {
 }
 
 /// Which keys.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(super) struct Selection {
     /// Only keys of this database
     #[arg(long, value_name = "NUMBER")]
@@ -54,6 +57,11 @@ pub(super) struct Selection {
 impl Selection {
     fn is_all(&self) -> bool {
         self.db.is_none() && self.prefix.is_none() && self.key.is_empty()
+    }
+
+    /// In the form that a walk takes.
+    fn wanted(self) -> Arc<basalt_engine::snapshot::Wanted> {
+        Arc::new(move |db, key| self.has(db as u64, key))
     }
 
     fn has(&self, db: u64, key: &[u8]) -> bool {
@@ -76,7 +84,7 @@ pub(in crate::tool) struct RestoreArgs {
     #[arg(long, default_value = "dump.rdb")]
     dbfilename: String,
     /// The data as of this moment, such as 2026-11-21T08:00:00Z, or latest: the archive is replayed after the backup
-    /// before it. What is written is a log; start the server with appendonly yes
+    /// before it. What is written is a log; start the server with appendonly yes. Of some keys it is an RDB file
     #[arg(long, value_name = "TIME", conflicts_with = "backup")]
     at: Option<String>,
     #[command(flatten)]
@@ -91,6 +99,9 @@ pub(in crate::tool) struct ExportArgs {
     /// The file to write; it must not exist
     #[arg(long, short)]
     output: PathBuf,
+    /// The data as of this moment, or latest; takes the memory of the data set
+    #[arg(long, value_name = "TIME", conflicts_with = "backup")]
+    at: Option<String>,
 }
 
 /// What was restored.
@@ -101,6 +112,8 @@ struct Restored {
     bytes: u64,
     /// Effects of the archive that were put behind it.
     effects: Option<u64>,
+    /// They are a log that is to be replayed.
+    log: bool,
     millis: u128,
 }
 
@@ -132,12 +145,12 @@ pub(in crate::tool) fn restore(
 }
 
 fn restore_to(args: &RestoreArgs, dir: &Path) -> (Result<Restored, Failure>, String) {
-    let (place, shown) = match args.at {
-        None => {
-            let file = dir.join(&args.dbfilename);
-            (Place::File(file.clone()), file)
-        }
-        Some(_) => (Place::Log(dir), dir.join("appendonlydir")),
+    // A log replays everything; of some keys there can only be a file.
+    let (place, shown) = if args.at.is_some() && args.source.selection.is_all() {
+        (Place::Log(dir), dir.join("appendonlydir"))
+    } else {
+        let file = dir.join(&args.dbfilename);
+        (Place::File(file.clone()), file)
     };
     let shown = shown.display().to_string();
     if args.dbfilename.is_empty() || args.dbfilename.contains('/') {
@@ -169,7 +182,8 @@ pub(in crate::tool) fn export(
     let result = if args.output.symlink_metadata().is_ok() {
         Err(format!("{} exists already", args.output.display()).into())
     } else {
-        produce(&args.source, &Place::File(args.output.clone()), None)
+        let place = Place::File(args.output.clone());
+        produce(&args.source, &place, args.at.as_deref())
     };
     tell(
         &result,
@@ -206,9 +220,6 @@ fn empty_of_data(dir: &Path) -> Result<(), Failure> {
 fn produce(source: &Source, place: &Place<'_>, at: Option<&str>) -> Result<Restored, Failure> {
     let began = Instant::now();
     let until_ms = at.map(moment_of).transpose()?;
-    if until_ms.is_some() && !source.selection.is_all() {
-        return Err("some keys as of a moment: restore everything with --to and --at, start a server on it, and copy them from there".into());
-    }
     let store = source.repository.open()?;
     let identities = source.secrets.open()?;
     let id = match until_ms {
@@ -220,39 +231,55 @@ fn produce(source: &Source, place: &Place<'_>, at: Option<&str>) -> Result<Resto
     let tick = |bytes| progress.add(bytes);
     let selection = &source.selection;
     let has = |db: u64, key: &[u8]| selection.has(db, key);
-    let wanted: Option<&basalt_backup::job::join::Wanted<'_>> =
-        if selection.is_all() { None } else { Some(&has) };
+    let wanted: Option<&Wanted<'_>> = if selection.is_all() { None } else { Some(&has) };
     let (mut keys, mut effects) = (None, None);
-    let bytes = match place {
-        Place::Server(target) => {
-            let done = restore_into(&opened, target, wanted, until_ms, source.dry_run, &tick)?;
-            (keys, effects) = (Some(done.keys), done.effects);
-            done.bytes
-        }
-        _ if source.dry_run => {
-            let bytes = opened.write(&[], wanted, &mut io::sink(), &tick)?;
-            if let Some(until_ms) = until_ms {
-                effects = Some(opened.log(until_ms, &mut io::sink())?);
-            }
-            bytes
-        }
-        Place::File(file) => opened.to_file(file, wanted, &tick)?,
-        Place::Log(dir) => {
+    let bytes = match (place, until_ms) {
+        (Place::Log(dir), Some(until_ms)) if !source.dry_run => {
             let names = LogNames {
                 folder: "appendonlydir".into(),
                 file: "appendonly.aof".into(),
             };
-            let until_ms = until_ms.unwrap_or_default();
             let (bytes, more) = opened.to_folder(dir, &names, until_ms, &tick)?;
             effects = Some(more);
             bytes
         }
+        (Place::Server(target), _) if until_ms.is_none() || wanted.is_none() => {
+            let wish = Wish {
+                wanted,
+                until_ms,
+                dry_run: source.dry_run,
+            };
+            let done = restore_into(&opened, target, &wish, &tick)?;
+            (keys, effects) = (Some(done.keys), done.effects);
+            done.bytes
+        }
+        (_, Some(until_ms)) => {
+            let moment = Moment::load(&opened, until_ms, &tick)?;
+            effects = Some(moment.effects);
+            let wanted = (!selection.is_all()).then(|| selection.clone().wanted());
+            match place {
+                Place::File(file) if !source.dry_run => {
+                    opened.moment_file(file, &moment, wanted)?
+                }
+                Place::Server(target) => {
+                    let mut rdb = Vec::new();
+                    moment.write(&[], wanted, &mut rdb)?;
+                    let done = restore_file(&rdb, id.as_str(), target, source.dry_run)?;
+                    keys = Some(done.keys);
+                    done.bytes
+                }
+                _ => moment.write(&[], wanted, &mut io::sink())?,
+            }
+        }
+        (Place::File(file), None) if !source.dry_run => opened.to_file(file, wanted, &tick)?,
+        _ => opened.write(&[], wanted, &mut io::sink(), &tick)?,
     };
     Ok(Restored {
         manifest: opened.manifest,
         keys,
         bytes,
         effects,
+        log: matches!(place, Place::Log(_)),
         millis: began.elapsed().as_millis(),
     })
 }
@@ -294,7 +321,7 @@ fn tell(
     }
     if let Some(effects) = restored.effects {
         writeln!(out, "{effects} effects of the archive come after it")?;
-        if !place.contains(':') {
+        if restored.log {
             writeln!(out, "start the server with appendonly yes")?;
         }
     }

@@ -36,7 +36,7 @@ fn an_empty_or_missing_repository() {
     let (code, out, _) = run(&["list", text, "--json"]);
     assert_eq!(
         (code, out.as_str()),
-        (SUCCESS, "{\"backups\":[],\"ok\":true}\n")
+        (SUCCESS, "{\"backups\":[],\"moments\":[],\"ok\":true}\n")
     );
     // Nothing to verify is no good news.
     assert_eq!(run(&["verify", text]).0, FAILURE);
@@ -74,4 +74,17 @@ fn a_place_from_a_configuration() {
     let (code, out, err) = run(&["list", "--config", config]);
     assert_eq!((code, err.as_str()), (SUCCESS, ""));
     assert!(out.starts_with("backup "), "{out}");
+}
+
+#[test]
+fn a_store_is_fit_or_not() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let text = dir.path().to_str().expect("UTF-8");
+    let (code, out, err) = run(&["check-store", text]);
+    assert_eq!((code, err.as_str()), (SUCCESS, ""));
+    assert!(out.contains("fit for backups"), "{out}");
+    assert_eq!(std::fs::read_dir(dir.path()).expect("there").count(), 0);
+    let (code, _, err) = run(&["check-store", "/nonexistent/repository"]);
+    assert_eq!(code, FAILURE);
+    assert!(err.contains("/nonexistent/repository"), "{err}");
 }
