@@ -63,7 +63,7 @@ OPTIONAL = [(re.compile(r"^(\s*)((?:r|\$\w+) function flush)\s*$", re.M | re.I),
              '        if {![regexp {^#(BSLT1|SYNC)} $count]} break\n    }\n'),
             (re.compile(r"^( *)lappend lines \$line$", re.M), r'\1if {[regexp {^#(BSLT1|SYNC)} $line]} continue\n\1lappend lines $line'),
             # Directives that Redis does not have and that are fixed at the start.
-            (re.compile(r"^        set skip_configs \{\n", re.M), r"\g<0>            allow-data-loss\n            data-set-id\n"),
+            (re.compile(r"^        set skip_configs \{\n", re.M), r"\g<0>            allow-data-loss\n            data-set-id\n            restore-identity\n            restore-on-start\n"),
             # Tests replace the files in a server's directory, which Basalt takes for lost data.
             (re.compile(r"^    set config \[concat \$defaults \$overrides\]$", re.M),
              r'\g<0>\n    if {[dict exists $overrides dir]} {file delete [file join [dict get $overrides dir] basalt.lineage]}')]
