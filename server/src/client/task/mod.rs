@@ -141,8 +141,15 @@ impl Client {
                 Event::Written | Event::Resume => {}
                 Event::Deadline => client.deadline(),
                 Event::Signal => {
+                    let held = client.held.is_some();
                     if !client.signalled() {
                         return;
+                    }
+                    if held && client.has_only_to_send() {
+                        if !client.flush_now() {
+                            return;
+                        }
+                        continue;
                     }
                 }
             }
@@ -211,6 +218,15 @@ impl Client {
         } else {
             Work::Wait
         }
+    }
+
+    /// Whether the replies it held are all that there is to do.
+    fn has_only_to_send(&self) -> bool {
+        self.held.is_none()
+            && matches!(self.waiting, Waiting::No)
+            && (self.buf.is_empty() || self.starved)
+            && !(self.closing || self.eof || self.resume)
+            && !self.server.client_memory.is_limited()
     }
 
     /// Waits for the next thing that happens to this client.

@@ -248,6 +248,10 @@ impl Writer {
         } else {
             self.step_beside();
         }
+        let spare = self.log.spare();
+        if spare.capacity() > self.spare.capacity() {
+            self.spare = spare;
+        }
         self.publish();
         // It sleeps until the alarm that it knows of.
         match (alarm, self.log.wake_ms()) {
@@ -360,7 +364,7 @@ impl Writer {
         }
     }
 
-    fn close(&mut self, body: Body) {
+    fn close(&mut self, mut body: Body) {
         if body.bytes.is_empty() {
             self.spare = body.bytes;
             return;
@@ -373,7 +377,7 @@ impl Writer {
             self.batches
                 .append_encoded(sync_line(synced).as_bytes(), db);
         }
-        self.batches.append_encoded(&body.bytes, body.db);
+        self.batches.adopt(&mut body.bytes, body.db);
         let time_ms = u64::try_from(unix_ms()).unwrap_or(0);
         let Some(closed) = self.batches.close(time_ms) else {
             return;
@@ -387,7 +391,6 @@ impl Writer {
             self.marks.add(end, body.newest, closed.index);
         }
         self.spare = body.bytes;
-        self.spare.clear();
     }
 
     /// Goes on in the next file if a cut is ready for it; whether that was so.
