@@ -19,7 +19,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use bytes::BytesMut;
 use tokio::io::AsyncWrite;
@@ -65,6 +65,8 @@ pub struct Client {
     request: Request,
     waiting: Waiting,
     timer: Option<Pin<Box<Sleep>>>,
+    /// Its handle knows this one.
+    waker: Option<Waker>,
     /// Nothing more is read or processed; closes when all is written.
     closing: bool,
     /// The peer sends no more.
@@ -117,6 +119,7 @@ impl Client {
             request: Request::new(),
             waiting: Waiting::No,
             timer: None,
+            waker: None,
             closing: false,
             eof: false,
             starved: false,
@@ -231,15 +234,14 @@ impl Client {
 
     /// Waits for the next thing that happens to this client.
     async fn next_event(&mut self) -> Event {
-        let mut armed = false;
-        poll_fn(|cx| self.poll_event(cx, &mut armed)).await
+        poll_fn(|cx| self.poll_event(cx)).await
     }
 
-    fn poll_event(&mut self, cx: &mut Context<'_>, armed: &mut bool) -> Poll<Event> {
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
         let handle = &self.conn.handle;
-        if !*armed {
+        if !(self.waker.as_ref()).is_some_and(|old| old.will_wake(cx.waker())) {
             handle.set_waker(cx.waker());
-            *armed = true;
+            self.waker = Some(cx.waker().clone());
         }
         if handle.signals() != 0 {
             return Poll::Ready(Event::Signal);
