@@ -148,7 +148,7 @@ impl World {
             &[("redis-ver", "7.2.4")],
             None,
             &mut rdb,
-            &mut |_, _| Ok(()),
+            &|_, _| Ok(()),
         )?;
         assert_eq!(bytes, rdb.len() as u64);
         let mut reader = FileReader::new(&rdb).unwrap();

@@ -372,6 +372,7 @@ impl Stream {
             shipper.settings.codec,
             &shipper.settings.recipients,
             &shipper.key,
+            shipper.settings.spool()?,
         )
     }
 }

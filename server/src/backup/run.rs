@@ -153,10 +153,7 @@ impl Server {
                 None
             }
         };
-        let spool_dir = match &settings.spool_dir {
-            Some(dir) => dir.clone(),
-            None => std::env::current_dir()?,
-        };
+        let spool_dir = settings.spool()?;
         let random = getrandom::u32().map_err(|error| std::io::Error::other(error.to_string()))?;
         run.upload.limit.store(settings.limit, Relaxed);
         if run.progress.cancel.load(Relaxed) {
@@ -196,7 +193,7 @@ impl Server {
             commit_index,
             codec: settings.codec,
             recipients: settings.recipients.clone(),
-            spool_dir: spool_dir.into(),
+            spool_dir,
             index: Some(INDEX_FILE.into()),
             archive: position.map(|(position, _)| position),
             key: key.clone(),
