@@ -20,9 +20,7 @@ there the disk is what one waits for. Rounds take the servers in turn, and the b
 import argparse
 import os
 import re
-import selectors
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -31,7 +29,6 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "tests"))
 
-from lib.resp import encode
 from lib.servers import Server, basalt_path, redis_path
 
 TICK = os.sysconf("SC_CLK_TCK")
@@ -67,13 +64,19 @@ def rate(text):
     return float(re.search(r'"SET","([0-9.]+)"', text.decode()).group(1))
 
 
+def compiled(name, folder, *options):
+    """The program or library of a source beside this script."""
+    source = os.path.join(os.path.dirname(os.path.abspath(__file__)), f"{name}.c")
+    result = os.path.join(folder, name)
+    subprocess.run(["cc", "-O2", "-o", result, source, *options], check=True)
+    return result
+
+
 def slowed(path, sync_ms, folder):
     """A program that runs the server on a disk whose syncs take so much longer."""
     if not sync_ms:
         return path
-    library = os.path.join(folder, "slow_sync.so")
-    source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "slow_sync.c")
-    subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-o", library, source, "-ldl"], check=True)
+    library = compiled("slow_sync", folder, "-shared", "-fPIC", "-ldl")
     wrapper = os.path.join(folder, os.path.basename(path))
     with open(wrapper, "w", encoding="ascii") as script:
         script.write(f"#!/bin/sh\nSYNC_US={int(sync_ms * 1000)} LD_PRELOAD={library} exec {path} \"$@\"\n")
@@ -119,34 +122,11 @@ def policy(names, paths, options):
                       f"{cpu / off[1]:>8.2f}", flush=True)
 
 
-def read_for(port, seconds, took):
-    """Lets the readers ask for that long; notes how long each answer took."""
-    ask = encode([b"GET", b"key:000000000001"])
-    events = selectors.DefaultSelector()
-    due = []
-    for number in range(READERS):
-        sock = socket.create_connection(("127.0.0.1", port))
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        events.register(sock, selectors.EVENT_READ)
-        due.append((time.monotonic() + READ_EVERY_S * number / READERS, sock))
-    asked = {}
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        while due and due[0][0] <= time.monotonic():
-            at, sock = due.pop(0)
-            asked[sock] = (at, time.monotonic())
-            sock.sendall(ask)
-        wait = max(0.0, due[0][0] - time.monotonic()) if due else 0.1
-        for key, _ in events.select(wait):
-            sock = key.fileobj
-            if sock.recv(4096):
-                now = time.monotonic()
-                at, sent = asked.pop(sock)
-                took.append(now - sent)
-                due.append((max(at + READ_EVERY_S, now), sock))
-        due.sort(key=lambda one: one[0])
-    for key in list(events.get_map().values()):
-        key.fileobj.close()
+def read_for(program, port, seconds, took):
+    """Lets the readers ask for that long; notes how many seconds each answer took."""
+    command = [program, str(port), str(READERS), str(int(READ_EVERY_S * 1e6)), str(seconds)]
+    out = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
+    took.extend(int(line) / 1e6 for line in out.split())
 
 
 def always_once(path, options):
@@ -156,6 +136,7 @@ def always_once(path, options):
     try:
         got = []
         took = []
+        program = compiled("paced_reads", folder)
         for readers in (False, True):
             writers = subprocess.Popen(["timeout", "-s", "INT", str(options.seconds)] +
                                        ["redis-benchmark", "-p", str(server.port), "-t", "set", "-n", "100000000", "-c", "50",
@@ -163,7 +144,7 @@ def always_once(path, options):
             conn = server.connect()
             time.sleep(0.5)
             writes = lambda: int(re.search(rb"cmdstat_set:calls=(\d+)", conn.call("INFO", "commandstats")).group(1))
-            reading = threading.Thread(target=read_for, args=(server.port, options.seconds - 1.0, took)) if readers else None
+            reading = threading.Thread(target=read_for, args=(program, server.port, options.seconds - 1.0, took)) if readers else None
             before, began = writes(), time.monotonic()
             if reading:
                 reading.start()

@@ -17,7 +17,14 @@ impl Client {
     pub(super) fn hold(&mut self) {
         let index = self.session.log_index;
         let aof = &self.conn.server.persist.aof;
-        if self.held.is_some() || aof.durable.has(index, Until::Promised) {
+        let served = std::mem::take(&mut self.served);
+        if self.held.is_some() {
+            return;
+        }
+        if aof.durable.has(index, Until::Promised) {
+            if served {
+                pass::goes_on();
+            }
             return;
         }
         // Without a reply there is nothing to hold, unless it writes faster than the disk.

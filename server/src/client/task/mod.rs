@@ -79,6 +79,8 @@ pub struct Client {
     filled: bool,
     /// The others on this thread had their turn before the resumption, or that read.
     yielded: bool,
+    /// Something was read since it was last asked whether the client must wait for the log.
+    served: bool,
     /// Nothing is sent and nothing more is processed before the log has come to this index.
     held: Option<u64>,
     /// It runs scripts: its work is done on a stack of its own.
@@ -122,6 +124,7 @@ impl Client {
             resume: false,
             filled: false,
             yielded: false,
+            served: false,
             held: None,
             scripted: false,
         }
@@ -286,6 +289,7 @@ impl Client {
     }
 
     fn received(&mut self, n: usize) {
+        self.served = true;
         self.starved = false;
         self.lacking = self.lacking.saturating_sub(n);
         let handle = &self.conn.handle;

@@ -18,6 +18,7 @@ pub mod folder;
 pub mod load;
 mod marks;
 pub mod pass;
+mod quick;
 mod replay;
 pub mod rewrite;
 #[cfg(test)]

@@ -10,7 +10,9 @@
 //! The first effect of a pass wakes the task [`run`] of its thread, which stands behind all clients
 //! that are ready by then. So at `everysec` and `no` a pass costs one write and no other thread has a
 //! part in it. Under `always`, and while the writer thread is at something that may take long, the
-//! pass only tells that thread: no thread that serves clients waits for a disk.
+//! pass only tells that thread: no thread that serves clients waits for a disk. There is one
+//! exception: all clients of this thread do nothing but write, and the disk has been quick. Then
+//! whoever could be served meanwhile would wait for the next sync anyway, and the sync is made here.
 //!
 //! What threads that serve no clients append (expiry in the cron) goes to the writer thread at once.
 
@@ -29,6 +31,8 @@ use crate::server::Server;
 struct Pass {
     waker: RefCell<Option<Waker>>,
     due: Cell<bool>,
+    /// Clients were served since the last end of a pass that wait for nothing.
+    free: Cell<bool>,
     held: RefCell<Vec<(u64, Arc<Handle>)>>,
 }
 
@@ -53,6 +57,11 @@ pub fn ask() -> bool {
     })
 }
 
+/// A client was served and goes on at once.
+pub fn goes_on() {
+    PASS.with(|pass| pass.free.set(true));
+}
+
 /// The client goes on when the log has come to this index; looked at when the pass ends. False
 /// on a thread without passes.
 pub fn hold(index: u64, handle: &Arc<Handle>) -> bool {
@@ -71,8 +80,11 @@ pub async fn run(server: Arc<Server>) {
     loop {
         let ends = poll_fn(|cx| next(cx.waker(), &held, durable)).await;
         if ends {
-            server.persist.aof.end_pass();
-            PASS.with(|pass| held.append(&mut pass.held.borrow_mut()));
+            let only_waiting = PASS.with(|pass| {
+                held.append(&mut pass.held.borrow_mut());
+                !pass.free.take()
+            });
+            server.persist.aof.end_pass(only_waiting);
         }
         held.retain(|(index, handle)| {
             let there = durable.has(*index, Until::Promised);

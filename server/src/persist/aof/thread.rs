@@ -9,7 +9,7 @@
 //!
 //! The thread does all that may take long. When nothing of that kind is under way, a worker writes
 //! at the end of its pass ([`Writer::write_here`]); it only tries the lock, and leaves the matter to
-//! the thread if that is at work.
+//! the thread if that is at work. Under `always` it does so only when nobody is held up: see [`Quick`].
 //!
 //! What follows a cut stays in the queue until its file is there, so that a file that cannot be
 //! made costs nothing but the rewrite it was for.
@@ -29,6 +29,7 @@ use parking_lot::Mutex;
 use super::Aof;
 use super::folder::{Folder, FolderError, Incr};
 use super::marks::Marks;
+use super::quick::Quick;
 use super::sink::{Body, Item, Sink};
 use super::writer::{LogWriter, Policy, Rotation, SyncDone, SyncJob};
 use crate::server::{Server, unix_ms};
@@ -115,6 +116,8 @@ pub(super) struct Writer {
     ahead: Vec<(u64, mpsc::Sender<()>)>,
     syncs: mpsc::Sender<SyncJob>,
     syncing: bool,
+    /// How long syncs take, and when a client was last served that waits for none.
+    quick: Quick,
     began: Instant,
     /// Bytes of all files but the last.
     other_bytes: u64,
@@ -175,6 +178,7 @@ impl Writer {
             ahead: Vec::new(),
             syncs,
             syncing: false,
+            quick: Quick::new(Instant::now()),
             began: Instant::now(),
             other_bytes: 0,
             spare: Vec::new(),
@@ -218,14 +222,16 @@ impl Writer {
 
     /// Writes what is there, on a thread that serves clients, if that is but one write; false:
     /// the writer thread has to look after it.
-    pub(super) fn write_here(&mut self) -> bool {
+    pub(super) fn write_here(&mut self, only_waiting: bool) -> bool {
+        let sync_here = self.quick.pass(only_waiting, Instant::now());
         let at_rest = self.queue.is_empty()
             && matches!(self.cutting, Cutting::No)
             && self.flushes.is_empty()
             && self.base.is_none();
         let policy = self.policy_now();
         // Beside a sync a write may have to wait for it.
-        if !at_rest || policy == Policy::Always || self.syncing || self.log.refusal().is_some() {
+        let slow = policy == Policy::Always && !sync_here;
+        if !at_rest || slow || self.syncing || self.log.refusal().is_some() {
             return self.stopped;
         }
         let Some(body) = self.sink.take_open(std::mem::take(&mut self.spare)) else {
@@ -237,13 +243,28 @@ impl Writer {
         let alarm = self.log.wake_ms();
         self.close(body);
         self.log.set_policy(policy);
-        self.step_beside();
+        if policy == Policy::Always {
+            self.step_here();
+        } else {
+            self.step_beside();
+        }
         self.publish();
         // It sleeps until the alarm that it knows of.
         match (alarm, self.log.wake_ms()) {
             (None, Some(_)) => false,
             (Some(old), Some(new)) => new >= old,
             (_, None) => true,
+        }
+    }
+
+    /// Writes and syncs until all is durable, or cannot be.
+    fn step_here(&mut self) {
+        while let Some(job) = self.log.step(self.now_ms()) {
+            self.publish();
+            let began = Instant::now();
+            self.log.finish(job.run());
+            self.quick.took(began.elapsed());
+            self.publish();
         }
     }
 
@@ -313,11 +334,7 @@ impl Writer {
             self.feed();
             self.log.set_policy(self.policy_now());
             if self.policy_now() == Policy::Always {
-                while let Some(job) = self.log.step(self.now_ms()) {
-                    self.publish();
-                    self.log.finish(job.run());
-                    self.publish();
-                }
+                self.step_here();
             } else {
                 self.step_beside();
             }
