@@ -176,3 +176,50 @@ fn group(hasher: &mut Hasher, group: &Group) {
     names.sort_unstable();
     names.iter().for_each(|name| string(hasher, name));
 }
+
+#[cfg(test)]
+mod tests {
+    use basalt_engine::keyspace::Header;
+
+    use super::*;
+
+    #[test]
+    fn strings_of_any_length_are_hashed_as_described() {
+        let key = DigestKey::new([7; 32]);
+        let long = vec![b'k'; AT_ONCE + 1];
+        for name in [&b""[..], b"key", &long] {
+            for length in [0, 1, 100, 4096, AT_ONCE, AT_ONCE + 1, 3 * AT_ONCE] {
+                let text: Vec<u8> = (0..length).map(|i| (i % 251) as u8).collect();
+                let mut described = Vec::new();
+                described.extend(3u32.to_le_bytes());
+                described.extend(12_345i64.to_le_bytes());
+                described.push(0);
+                described.extend((name.len() as u64).to_le_bytes());
+                described.extend(name);
+                described.extend((length as u64).to_le_bytes());
+                described.extend(&text);
+                let mut hasher = key.hasher();
+                hasher.update(&described);
+                let mut expected = Digest::default();
+                expected.add_hash(&hasher);
+                let value = Value::Str(std::sync::Arc::new(text.clone()));
+                for content in [Content::Str(&text), Content::Value(&value)] {
+                    let entry = SnapshotEntry {
+                        db: 3,
+                        key: name,
+                        header: Header {
+                            kind: Kind::Raw,
+                            expire_ms: Some(12_345),
+                            lru: 0,
+                            fields_ms: None,
+                        },
+                        content,
+                    };
+                    let mut found = Digest::default();
+                    add(&mut found, &key, &entry);
+                    assert_eq!(found, expected, "{} {length}", name.len());
+                }
+            }
+        }
+    }
+}

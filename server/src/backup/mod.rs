@@ -253,7 +253,7 @@ impl Server {
                 crate::persist::snapshots::lower_priority();
                 match task {
                     Task::Backup => server.run_backup(&settings, &run),
-                    Task::Verify => server.run_verification(&settings, of.as_deref()),
+                    Task::Verify => server.run_verification(&settings, &run, of.as_deref()),
                 }
             })
             .map(drop)
@@ -304,7 +304,11 @@ impl Server {
         if backups.current().is_some() || backups.looking.load(Relaxed) {
             return;
         }
-        if config.backup_archive && stream.is_none_or(|stream| stream.is_over()) {
+        let ended = |stream: &archive::Stream| {
+            let settings = Settings::of(&config);
+            stream.is_over() || settings.is_ok_and(|settings| stream.differs(&settings))
+        };
+        if config.backup_archive && stream.as_deref().is_none_or(ended) {
             // A stream begins with a backup; after a failure not at once again.
             let mut tried = backups.archive.tried.lock();
             if tried.is_none_or(|at| at.elapsed() > ARCHIVE_RETRY) {

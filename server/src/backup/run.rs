@@ -169,7 +169,7 @@ impl Server {
         let (snapshot, (cut_ms, position)) = self.engine.snapshot_with(unix_ms(), || {
             (
                 unix_ms(),
-                self.archive_position(archived.then_some(name.as_str())),
+                self.archive_position(settings, archived.then_some(name.as_str())),
             )
         });
         let began = position.as_ref().is_some_and(|(_, began)| *began);
@@ -206,7 +206,6 @@ impl Server {
         if began {
             self.ship_archive(Shipper {
                 store: store.clone(),
-                settings: settings.clone(),
                 key: key.clone(),
             })?;
         }
@@ -278,18 +277,24 @@ impl Server {
     }
 
     /// Reads every object of a backup and notes what is wrong.
-    pub(super) fn run_verification(&self, settings: &Settings, of: Option<&str>) {
+    pub(super) fn run_verification(&self, settings: &Settings, run: &Run, of: Option<&str>) {
         let began = Instant::now();
         let verify = || -> Result<(BackupId, Vec<JobError>), JobError> {
             let store = settings.store()?;
             let id = catalog::find(&*store, of.unwrap_or("latest"))?;
-            let (_, wrong) = Verifier::default().backup(&*store, &id);
+            let cancelled = || run.progress.cancel.load(Relaxed);
+            let (_, wrong) = Verifier::default().backup(&*store, &id, &cancelled);
             Ok((id, wrong))
         };
         let error = match verify() {
             Ok((id, wrong)) => {
                 for error in &wrong {
-                    tracing::warn!("Backup {id} is damaged: {error}");
+                    match error {
+                        JobError::Cancelled => {
+                            tracing::info!("Verifying backup {id} was cancelled")
+                        }
+                        _ => tracing::warn!("Backup {id} is damaged: {error}"),
+                    }
                 }
                 if wrong.is_empty() {
                     tracing::info!("Backup {id} is as it was written");

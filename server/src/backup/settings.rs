@@ -102,6 +102,12 @@ impl Settings {
         .into())
     }
 
+    /// Whether what is written with these and with others can be restored together.
+    pub fn agrees(&self, other: &Settings) -> bool {
+        (&self.url, &self.options, self.codec) == (&other.url, &other.options, other.codec)
+            && self.recipients.fingerprints() == other.recipients.fingerprints()
+    }
+
     /// Opens the store.
     ///
     /// # Errors

@@ -66,7 +66,7 @@ fn verify(args: &Args, out: &mut dyn Write) -> Result<u8, Failure> {
     let mut damaged = 0;
     let mut rows = Vec::new();
     for id in &ids {
-        let (manifest, mut wrong) = verifier.backup(&*store, id);
+        let (manifest, mut wrong) = verifier.backup(&*store, id, &|| false);
         let size = manifest
             .as_ref()
             .map_or(0, |manifest| manifest.stored_bytes);
