@@ -296,7 +296,7 @@ def moments(world):
 # Of INFO; the documents name the most important.
 FIELDS = """in_progress current_keys_processed current_keys_total encrypted last_success_id last_success_time last_success_age_sec rpo_sec
 archive_active archive_segments archive_bytes archive_failures last_success_stored_bytes last_success_uploaded_bytes last_status last_try_time
-last_duration_ms last_verified_id last_verified_time last_verify_status next_scheduled_time count failures uploaded_bytes""".split()
+last_duration_ms last_prune_status last_verified_id last_verified_time last_verify_status next_scheduled_time count failures uploaded_bytes""".split()
 
 
 def rights(world):

@@ -446,12 +446,20 @@ mod tests {
 
     #[test]
     fn memory_is_that_of_what_comes_and_not_of_what_is_claimed() {
-        let mut room = Room::default();
         let bytes = vec![7; 200_000];
+        let mut kept = Room::default();
         for claimed in [200_000, 0, 1000, 1 << 50] {
-            assert_eq!(room.fill(&mut &bytes[..], claimed).unwrap(), bytes);
-            assert!(room.bytes.len() as u64 <= RESERVE_BYTES);
+            for room in [&mut kept, &mut Room::default()] {
+                assert_eq!(room.fill(&mut &bytes[..], claimed).unwrap(), bytes);
+                assert!(room.bytes.len() as u64 <= RESERVE_BYTES);
+            }
         }
+        // The memory of the first time was enough for all others.
+        assert_eq!(kept.bytes.len(), 200_001);
+        kept.tidy();
+        assert!(!kept.bytes.is_empty());
+        let mut room = Room::default();
+        room.fill(&mut &bytes[..], 1 << 50).unwrap();
         room.tidy();
         assert!(room.bytes.is_empty());
     }

@@ -115,6 +115,8 @@ pub struct Backups {
     pub last_backup: Mutex<Outcome>,
     /// The last verification.
     pub last_verify: Mutex<Outcome>,
+    /// Why the last pruning after a backup failed; empty if it did not.
+    pub last_prune_error: Mutex<String>,
     /// The backup that the last verification without an error was of.
     pub verified: Mutex<Option<(String, i64)>>,
     /// Backups made by this process.
@@ -223,11 +225,24 @@ impl Backups {
 }
 
 /// Gives the turn back however a job ends.
-struct Turn(Arc<Server>);
+struct Turn(Arc<Server>, Task);
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.0.backups.end();
+        let backups = &self.0.backups;
+        if std::thread::panicking() {
+            let last = match self.1 {
+                Task::Backup => &backups.last_backup,
+                Task::Verify => &backups.last_verify,
+            };
+            *last.lock() = Outcome {
+                at_ms: unix_ms(),
+                took_ms: 0,
+                error: "the job has panicked; the log says where".to_owned(),
+            };
+            backups.failures.fetch_add(1, Relaxed);
+        }
+        backups.end();
     }
 }
 
@@ -243,7 +258,7 @@ impl Server {
     ) -> Result<(), BeginError> {
         let settings = Settings::of(&self.config.load())?;
         let run = self.backups.begin(task)?;
-        let turn = Turn(self.clone());
+        let turn = Turn(self.clone(), task);
         let server = self.clone();
         std::thread::Builder::new()
             .name("backup".into())

@@ -127,9 +127,12 @@ impl Server {
         };
         backups.made.fetch_add(1, Relaxed);
         *backups.last.lock() = Some(Brief::of(&manifest));
-        if let Err(error) = self.tidy_up(settings, &manifest) {
+        let pruned = self.tidy_up(settings, &manifest);
+        if let Err(error) = &pruned {
             tracing::warn!("Pruning backups failed: {error}");
         }
+        let error = pruned.err().map(|error| error.to_string());
+        *backups.last_prune_error.lock() = error.unwrap_or_default();
         if let Err(error) = self.look_at_backups(settings) {
             tracing::warn!("Cannot list the backups: {error}");
         }
