@@ -347,6 +347,17 @@ def rights(world):
     restore_and_compare(world, digest, repository)
     assert len(json.loads(tool("list", repository, "--json"))["backups"]) == 2
     tool("verify", repository, "-i", world.identity, "--drill")
+    # What cannot be read may name anything, so nothing is pruned, and INFO says so.
+    ask(server, "CONFIG", "SET", "backup-retention", "1")
+    manifest = sorted(glob.glob(os.path.join(repository, "backups", "*")))[0]
+    with open(manifest, "rb") as file:
+        good = file.read()
+    for body, status in ((b"{}", "err"), (good, "ok")):
+        with open(manifest, "wb") as file:
+            file.write(body)
+        assert back_up(server) == ""
+        until(status, lambda status=status: info(server, "backup_last_prune_status") == status)
+    assert len(glob.glob(os.path.join(repository, "backups", "*"))) == 1
     server.kill()
 
 
