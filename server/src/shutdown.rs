@@ -7,6 +7,7 @@ use std::convert::Infallible;
 use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use basalt_engine::Frozen;
 
@@ -17,6 +18,8 @@ use crate::server::Server;
 
 /// After so many snapshots that others kept overtaking, going down has failed.
 const ATTEMPTS: u32 = 10;
+/// How long the end waits for a store that is to take the last of the log.
+const ARCHIVE_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Why the process goes on.
 #[derive(Debug, thiserror::Error)]
@@ -49,7 +52,6 @@ impl Server {
         let loading = self.persist.loading.cancel();
         let save = wish.save || !wish.nosave && !self.config.load().save.0.is_empty();
         self.backups.stop();
-        self.flush_archive(std::time::Duration::from_secs(3));
         if self.persist.snapshots.cancel() {
             tracing::warn!("There is a child saving an .rdb. Killing it!");
         }
@@ -73,17 +75,21 @@ impl Server {
         } else {
             None
         };
-        if self.persist.aof.is_on() {
+        let archived = self.backups.archive.stream().is_some();
+        if self.persist.aof.is_on() || archived {
             // Whoever is answered from now on was answered before.
             let running = &self.engine.scripts.running;
             let _frozen = still.or_else(|| {
                 // A slow script holds the shards, and nobody else changes anything.
                 running.busy().is_none().then(|| self.engine.freeze())
             });
-            tracing::info!("Calling fsync() on the AOF file.");
-            if let Err(reason) = self.persist.aof.flush() {
-                tracing::warn!("Fail to fsync the AOF file: {reason}");
+            if self.persist.aof.is_on() {
+                tracing::info!("Calling fsync() on the AOF file.");
+                if let Err(reason) = self.persist.aof.flush() {
+                    tracing::warn!("Fail to fsync the AOF file: {reason}");
+                }
             }
+            self.flush_archive(ARCHIVE_PATIENCE);
             self.end();
         }
         let _still = still;

@@ -72,6 +72,9 @@ class Bench:
             error = "the server is gone"
         nth, fault = self.proxy.nth, self.proxy.fault
         spoiled = self.proxy.spoiled
+        if fault == "kill" and spoiled:
+            # Its connections end before it does.
+            assert self.proxy.killed.wait(60)
         self.proxy.script(None, None)
         if self.server.alive():
             # Pruning comes behind it, with the rest of the requests.

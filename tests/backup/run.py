@@ -28,6 +28,7 @@ from world import World, ask, back_up, fill, restore_and_compare, tool
 
 import at
 import faults
+import promises
 import size
 import stores
 from s3 import S3
@@ -174,6 +175,7 @@ def main():
         "incremental": lambda world: size.incremental(world, options.size),
         "tamper": lambda world: size.tamper(world, options.damages, options.seed),
         "moments": lambda world: size.moments(world, options.moments, options.rate, options.seconds, options.seed),
+        "promises": promises.run,
         "forms": at.forms,
         "stores": stores.check,
         "loss": lambda world: size.loss(world, options.losses, options.rate, options.seed),

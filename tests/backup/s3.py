@@ -1,6 +1,7 @@
 """A foreign S3 server (moto), and a proxy before it that spoils one request after the other."""
 
 import calendar
+import collections
 import http.client
 import http.server
 import os
@@ -85,7 +86,9 @@ class Proxy:
     def __init__(self, upstream):
         self.upstream, self.port = upstream, free_port()
         self.lock, self.count, self.nth, self.fault, self.spoiled = threading.Lock(), 0, None, None, 0
-        self.victim, self.silence, self.lists = None, 1.0, {}
+        self.victim, self.silence, self.lists, self.killed = None, 1.0, {}, threading.Event()
+        # The last requests: method, path, headers.
+        self.seen = collections.deque(maxlen=2000)
         proxy = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -112,9 +115,10 @@ class Proxy:
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def script(self, nth, fault):
-        """Spoils the n-th request from now on; all if there is no number."""
+        """Spoils the n-th request from now on, or "all"; without a fault they are only counted."""
         with self.lock:
             self.count, self.nth, self.fault, self.spoiled = 0, nth, fault, 0
+        self.killed.clear()
 
     def due(self, method, path):
         """The fault of this request."""
@@ -126,7 +130,7 @@ class Proxy:
             if about and not about(method, path):
                 return None
             # A listing stays stale as long as it is.
-            fault = self.fault if self.count == self.nth or self.fault == "stale-list" else None
+            fault = self.fault if self.nth in (self.count, "all") or self.fault == "stale-list" else None
             self.count += 1
             self.spoiled += fault is not None
             return fault
@@ -146,6 +150,7 @@ class Proxy:
         """One request."""
         length = int(handler.headers.get("content-length", 0))
         sent = handler.rfile.read(length)
+        self.seen.append((handler.command, handler.path, {name.lower(): value for name, value in handler.headers.items()}))
         stamp = handler.headers.get("x-amz-date")
         if stamp and abs(calendar.timegm(time.strptime(stamp, "%Y%m%dT%H%M%SZ")) - time.time()) > 900:
             body = ERROR.format("RequestTimeTooSkewed", "The difference between the request time and the server's time is too large.")
@@ -153,6 +158,7 @@ class Proxy:
         fault = self.due(handler.command, handler.path)
         if fault == "kill":
             self.victim.kill()
+            self.killed.set()
             return self.cut(handler)
         if fault == "reset":
             return self.cut(handler)

@@ -349,7 +349,7 @@ def plain(world):
         for path in glob.glob(f"/proc/{server.process.pid}/fd/*"):
             try:
                 name = os.readlink(path)
-                if spool not in name and not name.startswith("/tmp/.tmp") and "backup-index" not in name and "(deleted)" not in name:
+                if spool not in name and "backup-index" not in name and "(deleted)" not in name:
                     continue
                 with open(path, "rb") as file:
                     look(file.read(), name)

@@ -119,6 +119,7 @@ pub fn write(
     codec: Codec,
     recipients: &Recipients,
     key: &RepositoryKey,
+    spool_dir: Arc<Path>,
 ) -> Result<u64, JobError> {
     let mut stem = segment.stem();
     stem.push_str(match codec.format() {
@@ -130,8 +131,7 @@ pub fn write(
         stem.push_str(".age");
     }
     let name = ObjectName::new(&stem)?;
-    let dir: Arc<Path> = std::env::temp_dir().into();
-    let mut writer = ChunkWriter::new(codec, recipients, dir)?;
+    let mut writer = ChunkWriter::new(codec, recipients, spool_dir)?;
     let head = format!("{} {}\n", segment.head(), mac(key, segment, content));
     writer.write_all(head.as_bytes()).map_err(unwrap_io)?;
     writer.write_all(content).map_err(unwrap_io)?;
@@ -462,7 +462,9 @@ mod tests {
                 .zip([Codec::None, Codec::Lz4, Codec::Zstd { level: 3 }])
         {
             let segment = segment(first, stamps);
-            write(&store, &segment, &content(stamps), codec, &recipients, &key).unwrap();
+            let dir = std::env::temp_dir().into();
+            let content = content(stamps);
+            write(&store, &segment, &content, codec, &recipients, &key, dir).unwrap();
             first = segment.last + 1;
         }
         let base = |index| Position {
@@ -529,6 +531,22 @@ mod tests {
         store.delete(&all[1].name).unwrap();
         assert!(effects(0, None).is_err());
         assert_eq!(effects(0, Some(20)).unwrap(), 2);
+    }
+
+    #[test]
+    fn what_memory_does_not_hold_waits_where_it_was_told() {
+        let (store, key) = (MemoryStore::new(), RepositoryKey::of([5; 32]));
+        let (segment, content) = (segment(1, &[10]), vec![b'#'; 5 << 20]);
+        let dir = tempfile::tempdir().unwrap();
+        let write = |dir: &Path| {
+            let none = Recipients::default();
+            let dir = dir.into();
+            write(&store, &segment, &content, Codec::None, &none, &key, dir)
+        };
+        write(dir.path()).unwrap();
+        let missing = dir.path().join("missing");
+        let error = write(&missing).unwrap_err().to_string();
+        assert!(error.contains(missing.to_str().unwrap()), "{error}");
     }
 
     #[test]

@@ -4,22 +4,17 @@
 //! BLAKE3 of each object, age's authentication, the frame's checksum, the RDB file's checksum, the number of keys. The
 //! output is right only if [`join`] returns `Ok`.
 //!
-//! Entries of a chunk that are dead in this backup are left out first, so nobody behind [`read_chunk`] sees them.
-//!
-//! Chunks are held in memory whole, the one in work, which is joined and inspected at once, and the next: normally 32 MiB each,
-//! more if a single value is larger.
+//! Chunks are read and proven as [`each_chunk`] does it: entries that are dead in this backup have been left out by then.
 
-use std::io::{self, Read, Write};
-use std::sync::Arc;
-use std::sync::mpsc::sync_channel;
+use std::io::Write;
 
 use basalt_formats::crc64::crc64;
 use basalt_formats::rdb::Writer;
 use basalt_formats::rdb::file::{Checksum, FileReader, Record};
 
 use super::JobError;
+use super::each::{Prove, each_chunk};
 use crate::repo::crypt::Identities;
-use crate::repo::object::{ChunkReader, unwrap_io};
 use crate::repo::{Chunk, Manifest};
 use crate::store::BackupStore;
 
@@ -27,118 +22,13 @@ const AUX: u8 = 0xfa;
 const SELECT_DB: u8 = 0xfe;
 const RESIZE_DB: u8 = 0xfb;
 const EOF: u8 = 0xff;
-/// Memory for a chunk is taken in steps of at most this, whatever the manifest says.
-const RESERVE_BYTES: u64 = 64 << 20;
-
-/// Looks at each chunk's RDB file while it is joined, in a thread of its own; what it refuses ends the work.
-pub type Inspect<'i> = dyn FnMut(&Chunk, &[u8]) -> Result<(), JobError> + Send + 'i;
 
 /// Says of a database and key whether they are wanted.
 pub type Wanted<'w> = dyn Fn(u64, &[u8]) -> bool + Send + Sync + 'w;
 
-/// Reads the RDB file in a chunk, without the entries that are dead.
-///
-/// # Errors
-/// [`JobError::Chunk`], [`JobError::Content`].
-pub fn read_chunk(
-    store: &dyn BackupStore,
-    chunk: &Chunk,
-    identities: &Identities,
-) -> Result<Vec<u8>, JobError> {
-    let failed = |source| JobError::Chunk {
-        name: chunk.object.clone(),
-        source: Box::new(source),
-    };
-    let mut reader = ChunkReader::open(store, chunk, identities).map_err(failed)?;
-    let reserve = usize::try_from(chunk.rdb_bytes.min(RESERVE_BYTES)).unwrap_or(0);
-    let mut rdb = Vec::with_capacity(reserve);
-    reader
-        .read_to_end(&mut rdb)
-        .map_err(|error| failed(unwrap_io(error)))?;
-    if chunk.dead.is_empty() {
-        return Ok(rdb);
-    }
-    without_dead(chunk, &rdb)
-}
-
-/// Reads chunks one after the other, the next one while the caller is busy with the last.
-///
-/// # Errors
-/// [`JobError`] of reading, or what `call` says.
-pub fn each_chunk<'c, E: From<JobError>>(
-    store: &dyn BackupStore,
-    chunks: &[&'c Chunk],
-    identities: &Identities,
-    mut call: impl FnMut(&'c Chunk, Vec<u8>) -> Result<(), E>,
-) -> Result<(), E> {
-    std::thread::scope(|scope| {
-        // None waits: there are that of the caller and that being read. The receiver ends with this closure, and with it
-        // the thread, also after an error.
-        let (sender, receiver) = sync_channel(0);
-        std::thread::Builder::new()
-            .name("backup-read".into())
-            .spawn_scoped(scope, move || {
-                for chunk in chunks {
-                    let read = read_chunk(store, chunk, identities);
-                    let failed = read.is_err();
-                    // Nobody listens any more after an error.
-                    if sender.send(read).is_err() || failed {
-                        return;
-                    }
-                }
-            })
-            .map_err(JobError::from)?;
-        for (&chunk, read) in chunks.iter().zip(receiver) {
-            call(chunk, read?)?;
-        }
-        Ok(())
-    })
-}
-
-/// The RDB file without the entries that are dead.
-fn without_dead(chunk: &Chunk, rdb: &[u8]) -> Result<Vec<u8>, JobError> {
-    let wrong = |reason: String| JobError::Content {
-        name: chunk.object.clone(),
-        reason,
-    };
-    let damaged = |error: &dyn std::fmt::Display| wrong(error.to_string());
-    let mut reader = FileReader::new(rdb).map_err(|error| damaged(&error))?;
-    let mut dead = chunk.dead.iter().peekable();
-    let mut out = Vec::with_capacity(rdb.len());
-    let (mut from, mut position) = (0, 0u64);
-    loop {
-        let begin = reader.offset();
-        match reader.next_record().map_err(|error| damaged(&error))? {
-            Record::Key(_) => {
-                if dead.next_if_eq(&position).is_some() {
-                    out.extend_from_slice(rdb.get(from..begin).unwrap_or_default());
-                    from = reader.offset();
-                }
-                position += 1;
-            }
-            Record::Eof { checksum, end } => {
-                if !matches!(checksum, Checksum::Good(_)) || end != rdb.len() {
-                    return Err(wrong("its end is not that of a whole file".into()));
-                }
-                out.extend_from_slice(rdb.get(from..begin).unwrap_or_default());
-                break;
-            }
-            _ => {}
-        }
-    }
-    if position != chunk.keys || dead.next().is_some() {
-        let keys = chunk.keys;
-        return Err(wrong(format!("it holds {position} keys, not {keys}")));
-    }
-    out.push(EOF);
-    let crc = crc64(0, &out);
-    out.extend_from_slice(&crc.to_le_bytes());
-    Ok(out)
-}
-
 /// The file being written.
 struct Output<'o> {
-    sink: &'o mut dyn Write,
+    sink: &'o mut (dyn Write + Send),
     manifest: &'o Manifest,
     wanted: Option<&'o Wanted<'o>>,
     crc: u64,
@@ -255,8 +145,8 @@ pub fn join(
     identities: &Identities,
     remarks: &[(&str, &str)],
     wanted: Option<&Wanted<'_>>,
-    sink: &mut dyn Write,
-    inspect: &mut Inspect<'_>,
+    sink: &mut (dyn Write + Send),
+    prove: &Prove<'_>,
 ) -> Result<u64, JobError> {
     let mut output = Output {
         sink,
@@ -278,28 +168,8 @@ pub fn join(
     // Libraries come before keys, and databases in order.
     let mut order: Vec<&Chunk> = manifest.chunks.iter().collect();
     order.sort_by_key(|chunk| (chunk.functions == 0, chunk.db.is_none(), chunk.db));
-    std::thread::scope(|scope| {
-        // None waits: while one is read, the last one is inspected and joined at once.
-        let (sender, receiver) = sync_channel::<(&Chunk, Arc<Vec<u8>>)>(0);
-        let proof = std::thread::Builder::new()
-            .name("backup-prove".into())
-            .spawn_scoped(scope, move || {
-                let mut chunks = receiver.into_iter();
-                chunks.try_for_each(|(chunk, rdb)| inspect(chunk, &rdb))
-            })?;
-        let joined = each_chunk(store, &order, identities, |chunk, rdb| {
-            let rdb = Arc::new(rdb);
-            // Nobody listens any more after an error, which is the one that counts.
-            if sender.send((chunk, rdb.clone())).is_err() {
-                return Err(JobError::Cancelled);
-            }
-            output.append(chunk, &rdb)
-        });
-        drop(sender);
-        match proof.join() {
-            Ok(proven) => proven.and(joined),
-            Err(_) => Err(io::Error::other("the proof has panicked").into()),
-        }
+    each_chunk(store, &order, identities, prove, |chunk, rdb| {
+        output.append(chunk, rdb)
     })?;
     output.put(&[EOF])?;
     let crc = output.crc;

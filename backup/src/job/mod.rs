@@ -4,6 +4,7 @@ pub mod archive;
 pub mod catalog;
 pub mod coverage;
 pub mod create;
+pub mod each;
 mod fill;
 pub mod join;
 pub mod lease;

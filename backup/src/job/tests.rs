@@ -148,7 +148,7 @@ impl World {
             &[("redis-ver", "7.2.4")],
             None,
             &mut rdb,
-            &mut |_, _| Ok(()),
+            &|_, _| Ok(()),
         )?;
         assert_eq!(bytes, rdb.len() as u64);
         let mut reader = FileReader::new(&rdb).unwrap();
@@ -192,8 +192,12 @@ fn what_goes_in_comes_out() {
             let manifest = world.backup(ms, &data, &["key:0", "key:77"]).unwrap();
             assert_eq!(manifest.keys(), u64::from(count));
             assert_eq!(world.restore(&manifest.id).unwrap(), data);
-            let (_, wrong) = Verifier::default().backup(&*world.store, &manifest.id);
+            let (_, wrong) = Verifier::default().backup(&*world.store, &manifest.id, &|| false);
             assert!(wrong.is_empty(), "{wrong:?}");
+            let mut verifier = Verifier::default();
+            let (_, wrong) = verifier.backup(&*world.store, &manifest.id, &|| true);
+            let ended = matches!(wrong[..], [JobError::Cancelled]);
+            assert!(verifier.objects == 0 && (ended || manifest.chunks.is_empty()));
         }
     }
 }
@@ -387,7 +391,7 @@ fn a_fault_at_every_step() {
                 if id == first.id {
                     continue;
                 }
-                let (_, wrong) = Verifier::default().backup(&*world.store, &id);
+                let (_, wrong) = Verifier::default().backup(&*world.store, &id, &|| false);
                 let restored = world.restore(&id);
                 // A store that damages what it confirms, or keeps half of a manifest, is found out.
                 match (&restored, wrong.is_empty()) {

@@ -25,11 +25,12 @@ pub struct Verifier {
 }
 
 impl Verifier {
-    /// Reads every object of a backup; what is wrong, and the manifest if it can be read.
+    /// Reads every object of a backup, until it is cancelled; what is wrong, and the manifest if it can be read.
     pub fn backup(
         &mut self,
         store: &dyn BackupStore,
         id: &BackupId,
+        cancelled: &dyn Fn() -> bool,
     ) -> (Option<Manifest>, Vec<JobError>) {
         let manifest = match catalog::read(store, id) {
             Ok(manifest) => manifest,
@@ -41,6 +42,10 @@ impl Verifier {
             wrong.push(error);
         }
         for chunk in &manifest.chunks {
+            if cancelled() {
+                wrong.push(JobError::Cancelled);
+                break;
+            }
             if let Err(error) = self.chunk(store, chunk) {
                 wrong.push(error);
             }

@@ -470,6 +470,14 @@ pub(crate) mod tests {
             chunk.keys = 0;
             m.chunks = vec![chunk.clone(), chunk];
         }));
+        assert!(refused(&|m| {
+            let long = |name: &str| Chunk {
+                object: name.into(),
+                bytes: u64::MAX,
+                ..with(1)
+            };
+            m.chunks = vec![long("objects/x/0-0-1.0.rdb"), long("objects/x/0-0-1.1.rdb")];
+        }));
         assert!(refused(&|m| m.digest.add_hash(&blake3::Hasher::new())));
     }
 }

@@ -79,21 +79,33 @@ struct Spool {
     file: Option<File>,
 }
 
-impl Write for Spool {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+impl Spool {
+    /// Begins the file with what is in memory.
+    fn spill(&mut self) -> io::Result<File> {
+        let mut file = tempfile::tempfile_in(&self.dir)?;
+        file.write_all(&self.memory)?;
+        self.memory = Vec::new();
+        Ok(file)
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.file.is_none() && self.memory.len() + bytes.len() > SPOOL_MEMORY {
+            self.file = Some(self.spill()?);
+        }
         if let Some(file) = &mut self.file {
             return file.write(bytes);
         }
-        if self.memory.len() + bytes.len() > SPOOL_MEMORY {
-            let mut file = tempfile::tempfile_in(&self.dir)?;
-            file.write_all(&self.memory)?;
-            self.memory = Vec::new();
-            let count = file.write(bytes)?;
-            self.file = Some(file);
-            return Ok(count);
-        }
         self.memory.extend_from_slice(bytes);
         Ok(bytes.len())
+    }
+}
+
+impl Write for Spool {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.put(bytes).map_err(|error| {
+            let dir = self.dir.display();
+            io::Error::new(error.kind(), format!("a file in {dir}: {error}"))
+        })
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -116,6 +116,9 @@ impl Tables {
                 "keys are {in_dbs:?} in databases, {in_ranges:?} in ranges, {in_chunks:?} in chunks"
             ));
         }
+        if sum(Box::new(self.chunks.iter().map(|chunk| chunk.bytes))).is_none() {
+            return wrong("the lengths of chunks do not add up".to_owned());
+        }
         let mut digest = Digest::default();
         self.ranges
             .iter()

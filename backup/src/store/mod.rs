@@ -6,6 +6,7 @@
 
 mod bucket;
 pub mod conformance;
+mod credentials;
 mod driver;
 mod error;
 mod faulty;

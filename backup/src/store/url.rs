@@ -8,10 +8,11 @@
 //! | `az://container/prefix` | Azure Blob Storage |
 //!
 //! Credentials never stand in a URL. They come from the environment (`AWS_ACCESS_KEY_ID` and its like, also those that
-//! point to instance roles and web identities), or from a file in the form of `~/.aws/credentials`.
+//! point to instance roles and web identities), or from a file in the form of `~/.aws/credentials`; for Google's cloud that is the
+//! JSON file of a service account.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,14 +22,13 @@ use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::prefix::PrefixStore;
 use object_store::{ClientOptions, ObjectStore, RetryConfig};
 
+use super::credentials;
 use super::error::Operation;
 use super::{
     Backoff, BackupStore, BucketStore, DEFAULT_DEADLINE, ObjectName, RetryingStore, StoreError,
     open_local,
 };
 
-/// The longest credentials file that is read.
-const MAX_CREDENTIALS_BYTES: u64 = 1 << 20;
 /// How long one request may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long a connection may take to come about.
@@ -181,6 +181,11 @@ pub fn open(url: &StoreUrl, options: &StoreOptions) -> Result<Arc<dyn BackupStor
             prefix,
         } => (*vendor, bucket, prefix),
     };
+    if options.sse_kms_key.is_some() && vendor != Vendor::S3 {
+        return Err(failed(
+            "a KMS key for encryption by the store is only for S3".into(),
+        ));
+    }
     // Who has installed one already has chosen.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let store: Arc<dyn ObjectStore> = match vendor {
@@ -205,6 +210,10 @@ pub fn open(url: &StoreUrl, options: &StoreOptions) -> Result<Arc<dyn BackupStor
                 .with_container_name(bucket)
                 .with_retry(retry(options))
                 .with_client_options(client(options));
+            let builder = match &options.credentials_file {
+                Some(path) => credentials::for_azure(builder, path).map_err(failed)?,
+                None => builder,
+            };
             let builder = match &options.endpoint {
                 Some(endpoint) => builder.with_endpoint(endpoint.clone()),
                 None => builder,
@@ -264,63 +273,9 @@ fn s3(
         builder = builder.with_sse_kms_encryption(key);
     }
     if let Some(path) = &options.credentials_file {
-        let found = Credentials::read(path)?;
-        builder = builder
-            .with_access_key_id(found.access_key_id)
-            .with_secret_access_key(found.secret_access_key);
-        if let Some(token) = found.session_token {
-            builder = builder.with_token(token);
-        }
+        builder = credentials::for_s3(builder, path)?;
     }
     Ok(Arc::new(builder.build()?))
-}
-
-/// What a credentials file holds.
-struct Credentials {
-    access_key_id: String,
-    secret_access_key: String,
-    session_token: Option<String>,
-}
-
-impl Credentials {
-    /// Reads `name = value` lines; of several sections `[default]` counts, or the first.
-    fn read(path: &Path) -> Result<Credentials, Box<dyn std::error::Error + Send + Sync>> {
-        let shown = path.display();
-        let length = std::fs::metadata(path)
-            .map_err(|error| format!("{shown}: {error}"))?
-            .len();
-        if length > MAX_CREDENTIALS_BYTES {
-            return Err(format!("{shown}: this is no credentials file").into());
-        }
-        let text = std::fs::read_to_string(path).map_err(|error| format!("{shown}: {error}"))?;
-        Credentials::parse(&text).ok_or_else(|| {
-            format!("{shown}: no aws_access_key_id and aws_secret_access_key").into()
-        })
-    }
-
-    fn parse(text: &str) -> Option<Credentials> {
-        let lines = || text.lines().map(str::trim);
-        let begin = lines().position(|line| line == "[default]");
-        let section = lines()
-            .skip(begin.map_or_else(
-                || usize::from(text.trim_start().starts_with('[')),
-                |at| at + 1,
-            ))
-            .take_while(|line| !line.starts_with('['));
-        let pairs: Vec<(&str, &str)> = section
-            .filter_map(|line| line.split_once('='))
-            .map(|(name, value)| (name.trim(), value.trim()))
-            .collect();
-        let value = |name: &str| {
-            let found = pairs.iter().find(|(known, _)| *known == name);
-            found.map(|(_, value)| (*value).to_owned())
-        };
-        Some(Credentials {
-            access_key_id: value("aws_access_key_id")?,
-            secret_access_key: value("aws_secret_access_key")?,
-            session_token: value("aws_session_token"),
-        })
-    }
 }
 
 #[cfg(test)]
@@ -356,22 +311,6 @@ mod tests {
     }
 
     #[test]
-    fn credentials_files() {
-        let keys = "aws_access_key_id = A\naws_secret_access_key=B=\n";
-        for text in [
-            keys.to_owned(),
-            format!("[other]\naws_access_key_id=X\n[default]\n{keys}[more]\naws_session_token=Y\n"),
-            format!("[only]\n{keys}"),
-        ] {
-            let found = Credentials::parse(&text).unwrap();
-            assert_eq!(found.access_key_id, "A");
-            assert_eq!(found.secret_access_key, "B=");
-            assert!(found.session_token.is_none());
-        }
-        assert!(Credentials::parse("aws_access_key_id=A").is_none());
-    }
-
-    #[test]
     fn buckets_open_without_a_request() {
         let options = StoreOptions {
             endpoint: Some("http://127.0.0.1:1".into()),
@@ -379,6 +318,14 @@ mod tests {
         };
         let url = StoreUrl::parse("s3://bucket/prefix").unwrap();
         assert!(open(&url, &options).is_ok());
+        let options = StoreOptions {
+            sse_kms_key: Some("key".into()),
+            ..options
+        };
+        assert!(open(&url, &options).is_ok());
+        let other = StoreUrl::parse("gs://bucket").unwrap();
+        let error = open(&other, &options).unwrap_err().to_string();
+        assert!(error.contains("only for S3"), "{error}");
         let missing = StoreUrl::Local("/nonexistent/backups".into());
         assert!(open(&missing, &options).is_err());
     }

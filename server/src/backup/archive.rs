@@ -6,8 +6,8 @@
 //! ```
 //!
 //! The stream begins with the cut of a backup, under its locks, so that what it holds is exactly what the backup does not. It
-//! ends with the process, or when more than [`MOST_PENDING`] bytes cannot be shipped: then the next backup begins a new one.
-//! Restoring needs a backup of the same stream.
+//! ends with the process, when more than [`MOST_PENDING`] bytes cannot be shipped, or when backups are to go elsewhere or to be
+//! read by others: then the next backup begins a new one. Restoring needs a backup of the same stream.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -56,6 +56,8 @@ struct Inner {
 /// A stream of one process.
 pub struct Stream {
     id: String,
+    /// How it is shipped.
+    settings: Settings,
     inner: Mutex<Inner>,
     woken: Condvar,
     /// Bytes of segments shipped.
@@ -158,6 +160,17 @@ impl Stream {
         &self.id
     }
 
+    /// It is shipped otherwise than it would be by these settings.
+    pub fn differs(&self, settings: &Settings) -> bool {
+        !self.settings.agrees(settings)
+    }
+
+    /// Takes nothing more; what there is will be shipped.
+    fn end(&self) {
+        self.inner.lock().ended = true;
+        self.woken.notify_one();
+    }
+
     /// It takes nothing more, or nobody ships it.
     pub fn is_over(&self) -> bool {
         let inner = self.inner.lock();
@@ -221,8 +234,6 @@ impl Archive {
 pub struct Shipper {
     /// Where to.
     pub store: Arc<dyn BackupStore>,
-    /// How.
-    pub settings: Settings,
     /// For the MAC.
     pub key: RepositoryKey,
 }
@@ -230,11 +241,16 @@ pub struct Shipper {
 impl Server {
     /// At the cut of a backup, while every shard is locked: where the backup stands in the stream, which begins now if there
     /// is none.
-    pub(super) fn archive_position(&self, begin: Option<&str>) -> Option<(Position, bool)> {
+    pub(super) fn archive_position(
+        &self,
+        settings: &Settings,
+        begin: Option<&str>,
+    ) -> Option<(Position, bool)> {
         let index = self.engine.log.index();
         let mut current = self.backups.archive.current.lock();
         if let Some((stream, _)) = &*current
             && !stream.is_over()
+            && !stream.differs(settings)
         {
             stream.cut();
             let position = Position {
@@ -244,11 +260,13 @@ impl Server {
             return Some((position, false));
         }
         let id = begin?;
-        if let Some((_, sink)) = current.take() {
+        if let Some((stream, sink)) = current.take() {
             self.engine.log.detach(sink);
+            stream.end();
         }
         let stream = Arc::new(Stream {
             id: id.to_owned(),
+            settings: settings.clone(),
             inner: Mutex::default(),
             woken: Condvar::new(),
             shipped_bytes: AtomicU64::new(0),
@@ -271,13 +289,12 @@ impl Server {
         let taken = self.backups.archive.current.lock().take();
         if let Some((stream, sink)) = taken {
             self.engine.log.detach(sink);
-            stream.inner.lock().ended = true;
-            stream.woken.notify_one();
+            stream.end();
         }
     }
 
     /// Ships the stream until it ends.
-    pub(super) fn ship_archive(self: &Arc<Server>, shipper: Shipper) -> std::io::Result<()> {
+    pub(super) fn ship_archive(self: &Arc<Server>, mut shipper: Shipper) -> std::io::Result<()> {
         let Some(stream) = self.backups.archive.stream() else {
             return Ok(());
         };
@@ -285,7 +302,7 @@ impl Server {
         std::thread::Builder::new()
             .name("backup-archive".into())
             .spawn(move || {
-                stream.ship(&server, &shipper);
+                stream.ship(&server, &mut shipper);
                 stream.gone.store(true, Relaxed);
             })
             .map(drop)
@@ -308,7 +325,7 @@ impl Server {
 }
 
 impl Stream {
-    fn ship(&self, server: &Server, shipper: &Shipper) {
+    fn ship(&self, server: &Server, shipper: &mut Shipper) {
         let mut stuck: Option<Piece> = None;
         loop {
             let interval = server.config.load().backup_archive_interval;
@@ -359,6 +376,10 @@ impl Stream {
                     }
                     stuck = Some(piece);
                     std::thread::sleep(RETRY);
+                    // Credentials in a file may be others by now.
+                    if let Ok(store) = self.settings.store() {
+                        shipper.store = store;
+                    }
                 }
             }
         }
@@ -369,9 +390,10 @@ impl Stream {
             &*shipper.store,
             &piece.segment,
             &piece.bytes,
-            shipper.settings.codec,
-            &shipper.settings.recipients,
+            self.settings.codec,
+            &self.settings.recipients,
             &shipper.key,
+            self.settings.spool()?,
         )
     }
 }

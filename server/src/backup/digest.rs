@@ -1,5 +1,7 @@
 //! What of an entry goes into a digest: what it means, not how it is kept. Described in `docs/formats/repository.md`.
 
+use std::cell::RefCell;
+
 use basalt_backup::repo::{Digest, DigestKey};
 use basalt_engine::keyspace::Kind;
 use basalt_engine::snapshot::SnapshotEntry;
@@ -7,6 +9,15 @@ use basalt_engine::value::serial::Content;
 use basalt_engine::value::stream::{Group, StreamId};
 use basalt_engine::value::{Stream, Value};
 use blake3::Hasher;
+
+/// Strings up to this length are put behind what comes before them, so that all is hashed at once. BLAKE3 takes several pieces of
+/// 1,024 bytes side by side only if they come together from a boundary of such pieces on.
+const AT_ONCE: usize = 64 << 10;
+
+thread_local! {
+    /// What is hashed of an entry, as far as it is put together.
+    static TOGETHER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// The number of a type; that of the type of key in RDB files of old.
 fn type_number(kind: Kind) -> u8 {
@@ -38,25 +49,44 @@ fn stream_id(hasher: &mut Hasher, id: StreamId) {
 pub fn add(sum: &mut Digest, key: &DigestKey, entry: &SnapshotEntry<'_>) {
     let mut hasher = key.hasher();
     let db = u32::try_from(entry.db).unwrap_or(u32::MAX);
-    hasher.update(&db.to_le_bytes());
     let expires = entry.header.expire_ms.unwrap_or(-1);
-    hasher.update(&expires.to_le_bytes());
-    let kind = match entry.content {
-        Content::Str(_) => Kind::Raw,
-        Content::Value(value) => value.kind(),
+    let (kind, text) = match entry.content {
+        Content::Str(text) => (Kind::Raw, Some(text)),
+        Content::Value(Value::Str(text)) => (Kind::Raw, Some(&text[..])),
+        Content::Value(value) => (value.kind(), None),
     };
-    hasher.update(&[type_number(kind)]);
-    string(&mut hasher, entry.key);
-    match entry.content {
-        Content::Str(text) => string(&mut hasher, text),
-        Content::Value(value) => content(&mut hasher, key, value),
+    TOGETHER.with_borrow_mut(|head| {
+        head.clear();
+        head.extend_from_slice(&db.to_le_bytes());
+        head.extend_from_slice(&expires.to_le_bytes());
+        head.push(type_number(kind));
+        head.extend_from_slice(&(entry.key.len() as u64).to_le_bytes());
+        let short = |text: &[u8]| text.len() <= AT_ONCE;
+        if short(entry.key) && text.is_none_or(short) {
+            head.extend_from_slice(entry.key);
+            if let Some(text) = text {
+                head.extend_from_slice(&(text.len() as u64).to_le_bytes());
+                head.extend_from_slice(text);
+            }
+            hasher.update(head);
+            return;
+        }
+        hasher.update(head);
+        hasher.update(entry.key);
+        if let Some(text) = text {
+            string(&mut hasher, text);
+        }
+    });
+    if let Content::Value(value) = entry.content {
+        content(&mut hasher, key, value);
     }
     sum.add_hash(&hasher);
 }
 
 fn content(hasher: &mut Hasher, key: &DigestKey, value: &Value) {
     match value {
-        Value::Str(text) => string(hasher, text),
+        // Has been hashed with what is in front of it.
+        Value::Str(_) => {}
         Value::List(list) => {
             number(hasher, list.len() as u64);
             for element in list.iter() {
@@ -145,4 +175,51 @@ fn group(hasher: &mut Hasher, group: &Group) {
         .collect();
     names.sort_unstable();
     names.iter().for_each(|name| string(hasher, name));
+}
+
+#[cfg(test)]
+mod tests {
+    use basalt_engine::keyspace::Header;
+
+    use super::*;
+
+    #[test]
+    fn strings_of_any_length_are_hashed_as_described() {
+        let key = DigestKey::new([7; 32]);
+        let long = vec![b'k'; AT_ONCE + 1];
+        for name in [&b""[..], b"key", &long] {
+            for length in [0, 1, 100, 4096, AT_ONCE, AT_ONCE + 1, 3 * AT_ONCE] {
+                let text: Vec<u8> = (0..length).map(|i| (i % 251) as u8).collect();
+                let mut described = Vec::new();
+                described.extend(3u32.to_le_bytes());
+                described.extend(12_345i64.to_le_bytes());
+                described.push(0);
+                described.extend((name.len() as u64).to_le_bytes());
+                described.extend(name);
+                described.extend((length as u64).to_le_bytes());
+                described.extend(&text);
+                let mut hasher = key.hasher();
+                hasher.update(&described);
+                let mut expected = Digest::default();
+                expected.add_hash(&hasher);
+                let value = Value::Str(std::sync::Arc::new(text.clone()));
+                for content in [Content::Str(&text), Content::Value(&value)] {
+                    let entry = SnapshotEntry {
+                        db: 3,
+                        key: name,
+                        header: Header {
+                            kind: Kind::Raw,
+                            expire_ms: Some(12_345),
+                            lru: 0,
+                            fields_ms: None,
+                        },
+                        content,
+                    };
+                    let mut found = Digest::default();
+                    add(&mut found, &key, &entry);
+                    assert_eq!(found, expected, "{} {length}", name.len());
+                }
+            }
+        }
+    }
 }

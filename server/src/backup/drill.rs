@@ -1,6 +1,7 @@
 //! Restore drills: each chunk is loaded into an engine, and the digest computed from what the engine then holds.
 //!
-//! The engine is emptied after each chunk, so memory is that of a chunk, not of the data set.
+//! The engine is emptied after each chunk, so memory is that of a chunk, not of the data set. Chunks that are proven at the same
+//! time have an engine each.
 
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use basalt_backup::repo::{Chunk, Digest, DigestKey, Manifest, RepositoryKey};
 use basalt_engine::load::LoadOptions;
 use basalt_engine::snapshot::{Progress, SnapshotSink};
 use basalt_engine::{Engine, Reply, Session};
+use parking_lot::Mutex;
 
 use super::tally::{CountingEncoder, Tally};
 
@@ -23,7 +25,9 @@ impl SnapshotSink for Nowhere {
 
 /// A drill under way.
 pub struct Drill {
-    engine: Engine,
+    /// Those that nobody uses, empty.
+    engines: Mutex<Vec<Engine>>,
+    databases: usize,
     tally: Arc<Tally>,
 }
 
@@ -38,7 +42,8 @@ impl Drill {
             .map(|range| range.last.saturating_sub(range.first).saturating_add(1));
         let key = DigestKey::new(key.digest_key());
         Drill {
-            engine: Engine::new(databases),
+            engines: Mutex::default(),
+            databases,
             tally: Arc::new(Tally::new(key, width.max().unwrap_or(1), databases)),
         }
     }
@@ -47,7 +52,7 @@ impl Drill {
     ///
     /// # Errors
     /// [`JobError::Content`] if it cannot be loaded.
-    pub fn chunk(&mut self, chunk: &Chunk, rdb: &[u8]) -> Result<(), JobError> {
+    pub fn chunk(&self, chunk: &Chunk, rdb: &[u8]) -> Result<(), JobError> {
         let failed = |reason: String| JobError::Content {
             name: chunk.object.clone(),
             reason,
@@ -60,7 +65,9 @@ impl Drill {
             replace: false,
         };
         let progress = Progress::default();
-        self.engine
+        let spare = self.engines.lock().pop();
+        let engine = spare.unwrap_or_else(|| Engine::new(self.databases));
+        engine
             .load_rdb(rdb, &options, &progress)
             .map_err(|error| failed(error.to_string()))?;
         let encoder = Arc::new(CountingEncoder {
@@ -68,16 +75,17 @@ impl Drill {
             tally: self.tally.clone(),
             known: None,
         });
-        let snapshot = self.engine.snapshot(0);
-        snapshot.walk(&self.engine, encoder, 1, &mut Nowhere, &progress)?;
+        let snapshot = engine.snapshot(0);
+        snapshot.walk(&engine, encoder, 1, &mut Nowhere, &progress)?;
         drop(snapshot);
         let mut session = Session::new(1);
         let mut reply = Reply::new(session.resp);
         let words: [&[u8]; 2] = [b"FLUSHALL", b"SYNC"];
-        self.engine.execute(&mut session, &words, &mut reply, 0);
-        if (0..self.engine.databases()).any(|db| self.engine.key_count(db) != 0) {
+        engine.execute(&mut session, &words, &mut reply, 0);
+        if (0..engine.databases()).any(|db| engine.key_count(db) != 0) {
             return Err(failed("the engine of the drill cannot be emptied".into()));
         }
+        self.engines.lock().push(engine);
         Ok(())
     }
 

@@ -115,6 +115,8 @@ pub struct Backups {
     pub last_backup: Mutex<Outcome>,
     /// The last verification.
     pub last_verify: Mutex<Outcome>,
+    /// Why the last pruning after a backup failed; empty if it did not.
+    pub last_prune_error: Mutex<String>,
     /// The backup that the last verification without an error was of.
     pub verified: Mutex<Option<(String, i64)>>,
     /// Backups made by this process.
@@ -223,11 +225,24 @@ impl Backups {
 }
 
 /// Gives the turn back however a job ends.
-struct Turn(Arc<Server>);
+struct Turn(Arc<Server>, Task);
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.0.backups.end();
+        let backups = &self.0.backups;
+        if std::thread::panicking() {
+            let last = match self.1 {
+                Task::Backup => &backups.last_backup,
+                Task::Verify => &backups.last_verify,
+            };
+            *last.lock() = Outcome {
+                at_ms: unix_ms(),
+                took_ms: 0,
+                error: "the job has panicked; the log says where".to_owned(),
+            };
+            backups.failures.fetch_add(1, Relaxed);
+        }
+        backups.end();
     }
 }
 
@@ -243,7 +258,7 @@ impl Server {
     ) -> Result<(), BeginError> {
         let settings = Settings::of(&self.config.load())?;
         let run = self.backups.begin(task)?;
-        let turn = Turn(self.clone());
+        let turn = Turn(self.clone(), task);
         let server = self.clone();
         std::thread::Builder::new()
             .name("backup".into())
@@ -253,7 +268,7 @@ impl Server {
                 crate::persist::snapshots::lower_priority();
                 match task {
                     Task::Backup => server.run_backup(&settings, &run),
-                    Task::Verify => server.run_verification(&settings, of.as_deref()),
+                    Task::Verify => server.run_verification(&settings, &run, of.as_deref()),
                 }
             })
             .map(drop)
@@ -304,7 +319,11 @@ impl Server {
         if backups.current().is_some() || backups.looking.load(Relaxed) {
             return;
         }
-        if config.backup_archive && stream.is_none_or(|stream| stream.is_over()) {
+        let ended = |stream: &archive::Stream| {
+            let settings = Settings::of(&config);
+            stream.is_over() || settings.is_ok_and(|settings| stream.differs(&settings))
+        };
+        if config.backup_archive && stream.as_deref().is_none_or(ended) {
             // A stream begins with a backup; after a failure not at once again.
             let mut tried = backups.archive.tried.lock();
             if tried.is_none_or(|at| at.elapsed() > ARCHIVE_RETRY) {

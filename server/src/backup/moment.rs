@@ -8,7 +8,7 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use basalt_backup::job::join::each_chunk;
+use basalt_backup::job::each::each_chunk;
 use basalt_backup::job::{JobError, archive};
 use basalt_backup::repo::Chunk;
 use basalt_engine::command::args;
@@ -49,13 +49,19 @@ impl Moment {
             engine: Engine::new(DATABASES),
             effects: 0,
         };
-        let mut drill = Drill::new(&opened.manifest, &opened.key);
+        let drill = Drill::new(&opened.manifest, &opened.key);
         let chunks: Vec<&Chunk> = opened.manifest.chunks.iter().collect();
-        each_chunk(opened.store, &chunks, opened.identities, |chunk, rdb| {
-            drill.chunk(chunk, &rdb)?;
-            tick(chunk.bytes);
-            moment.add(chunk, &rdb)
-        })?;
+        let prove = |chunk: &Chunk, rdb: &[u8]| drill.chunk(chunk, rdb);
+        each_chunk(
+            opened.store,
+            &chunks,
+            opened.identities,
+            &prove,
+            |chunk, rdb| {
+                tick(chunk.bytes);
+                moment.add(chunk, rdb)
+            },
+        )?;
         drill.finish(&opened.manifest)?;
         let mut session = Session::new(0);
         session.replaying = true;

@@ -1,7 +1,7 @@
 //! A backup as files in a data directory: an RDB file, or the folder of an append-only file with the log behind it.
 //!
 //! ```text
-//! chunks --decrypt, decompress, check--> drill (load, digest) --> temporary file --fsync--> manifest agrees --link--> file
+//! chunks --decrypt, decompress, check--> temporary file, drill (load, digest) --fsync--> manifest agrees --link--> file
 //! ```
 //!
 //! Invariant: the file appears only when everything has been read, authenticated, loaded and found to have the digest of the
@@ -114,10 +114,10 @@ impl<'s> Opened<'s> {
         &self,
         remarks: &[(&str, &str)],
         wanted: Option<&Wanted<'_>>,
-        out: &mut dyn Write,
+        out: &mut (dyn Write + Send),
         tick: Tick<'_>,
     ) -> Result<u64, Failure> {
-        let mut drill = Drill::new(&self.manifest, &self.key);
+        let drill = Drill::new(&self.manifest, &self.key);
         let bits = usize::BITS.to_string();
         let mut all = vec![
             ("redis-ver", COMPAT_VERSION),
@@ -125,20 +125,12 @@ impl<'s> Opened<'s> {
             ("basalt-restored-from", self.manifest.id.as_str()),
         ];
         all.extend(remarks);
-        let mut inspect = |chunk: &Chunk, rdb: &[u8]| {
+        let prove = |chunk: &Chunk, rdb: &[u8]| {
             tick(chunk.bytes);
             drill.chunk(chunk, rdb)
         };
         let (manifest, identities) = (&self.manifest, self.identities);
-        let bytes = join(
-            self.store,
-            manifest,
-            identities,
-            &all,
-            wanted,
-            out,
-            &mut inspect,
-        )?;
+        let bytes = join(self.store, manifest, identities, &all, wanted, out, &prove)?;
         drill.finish(manifest)?;
         Ok(bytes)
     }
@@ -176,7 +168,7 @@ impl<'s> Opened<'s> {
     fn new_file(
         &self,
         file: &Path,
-        write: impl FnOnce(&[(&str, &str)], &mut dyn Write) -> Result<u64, Failure>,
+        write: impl FnOnce(&[(&str, &str)], &mut (dyn Write + Send)) -> Result<u64, Failure>,
     ) -> Result<u64, Failure> {
         let parent = file.parent().filter(|dir| !dir.as_os_str().is_empty());
         let dir = parent.unwrap_or(Path::new("."));

@@ -127,9 +127,12 @@ impl Server {
         };
         backups.made.fetch_add(1, Relaxed);
         *backups.last.lock() = Some(Brief::of(&manifest));
-        if let Err(error) = self.tidy_up(settings, &manifest) {
+        let pruned = self.tidy_up(settings, &manifest);
+        if let Err(error) = &pruned {
             tracing::warn!("Pruning backups failed: {error}");
         }
+        let error = pruned.err().map(|error| error.to_string());
+        *backups.last_prune_error.lock() = error.unwrap_or_default();
         if let Err(error) = self.look_at_backups(settings) {
             tracing::warn!("Cannot list the backups: {error}");
         }
@@ -153,10 +156,7 @@ impl Server {
                 None
             }
         };
-        let spool_dir = match &settings.spool_dir {
-            Some(dir) => dir.clone(),
-            None => std::env::current_dir()?,
-        };
+        let spool_dir = settings.spool()?;
         let random = getrandom::u32().map_err(|error| std::io::Error::other(error.to_string()))?;
         run.upload.limit.store(settings.limit, Relaxed);
         if run.progress.cancel.load(Relaxed) {
@@ -172,7 +172,7 @@ impl Server {
         let (snapshot, (cut_ms, position)) = self.engine.snapshot_with(unix_ms(), || {
             (
                 unix_ms(),
-                self.archive_position(archived.then_some(name.as_str())),
+                self.archive_position(settings, archived.then_some(name.as_str())),
             )
         });
         let began = position.as_ref().is_some_and(|(_, began)| *began);
@@ -196,7 +196,7 @@ impl Server {
             commit_index,
             codec: settings.codec,
             recipients: settings.recipients.clone(),
-            spool_dir: spool_dir.into(),
+            spool_dir,
             index: Some(INDEX_FILE.into()),
             archive: position.map(|(position, _)| position),
             key: key.clone(),
@@ -209,7 +209,6 @@ impl Server {
         if began {
             self.ship_archive(Shipper {
                 store: store.clone(),
-                settings: settings.clone(),
                 key: key.clone(),
             })?;
         }
@@ -281,18 +280,24 @@ impl Server {
     }
 
     /// Reads every object of a backup and notes what is wrong.
-    pub(super) fn run_verification(&self, settings: &Settings, of: Option<&str>) {
+    pub(super) fn run_verification(&self, settings: &Settings, run: &Run, of: Option<&str>) {
         let began = Instant::now();
         let verify = || -> Result<(BackupId, Vec<JobError>), JobError> {
             let store = settings.store()?;
             let id = catalog::find(&*store, of.unwrap_or("latest"))?;
-            let (_, wrong) = Verifier::default().backup(&*store, &id);
+            let cancelled = || run.progress.cancel.load(Relaxed);
+            let (_, wrong) = Verifier::default().backup(&*store, &id, &cancelled);
             Ok((id, wrong))
         };
         let error = match verify() {
             Ok((id, wrong)) => {
                 for error in &wrong {
-                    tracing::warn!("Backup {id} is damaged: {error}");
+                    match error {
+                        JobError::Cancelled => {
+                            tracing::info!("Verifying backup {id} was cancelled")
+                        }
+                        _ => tracing::warn!("Backup {id} is damaged: {error}"),
+                    }
                 }
                 if wrong.is_empty() {
                     tracing::info!("Backup {id} is as it was written");

@@ -1,6 +1,6 @@
 //! The `backup-` directives in a form that can be used.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use basalt_backup::job::retention::Retention;
@@ -88,6 +88,24 @@ impl Settings {
             limit: config.backup_rate_limit,
             spool_dir: config.backup_spool_dir.as_ref().map(PathBuf::from),
         })
+    }
+
+    /// The directory where chunks and segments wait: that of the data, which is the working directory, unless another is named.
+    ///
+    /// # Errors
+    /// The working directory is gone.
+    pub fn spool(&self) -> std::io::Result<Arc<Path>> {
+        Ok(match &self.spool_dir {
+            Some(dir) => dir.clone(),
+            None => std::env::current_dir()?,
+        }
+        .into())
+    }
+
+    /// Whether what is written with these and with others can be restored together.
+    pub fn agrees(&self, other: &Settings) -> bool {
+        (&self.url, &self.options, self.codec) == (&other.url, &other.options, other.codec)
+            && self.recipients.fingerprints() == other.recipients.fingerprints()
     }
 
     /// Opens the store.

@@ -174,7 +174,8 @@ fn status(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
     let uploaded = run.as_ref().map_or(0, |run| run.upload.bytes.load(Relaxed));
     let seconds = run.as_ref().map_or(0, |run| run.began.elapsed().as_secs());
     let (last, verified) = (backups.last.lock().clone(), backups.verified.lock().clone());
-    ctx.out.map(18);
+    let pruned = backups.last_prune_error.lock().clone();
+    ctx.out.map(19);
     text(ctx, "state", task);
     count(ctx, "running-seconds", seconds);
     count(ctx, "keys-processed", done.min(keys));
@@ -194,6 +195,7 @@ fn status(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
     number(ctx, "rpo-ms", backups.rpo_ms().unwrap_or(-1));
     outcome(ctx, "last-backup", &backups.last_backup.lock().clone());
     outcome(ctx, "last-verify", &backups.last_verify.lock().clone());
+    text(ctx, "last-prune-error", &pruned);
     text(
         ctx,
         "last-verified-id",

@@ -27,9 +27,9 @@ pub(super) enum Address {
 }
 
 /// A stream to a server.
-trait Stream: Read + Write {}
+trait Stream: Read + Write + Send {}
 
-impl<T: Read + Write> Stream for T {}
+impl<T: Read + Write + Send> Stream for T {}
 
 /// See the head of this file.
 pub(super) struct Connection {

@@ -6,7 +6,8 @@
 use std::fmt;
 
 use basalt_backup::job::JobError;
-use basalt_backup::job::join::{Wanted, each_chunk};
+use basalt_backup::job::each::each_chunk;
+use basalt_backup::job::join::Wanted;
 use basalt_backup::repo::Chunk;
 use basalt_formats::rdb::file::{FileReader, KeyRecord, Record};
 use basalt_formats::rdb::seal_payload;
@@ -214,12 +215,13 @@ pub(super) fn restore_into(
         effects: None,
     };
     // First proof, and whether there is anything in the way.
-    let mut drill = Drill::new(&opened.manifest, &opened.key);
+    let drill = Drill::new(&opened.manifest, &opened.key);
     let chunks: Vec<&Chunk> = opened.manifest.chunks.iter().collect();
-    each_chunk(opened.store, &chunks, opened.identities, |chunk, rdb| {
-        drill.chunk(chunk, &rdb)?;
+    let (store, identities) = (opened.store, opened.identities);
+    let prove = |chunk: &Chunk, rdb: &[u8]| drill.chunk(chunk, rdb);
+    each_chunk(store, &chunks, identities, &prove, |chunk, rdb| {
         tick(chunk.bytes / 2);
-        sender.look(target, &rdb, &chunk.object, &has, &mut done.keys)
+        sender.look(target, rdb, &chunk.object, &has, &mut done.keys)
     })?;
     drill.finish(&opened.manifest)?;
     if let Some(until_ms) = wish.until_ms {
@@ -234,11 +236,11 @@ pub(super) fn restore_into(
     if wish.dry_run {
         return Ok(done);
     }
-    each_chunk(opened.store, &chunks, opened.identities, |chunk, rdb| {
+    each_chunk(store, &chunks, identities, &|_, _| Ok(()), |chunk, rdb| {
         if wish.wanted.is_none() && chunk.functions > 0 {
-            functions(&mut sender.connection, &rdb, target.replace)?;
+            functions(&mut sender.connection, rdb, target.replace)?;
         }
-        sender.send(target, &rdb, &chunk.object, &has, &mut done.bytes)?;
+        sender.send(target, rdb, &chunk.object, &has, &mut done.bytes)?;
         tick(chunk.bytes - chunk.bytes / 2);
         Ok::<(), Failure>(())
     })?;

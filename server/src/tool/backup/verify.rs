@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use basalt_backup::job::join::each_chunk;
+use basalt_backup::job::each::each_chunk;
 use basalt_backup::job::verify::Verifier;
 use basalt_backup::job::{JobError, catalog};
 use basalt_backup::repo::crypt::Identities;
@@ -66,7 +66,7 @@ fn verify(args: &Args, out: &mut dyn Write) -> Result<u8, Failure> {
     let mut damaged = 0;
     let mut rows = Vec::new();
     for id in &ids {
-        let (manifest, mut wrong) = verifier.backup(&*store, id);
+        let (manifest, mut wrong) = verifier.backup(&*store, id, &|| false);
         let size = manifest
             .as_ref()
             .map_or(0, |manifest| manifest.stored_bytes);
@@ -144,11 +144,14 @@ fn deep(
     if !drill {
         return Ok((None, key));
     }
-    let mut drill = Drill::new(&manifest, &key);
+    let drill = Drill::new(&manifest, &key);
     let chunks: Vec<&Chunk> = manifest.chunks.iter().collect();
-    each_chunk(store, &chunks, identities, |chunk, rdb| {
+    let prove = |chunk: &Chunk, rdb: &[u8]| {
         progress.add(chunk.bytes);
-        drill.chunk(chunk, &rdb)
+        drill.chunk(chunk, rdb)
+    };
+    each_chunk(store, &chunks, identities, &prove, |_, _| {
+        Ok::<(), JobError>(())
     })?;
     Ok((Some(drill.finish(&manifest)?), key))
 }

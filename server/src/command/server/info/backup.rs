@@ -78,6 +78,11 @@ pub(super) fn section(lines: &mut Lines, server: &Server) {
     lines.put("backup_last_status", status);
     lines.put("backup_last_try_time", seconds(tried.at_ms));
     lines.put("backup_last_duration_ms", tried.took_ms);
+    let pruned = backups.last_prune_error.lock().is_empty();
+    lines.put(
+        "backup_last_prune_status",
+        if pruned { "ok" } else { "err" },
+    );
     let verified = backups.verified.lock().clone();
     lines.put(
         "backup_last_verified_id",
