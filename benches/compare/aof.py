@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What the append-only file costs: Basalt beside its peers, in turn on the same machine.
 
-    benches/compare/aof.py [--part policy|always] [--seconds 4] [--rounds 3] [peer ...]
+    benches/compare/aof.py [--part policy|always] [--turns 20] [--always-turns 6] [--seconds 3] [peer ...]
 
 Peers are paths of redis-server or valkey-server; the default is redis-server on the PATH.
 
@@ -14,17 +14,19 @@ always   50 writers under `appendfsync always`, then the same with 50 readers be
          that all is written: there a sync costs the processor, not time.
 
 The server is bound to core 0 and the load to core 1, except that under `always` nothing is bound:
-there the disk is what one waits for. Rounds take the servers in turn, and the best round counts.
+there the disk is what one waits for. The servers that are compared run at once and are loaded in turn for
+a moment each, many times: what else the machine does then meets all of them. A figure is the median of the
+turns, a ratio the median of the ratios within a turn.
 """
 
 import argparse
 import os
 import re
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "tests"))
@@ -100,26 +102,32 @@ def load(server, pipeline, requests):
     return rate(text), (cpu_seconds(server.process.pid) - before) * 1e6 / requests
 
 
+def middle(values):
+    """The median."""
+    return statistics.median(values)
+
+
 def policy(names, paths, options):
-    """The table of policies."""
+    """The table of policies: three servers of a kind at once, loaded in turn for a moment each."""
     print(f"{'pipeline':<10}{'server':<18}{'log':<10}{'requests/s':>12}{'ratio':>8}{'CPU us/req':>12}{'ratio':>8}")
     for pipeline, requests in ((1, options.requests // 4), (16, options.requests)):
         for name, path in zip(names, paths):
-            best = {}
-            for _ in range(options.rounds):
-                for mode, args in MODES.items():
-                    server = start(path, args, True)
-                    try:
-                        load(server, pipeline, requests // 10)
-                        got = load(server, pipeline, requests)
-                    finally:
-                        server.stop()
-                    old = best.get(mode, (0.0, 1e9))
-                    best[mode] = (max(old[0], got[0]), min(old[1], got[1]))
-            off = best["off"]
-            for mode, (speed, cpu) in best.items():
-                print(f"{pipeline:<10}{name:<18}{mode:<10}{speed:>12.0f}{speed / off[0]:>8.2f}{cpu:>12.3f}"
-                      f"{cpu / off[1]:>8.2f}", flush=True)
+            servers = {mode: start(path, args, True) for mode, args in MODES.items()}
+            got = {mode: [] for mode in MODES}
+            try:
+                for server in servers.values():
+                    load(server, pipeline, requests)
+                for turn in range(options.turns):
+                    for mode in list(MODES)[::1 if turn % 2 else -1]:
+                        got[mode].append(load(servers[mode], pipeline, requests))
+            finally:
+                for server in servers.values():
+                    server.stop()
+            for mode, runs in got.items():
+                speed = middle([one / off for (one, _), (off, _) in zip(runs, got["off"])])
+                cpu, of_off = (sum(cpu for _, cpu in one) / options.turns for one in (runs, got["off"]))
+                print(f"{pipeline:<10}{name:<18}{mode:<10}{middle([one for one, _ in runs]):>12.0f}{speed:>8.2f}{cpu:>12.3f}"
+                      f"{cpu / of_off:>8.2f}", flush=True)
 
 
 def read_for(program, port, seconds, took):
@@ -129,52 +137,56 @@ def read_for(program, port, seconds, took):
     took.extend(int(line) / 1e6 for line in out.split())
 
 
-def always_once(path, options):
-    """`(writes alone, writes beside readers, median and 99th percentile of reads in ms)`."""
-    folder = tempfile.mkdtemp(prefix="basalt-bench-")
-    server = start(slowed(path, options.sync_ms, folder), ["--appendonly", "yes", "--appendfsync", "always"], False)
-    try:
-        got = []
-        took = []
-        program = compiled("paced_reads", folder)
-        for readers in (False, True):
-            writers = subprocess.Popen(["timeout", "-s", "INT", str(options.seconds)] +
-                                       ["redis-benchmark", "-p", str(server.port), "-t", "set", "-n", "100000000", "-c", "50",
-                                        "-r", "100000", "-d", "32", "-q"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            conn = server.connect()
-            time.sleep(0.5)
-            writes = lambda: int(re.search(rb"cmdstat_set:calls=(\d+)", conn.call("INFO", "commandstats")).group(1))
-            reading = threading.Thread(target=read_for, args=(program, server.port, options.seconds - 1.0, took)) if readers else None
-            before, began = writes(), time.monotonic()
-            if reading:
-                reading.start()
-            time.sleep(options.seconds - 1.0)
-            got.append((writes() - before) / (time.monotonic() - began))
-            if reading:
-                reading.join()
-            writers.wait()
-            conn.close()
-    finally:
-        server.stop()
-        shutil.rmtree(folder)
-    took.sort()
-    at = lambda share: took[int(len(took) * share)] * 1000
-    return got[0], got[1], at(0.5), at(0.99)
+def writes_for(server, seconds, reader):
+    """`(writes per second, seconds that each read took)`; reads only with the program that makes them."""
+    writers = subprocess.Popen(["timeout", "-s", "INT", str(seconds + 0.8)] +
+                               ["redis-benchmark", "-p", str(server.port), "-t", "set", "-n", "100000000", "-c", "50",
+                                "-r", "100000", "-d", "32", "-q"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    conn = server.connect()
+    took = []
+    time.sleep(0.5)
+    writes = lambda: int(re.search(rb"cmdstat_set:calls=(\d+)", conn.call("INFO", "commandstats")).group(1))
+    before, began = writes(), time.monotonic()
+    if reader:
+        read_for(reader, server.port, seconds, took)
+    else:
+        time.sleep(seconds)
+    speed = (writes() - before) / (time.monotonic() - began)
+    writers.wait()
+    conn.close()
+    return speed, took
 
 
 def always(names, paths, options):
-    """The table of writers and readers."""
-    results = [[] for _ in paths]
-    for _ in range(options.rounds):
-        for result, path in zip(results, paths):
-            result.append(always_once(path, options))
+    """The table of writers and readers: all servers at once, loaded in turn."""
+    folder = tempfile.mkdtemp(prefix="basalt-bench-")
+    reader = compiled("paced_reads", folder)
+    servers = []
+    alone, beside, reads = ([[] for _ in paths] for _ in range(3))
+    try:
+        for number, path in enumerate(paths):
+            own = os.path.join(folder, str(number))
+            os.mkdir(own)
+            servers.append(start(slowed(path, options.sync_ms, own), ["--appendonly", "yes", "--appendfsync", "always"], False))
+        for turn in range(-1, options.always_turns):
+            for which in list(range(len(paths)))[::1 if turn % 2 else -1]:
+                got = writes_for(servers[which], options.seconds, None)[0], *writes_for(servers[which], options.seconds, reader)
+                # The first turn is not counted.
+                if turn >= 0:
+                    for into, one in zip((alone, beside, reads), got):
+                        into[which].append(one)
+    finally:
+        for server in servers:
+            server.stop()
+        shutil.rmtree(folder)
     print(f"{'server':<18}{'writes/s':>10}{'ratio':>7}{'beside readers':>16}{'ratio':>7}"
           f"{'read p50 ms':>13}{'p99 ms':>9}{'ratio':>7}")
-    best = [(max(r[0] for r in result), max(r[1] for r in result), min(r[2] for r in result), min(r[3] for r in result))
-            for result in results]
-    for name, (alone, beside, p50, p99) in zip(names, best):
-        print(f"{name:<18}{alone:>10.0f}{alone / best[0][0]:>7.2f}{beside:>16.0f}{beside / best[0][1]:>7.2f}"
-              f"{p50:>13.2f}{p99:>9.2f}{p99 / best[0][3]:>7.2f}")
+    ratio = lambda runs, which: middle([one / first for one, first in zip(runs[which], runs[0])])
+    at = lambda share: [[sorted(took)[int(len(took) * share)] * 1000 for took in turns] for turns in reads]
+    p50, p99 = at(0.5), at(0.99)
+    for which, name in enumerate(names):
+        print(f"{name:<18}{middle(alone[which]):>10.0f}{ratio(alone, which):>7.2f}{middle(beside[which]):>16.0f}"
+              f"{ratio(beside, which):>7.2f}{middle(p50[which]):>13.2f}{middle(p99[which]):>9.2f}{ratio(p99, which):>7.2f}")
 
 
 def main():
@@ -182,17 +194,18 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("peers", nargs="*", help="servers to compare with")
     parser.add_argument("--part", choices=("policy", "always"))
-    parser.add_argument("--requests", type=int, default=1000000, help="for a pipeline of 16; a quarter without")
-    parser.add_argument("--seconds", type=float, default=4.0, help="of each run under always")
+    parser.add_argument("--requests", type=int, default=150000, help="of a moment with a pipeline of 16; a quarter without")
+    parser.add_argument("--turns", type=int, default=20)
+    parser.add_argument("--seconds", type=float, default=3.0, help="of each run under always")
+    parser.add_argument("--always-turns", type=int, default=6)
     parser.add_argument("--sync-ms", type=float, default=0, help="under always, milliseconds that each sync takes longer")
-    parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     paths = (options.peers or [path for path in [redis_path()] if path]) + [basalt_path()]
     names = [f"{os.path.basename(path)}{'' if i == 0 or i == len(paths) - 1 else f' {i + 1}'}" for i, path in enumerate(paths)]
     for name, path in zip(names, paths):
         version = subprocess.run([path, "--version"], stdout=subprocess.PIPE, check=True).stdout.decode().strip()
         print(f"{name}: {version}")
-    print(f"{os.cpu_count()} cores, best of {options.rounds} rounds\n")
+    print(f"{os.cpu_count()} cores, {options.turns} turns, under always {options.always_turns}\n")
     if options.part != "always":
         policy(names, paths, options)
         print()

@@ -66,6 +66,8 @@ texts! {
     NOT_IN_MULTI = "ERR Command not allowed inside a transaction";
     /// RESTORE over an existing key.
     BUSY_KEY = "BUSYKEY Target key name already exists.";
+    /// Writes need more replicas than there are (`min-replicas-to-write`).
+    NO_REPLICAS = "NOREPLICAS Not enough good replicas to write.";
     /// Out of memory under `maxmemory`.
     OOM = "OOM command not allowed when used memory > 'maxmemory'.";
     /// Not authenticated.

@@ -92,7 +92,7 @@ pub fn run(config: Config, warnings: &[String]) -> anyhow::Result<()> {
     }
     let failure = LocalSet::new().block_on(&runtime, async {
         let (send, receive) = unbounded_channel();
-        server.listeners.attach(send.clone());
+        server.listeners.attach(send);
         tokio::task::spawn_local(accept::run(server.clone(), workers, receive));
         tokio::task::spawn_local(cron::run(server.clone()));
         tokio::task::spawn_local(eviction::run(server.clone()));
@@ -103,7 +103,7 @@ pub fn run(config: Config, warnings: &[String]) -> anyhow::Result<()> {
             .any(|socket| matches!(socket, listen::Listening::Unix(..)));
         let has_tcp = sockets.len() > usize::from(has_unix);
         // The acceptor is running: it cannot have gone away.
-        let _ = send.send(listen::Order::Listen(sockets));
+        server.listeners.listen(sockets);
         if let Some(pending) = found
             && let Err(failure) = pending.load(server.clone()).await
         {
@@ -366,6 +366,10 @@ fn publish(server: &Server, config: &Config) {
     hot.query_buffer_limit
         .store(config.client_query_buffer_limit, Relaxed);
     hot.maxmemory.store(config.maxmemory, Relaxed);
+    hot.lacks_replicas.store(
+        config.min_replicas_to_write > 0 && config.min_replicas_max_lag > 0,
+        Relaxed,
+    );
     server.eviction.limits_changed();
     server
         .tracking

@@ -5,8 +5,10 @@
 //! `maxmemory-eviction-tenacity` allows; what is left to do then is done in the background
 //! while commands run. Only where no key may go are commands that need memory refused.
 //!
-//! Not counted are buffers of the log, what a snapshot holds for itself and what clients hold that
-//! are being closed: all pass, and evicting for them would feed them.
+//! Not counted are buffers of the log, what a snapshot holds for itself, what clients hold that
+//! are being closed, and messages to clients that cache keys, up to a share of the limit: all pass,
+//! and evicting for them would feed them. How much is to go is measured once; from then on what the
+//! removed keys gave back is added up, so that what their removal causes costs no more keys.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
@@ -16,12 +18,15 @@ use basalt_engine::keyspace::evict::{Order, Pool, Rules};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use crate::client::handle::invalidations_pending;
 use crate::config::{Config, MaxmemoryPolicy};
 use crate::memory;
 use crate::server::{Server, unix_us};
 
 /// Keys that go between two looks at the memory in use.
 const BATCH: usize = 16;
+/// Messages on keys that went do not count below an eighth of the limit, but at least up to this.
+const UNCOUNTED_MESSAGES: u64 = 4 << 20;
 /// Pause between two looks at whether big values have been freed.
 const FREEING: Duration = Duration::from_micros(50);
 
@@ -79,6 +84,7 @@ fn rules(config: &Config) -> Option<Rules> {
         order,
         samples: config.maxmemory_samples as usize,
         unlink: config.lazyfree_lazy_eviction,
+        held: memory::held_by_this_thread,
     })
 }
 
@@ -98,6 +104,13 @@ impl Server {
         self.persist.aof.buffered() as u64
             + self.engine.snapshot_room.used()
             + self.client_memory.leaving()
+            + self.messages_not_counted()
+    }
+
+    fn messages_not_counted(&self) -> u64 {
+        let most = UNCOUNTED_MESSAGES.max(self.hot.maxmemory.load(Relaxed) / 8);
+        // Buffers grow by doubling.
+        (2 * invalidations_pending()).min(most)
     }
 
     /// Whether a command that needs memory has to be refused; keys go first, where they may. No
@@ -168,7 +181,8 @@ impl Server {
         }
         let began = Instant::now();
         let in_time = || patience.is_none_or(|patience| began.elapsed() < patience);
-        let (mut more, mut first, mut freed) = (true, None, 0);
+        let aim = self.bytes_above_limit();
+        let (mut more, mut freed, mut entries) = (true, 0, 0);
         let relief = loop {
             // Big values are freed by another thread.
             while self.engine.lazy().pending() > 0 && in_time() {
@@ -181,35 +195,52 @@ impl Server {
             if !more {
                 break Relief::Nothing;
             }
-            // Messages on keys that went take memory too. They shall not cost more keys before
-            // they had time to leave.
-            if freed >= *first.get_or_insert(above) || freed > 0 && !in_time() {
+            if freed >= signed(aim) {
+                break Relief::Done;
+            }
+            // While a snapshot holds pages, what goes from them gives nothing back.
+            if entries >= aim.saturating_mul(2) || entries > 0 && !in_time() {
                 self.eviction.again.notify_one();
                 break Relief::UnderWay;
             }
-            let batch = self.evict_batch(&rules, pool, above, now_ms);
-            more = batch > 0;
-            freed += batch;
+            let batch = self.evict_batch(&rules, pool, signed(above), now_ms);
+            more = batch.entries > 0;
+            freed += batch.freed;
+            entries += batch.entries;
         };
         self.note_latency("eviction-cycle", began.elapsed(), now_ms);
         relief
     }
 
-    /// Removes some keys; the bytes they took, 0 if there was none that may go.
-    fn evict_batch(&self, rules: &Rules, pool: &mut Pool, above: u64, now_ms: i64) -> u64 {
-        let mut freed = 0;
+    /// Removes some keys, until they gave back so many bytes.
+    fn evict_batch(&self, rules: &Rules, pool: &mut Pool, wanted: i64, now_ms: i64) -> Gone {
+        let mut gone = Gone::default();
         for _ in 0..BATCH {
             let Some(evicted) = self.engine.evict_one(rules, pool, now_ms) else {
                 break;
             };
             self.stats.evicted_keys.fetch_add(1, Relaxed);
-            freed += evicted.bytes as u64;
-            if evicted.object || freed >= above {
+            gone.entries += evicted.bytes as u64;
+            gone.freed += evicted.freed;
+            if evicted.object || gone.freed >= wanted {
                 break;
             }
         }
-        freed
+        gone
     }
+}
+
+/// What a few keys took.
+#[derive(Default)]
+struct Gone {
+    /// Bytes of their entries, 0 if no key may go.
+    entries: u64,
+    /// Bytes given back with them.
+    freed: i64,
+}
+
+fn signed(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
 /// Goes on where commands had no time to, until the process ends.

@@ -64,11 +64,20 @@ impl Own {
         })
     }
 
+    fn held(&self) -> u64 {
+        self.taken.get().wrapping_sub(self.given_back.get())
+    }
+
     /// By how much this thread has more bytes than at the last call, modulo 2^64.
     fn growth(&self) -> u64 {
-        let has = self.taken.get().wrapping_sub(self.given_back.get());
+        let has = self.held();
         has.wrapping_sub(self.seen.replace(has))
     }
+}
+
+/// What this thread took of the allocator less what it gave back, modulo 2^64.
+pub fn held_by_this_thread() -> u64 {
+    OWN.with(|own| own.as_ref().map_or(0, Own::held))
 }
 
 fn own_growth() -> u64 {

@@ -112,6 +112,8 @@ pub struct Hot {
     pub cron_paused: AtomicBool,
     /// `maxmemory`, 0: none.
     pub maxmemory: AtomicU64,
+    /// `min-replicas-to-write` asks for replicas, of which there are none.
+    pub lacks_replicas: AtomicBool,
     /// The data set is being loaded.
     pub loading: AtomicBool,
     /// Reply buffers are never given back (`DEBUG REPLYBUFFER RESIZING 0`).

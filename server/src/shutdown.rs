@@ -98,6 +98,7 @@ impl Server {
 
     /// Leaves nothing behind and ends the process.
     fn end(&self) -> ! {
+        self.listeners.shut();
         self.clean_up();
         tracing::warn!("Basalt is now ready to exit, bye bye...");
         std::process::exit(0)

@@ -72,7 +72,11 @@ class Worker:
     def end(self, how):
         """Ends it with its children."""
         (os.killpg if how == signal.SIGKILL else os.kill)(self.process.pid, how)
-        self.process.wait(30)
+        try:
+            self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            print("the worker does not end:", Redis(port=PORT).execute_command("CLIENT", "LIST"))
+            raise
 
 
 def result(task, seconds=40):

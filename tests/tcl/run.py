@@ -9,7 +9,9 @@ src/redis-server. Normal mode has the slow tests and those that need a server of
 The Redis source tree is not part of this repository: without REDIS_TCL_DIR nothing runs and the
 exit code is 0. Results are compared with expected.tsv (file, test, result, reason; the files of
 normal mode begin with `normal:`): a test that is expected to pass and does not, or that is not in
-the table and fails, is an error. `--write` writes the table anew and keeps the reasons.
+the table and fails, is an error. `--write` writes the table anew and keeps the reasons. A reason that
+begins with `needs` is the work of another milestone, one that begins with `ours` is a defect, and any
+other is a deliberate difference. `--summary` prints all of that as it stands in docs/compatibility.md.
 """
 
 import argparse
@@ -78,8 +80,12 @@ OPTIONAL.append((re.compile(r"^(    set fp \[open \$aof_file w\+\]\n    uplevel 
         }
     }
 """))
+# There is no script debugger: what begins it outside a test would end the file.
+OPTIONAL.append((re.compile(r"^(\s*)(r script debug sync)$", re.M), r"\1catch {\2}"))
+# Rows that are no tests: how a file ended, and what fails in the body of a server, outside a test.
+WHOLE, BETWEEN = "(whole file)", "(between tests)"
 HELPERS = ("tests/support/server.tcl", "tests/support/util.tcl", "tests/support/aofmanifest.tcl", "tests/test_helper.tcl",
-           "tests/unit/introspection.tcl")
+           "tests/unit/introspection.tcl", "tests/unit/scripting.tcl")
 
 
 def base_port(lane):
@@ -153,12 +159,14 @@ def run_file(lane, name, source, seconds, keep):
     lines = output.decode("utf-8", "replace").splitlines()
     for line, follows in zip(lines, lines[1:] + [""]):
         match = RESULT.match(LINE.sub("", line).strip())
-        if match:
+        if match and match.group(1) != "exception":
             kind, text = match.groups()
             test, _, detail = text.partition(" in tests/")
             if kind == "ignore" or kind == "skip":
                 test, _, detail = text.partition(": ")
-            result = {"ok": "pass", "err": "fail", "exception": "fail"}.get(kind, "skip")
+            elif kind == "err" and " in tests/" not in text:
+                test = BETWEEN
+            result = {"ok": "pass", "err": "fail"}.get(kind, "skip")
             if result != "skip" or test not in results:
                 # The line behind a failure says what was expected.
                 detail = LINE.sub("", follows).strip()[:160] if result == "fail" else detail
@@ -171,9 +179,9 @@ def run_file(lane, name, source, seconds, keep):
         why = next((line for line in tail if "exception" in line), "time limit" if not ended else "")
         if not alive:
             why = "server ended: " + " ".join(log.strip().splitlines()[-2:])
-        results["(whole file)"] = ("fail", why[:200])
+        results[WHOLE] = ("fail", why[:200])
     else:
-        results["(whole file)"] = ("pass", "")
+        results[WHOLE] = ("pass", "")
     results.update({test: ("fail", reason) for test, reason in left_out.items()})
     return results
 
@@ -190,6 +198,32 @@ def load_expected():
     return table
 
 
+def summary(table):
+    """The table in Markdown: passed and failed by file, and what fails by its reason."""
+    counts, reasons, totals = {}, {}, {}
+    for (name, test), (result, reason) in table.items():
+        if test in (WHOLE, BETWEEN) or result == "skip":
+            continue
+        mode, file = name.startswith(NORMAL), name.removeprefix(NORMAL)
+        counts.setdefault(file, {}).setdefault(mode, {"pass": 0, "fail": 0})[result] += 1
+        kind = {"needs": "of another milestone", "ours:": "ours"}.get(reason.split(" ")[0], "deliberate") if result == "fail" else result
+        totals.setdefault(mode, {}).setdefault(kind, 0)
+        totals[mode][kind] += 1
+        if result == "fail":
+            reasons.setdefault(reason, {}).setdefault(file, {}).setdefault(test, []).append(mode)
+    print("| file | external | normal |\n|---|---|---|")
+    for file, modes in sorted(counts.items()):
+        cells = [f"{modes[mode]['pass']} / {modes[mode]['fail']}" if mode in modes else "" for mode in (False, True)]
+        print(f"| {file} | {' | '.join(cells)} |")
+    for mode, kinds in sorted(totals.items()):
+        print("normal" if mode else "external", kinds)
+    for reason, files in sorted(reasons.items()):
+        print(f"- **{reason}**")
+        for file, tests in sorted(files.items()):
+            words = {(True,): "", (False,): " (external)"}
+            print(f"  - {file}: " + "; ".join(test + words.get(tuple(modes), " (both modes)") for test, modes in sorted(tests.items())))
+
+
 def main():
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -199,8 +233,12 @@ def main():
     parser.add_argument("--seconds", type=int, default=240, help="limit for one file")
     parser.add_argument("--output", help="directory for what the harness prints")
     parser.add_argument("--verbose", action="store_true")
+    parser.add_argument("--summary", action="store_true", help="print the table of expected results")
     parser.add_argument("--mode", choices=["external", "normal", "both"], default="both")
     options = parser.parse_args()
+    if options.summary:
+        summary(load_expected())
+        return 0
     source = os.environ.get("REDIS_TCL_DIR")
     if not source:
         print("skipped: REDIS_TCL_DIR names no Redis source tree (its tests are not part of this repository)")
@@ -228,7 +266,7 @@ def main():
         for name, results in zip(files, pool.map(run_one, files)):
             counts = {"pass": 0, "fail": 0, "skip": 0}
             for test, (result, detail) in results.items():
-                counts[result] += test != "(whole file)"
+                counts[result] += test not in (WHOLE, BETWEEN)
                 before, reason = expected.get((name, test), ("pass", ""))
                 seen[name, test] = (result, (reason or detail) if result == "fail" else "")
                 if result == "fail" and before != "fail":
@@ -237,7 +275,7 @@ def main():
                     print(f"  FAIL {name}: {test}: {detail}")
             lost = [t for (f, t), (r, _) in expected.items() if f == name and r == "pass" and t not in results]
             wrong += [(name, test, "did not run") for test in lost]
-            whole = results["(whole file)"]
+            whole = results[WHOLE]
             print(f"{name:<34}{counts['pass']:>5} passed{counts['fail']:>5} failed{counts['skip']:>5} skipped"
                   f"{'' if whole[0] == 'pass' else '   INCOMPLETE ' + whole[1]}", flush=True)
     if options.write:
@@ -250,7 +288,7 @@ def main():
         return 0
     for name, test, detail in wrong:
         print(f"UNEXPECTED {name}: {test}: {detail}")
-    total = {kind: sum(r == kind for (_, t), (r, _) in seen.items() if t != "(whole file)") for kind in ("pass", "fail", "skip")}
+    total = {kind: sum(r == kind for (_, t), (r, _) in seen.items() if t not in (WHOLE, BETWEEN)) for kind in ("pass", "fail", "skip")}
     print(f"{total['pass']} passed, {total['fail']} failed ({len(wrong)} not expected), {total['skip']} skipped")
     return 1 if wrong else 0
 

@@ -44,6 +44,8 @@ pub struct Rules {
     pub samples: usize,
     /// The log says UNLINK, not DEL (`lazyfree-lazy-eviction`).
     pub unlink: bool,
+    /// Bytes that the calling thread holds, modulo 2^64, as the allocator counts them.
+    pub held: fn() -> u64,
 }
 
 /// What went.
@@ -53,6 +55,9 @@ pub struct Evicted {
     pub bytes: usize,
     /// It had a value outside the entry, whose size is not in `bytes`.
     pub object: bool,
+    /// What the calling thread gave back with it. Neither values that are freed in the background
+    /// are in it, nor what events and the log took.
+    pub freed: i64,
 }
 
 #[derive(Debug)]
@@ -252,11 +257,12 @@ impl Engine {
         if rules.volatile_only && found.header.expire_ms.is_none() {
             return None;
         }
-        let evicted = Evicted {
-            bytes: key.len() + found.bytes.len(),
-            object: found.value.is_some(),
-        };
-        ks.evict(place, key);
+        let (bytes, object) = (key.len() + found.bytes.len(), found.value.is_some());
+        let before = (rules.held)();
+        ks.take_out(place, key);
+        let freed = before.wrapping_sub((rules.held)()).cast_signed();
+        ks.modified(key);
+        ks.notify(NotifyClass::EVICTED, "evicted", key);
         let word: &[u8] = if rules.unlink { b"UNLINK" } else { b"DEL" };
         self.log.append(db, &[word, key]);
         let ready = std::mem::take(&mut ks.ready);
@@ -264,19 +270,21 @@ impl Engine {
         if !ready.is_empty() {
             self.serve_ready(ready, now_ms);
         }
-        Some(evicted)
+        Some(Evicted {
+            bytes,
+            object,
+            freed,
+        })
     }
 }
 
 impl Keyspace<'_> {
-    fn evict(&mut self, place: Place, key: &[u8]) {
+    fn take_out(&mut self, place: Place, key: &[u8]) {
         self.remove(key);
         // What one entry leaves behind in its page is given back now: memory is short.
         if let Some(table) = self.table_mut(place) {
             table.trim(place.hash);
         }
-        self.modified(key);
-        self.notify(NotifyClass::EVICTED, "evicted", key);
     }
 }
 
@@ -291,6 +299,7 @@ mod tests {
             order,
             samples: 5,
             unlink: false,
+            held: || 0,
         }
     }
 
@@ -388,7 +397,10 @@ mod tests {
             .engine()
             .evict_one(&unlink, &mut Pool::default(), client.now_ms);
         let evicted = evicted.expect("there is a key");
-        assert_eq!((evicted.bytes, evicted.object), (2, false));
+        assert_eq!(
+            (evicted.bytes, evicted.object, evicted.freed),
+            (2, false, 0)
+        );
         assert_eq!(log.take(), ["SET k v", "UNLINK k"]);
         client.run("MULTI");
         client.run("GET k");

@@ -1,9 +1,53 @@
 //! The scripts that EVALSHA finds, by their SHA1.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 
 use super::ScriptFlags;
+
+/// Anything by SHA1 in lower-case hex.
+pub(super) type BySha<T> = HashMap<[u8; 40], T, ShaHash>;
+
+/// Hashes a SHA1, which is as good as random, by 64 bits of it under a secret key: who looks for
+/// scripts whose places collide would have to find them equal in all of these.
+#[derive(Clone)]
+pub(super) struct ShaHash {
+    key: [u64; 2],
+    hash: u64,
+}
+
+impl Default for ShaHash {
+    fn default() -> ShaHash {
+        let secret = RandomState::new();
+        ShaHash {
+            key: [secret.hash_one(0_u8), secret.hash_one(1_u8)],
+            hash: 0,
+        }
+    }
+}
+
+impl BuildHasher for ShaHash {
+    type Hasher = ShaHash;
+    fn build_hasher(&self) -> ShaHash {
+        self.clone()
+    }
+}
+
+impl Hasher for ShaHash {
+    fn write(&mut self, digits: &[u8]) {
+        let (words, _) = digits.as_chunks::<8>();
+        let word = |at: usize| words.get(at).map_or(0, |word| u64::from_le_bytes(*word));
+        let [a, b] = [word(0) ^ self.key[0], word(1) ^ self.key[1]];
+        let product = u128::from(a) * u128::from(b);
+        self.hash ^= (product as u64) ^ ((product >> 64) as u64);
+    }
+    /// The length, which is always the same.
+    fn write_usize(&mut self, _: usize) {}
+    fn finish(&self) -> u64 {
+        self.hash
+    }
+}
 
 /// How a script came into the cache.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -33,10 +77,10 @@ impl Script {
     }
 }
 
-/// Scripts by SHA1 in lower-case hex.
+/// Scripts by SHA1.
 #[derive(Default)]
 pub(super) struct Cache {
-    scripts: HashMap<[u8; 40], Script>,
+    scripts: BySha<Script>,
     bytes: usize,
     uses: u64,
     /// Bytes of the scripts that may be forgotten.
@@ -156,6 +200,32 @@ mod tests {
 
     fn sha(n: u8) -> [u8; 40] {
         [n; 40]
+    }
+
+    #[test]
+    fn places_of_scripts_are_spread() {
+        let state = ShaHash::default();
+        let digits = |n: u32| -> [u8; 40] {
+            let text = format!("{:08x}{:032}", n.wrapping_mul(0x9e37_79b9), 0);
+            text.as_bytes().try_into().expect("40 digits")
+        };
+        let mut low = vec![0_u32; 256];
+        let mut high = vec![0_u32; 128];
+        for n in 0..25_600 {
+            let hash = state.hash_one(digits(n));
+            low[(hash & 255) as usize] += 1;
+            high[(hash >> 57) as usize] += 1;
+        }
+        // 100 and 200 of each are expected; a deviation of 8 standard deviations is none of chance.
+        assert!(low.iter().all(|count| (20..180).contains(count)), "{low:?}");
+        assert!(
+            high.iter().all(|count| (80..320).contains(count)),
+            "{high:?}"
+        );
+        assert_ne!(
+            state.hash_one(digits(1)),
+            ShaHash::default().hash_one(digits(1))
+        );
     }
 
     #[test]

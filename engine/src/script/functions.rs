@@ -89,10 +89,10 @@ impl Scripts {
             vm.functions.clear();
         }
         for Loaded { library, callbacks } in loaded {
-            vm.functions.retain(|(name, _), _| *name != library.name);
+            vm.functions.retain(|_, (of, _)| *of != library.name);
             for (function, callback) in library.functions.into_iter().zip(callbacks) {
-                let key = (library.name.clone(), function.name);
-                vm.functions.insert(key, callback);
+                let value = (library.name.clone(), callback);
+                vm.functions.insert(function.name, value);
             }
         }
         vm.lua.expire_registry_values();
@@ -102,7 +102,7 @@ impl Scripts {
     /// FUNCTION DELETE; whether it was there. The caller holds every shard.
     pub fn remove_library(&self, name: &[u8]) -> bool {
         if let Some(vm) = &mut *self.functions.lock() {
-            vm.functions.retain(|(library, _), _| library != name);
+            vm.functions.retain(|_, (library, _)| library != name);
             vm.lua.expire_registry_values();
         }
         self.libraries.remove(name)
@@ -306,12 +306,10 @@ pub(crate) fn fcall(ctx: &mut Ctx<'_>, words: Args<'_>, read_only: bool) -> CmdR
     }
     let call = Call::parse(words, read_only)?;
     scripts.vm(Kind::Functions, |vm| {
-        let key = (found.library, found.function.name);
-        let Some(f) = vm.functions.get(&key) else {
+        let Some((_, f)) = vm.functions.get(&found.name) else {
             return Err(ReplyError::err("Function not found"));
         };
         let entry = call.entry(f, true);
-        let name = shown(&key.1);
-        perform(ctx, vm, &call, entry, (&name, found.function.flags))
+        perform(ctx, vm, &call, entry, (&found.shown, found.flags))
     })
 }

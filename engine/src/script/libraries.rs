@@ -4,10 +4,11 @@
 //! RESTORE, and go back into every file written. What they registered when they were loaded is
 //! kept beside the code; the functions themselves are in the Lua state.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use smallvec::SmallVec;
 
 use super::ScriptFlags;
 use crate::shown;
@@ -39,11 +40,13 @@ pub struct FunctionInfo {
     pub flags: ScriptFlags,
 }
 
-/// Where a function is that FCALL names.
-#[derive(Clone, Debug)]
+/// A function as FCALL finds it.
+#[derive(Debug)]
 pub(super) struct Callable {
-    pub library: Vec<u8>,
-    pub function: FunctionInfo,
+    pub name: Vec<u8>,
+    /// The name for messages.
+    pub shown: String,
+    pub flags: ScriptFlags,
 }
 
 /// Whether these are letters, digits and underscores, and not none.
@@ -167,10 +170,32 @@ pub enum Policy {
     Flush,
 }
 
-/// All libraries by name.
+/// All libraries.
 #[derive(Debug, Default)]
 pub struct Libraries {
-    by_name: Mutex<BTreeMap<Vec<u8>, Library>>,
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    by_name: BTreeMap<Vec<u8>, Library>,
+    /// By the names of functions in lower case.
+    functions: HashMap<Vec<u8>, Arc<Callable>>,
+}
+
+impl Known {
+    /// The libraries have changed.
+    fn index(&mut self) {
+        let functions = self.by_name.values().flat_map(|library| &library.functions);
+        let callable = |function: &FunctionInfo| Callable {
+            name: function.name.clone(),
+            shown: shown(&function.name),
+            flags: function.flags,
+        };
+        self.functions = functions
+            .map(|f| (f.name.to_ascii_lowercase(), Arc::new(callable(f))))
+            .collect();
+    }
 }
 
 impl Libraries {
@@ -185,7 +210,8 @@ impl Libraries {
                 return Err(LibraryError::Exists(shown(&twice.name)));
             }
         }
-        let mut by_name = self.by_name.lock();
+        let known = &mut *self.known.lock();
+        let by_name = &mut known.by_name;
         if policy == Policy::Append
             && let Some(there) = adding.keys().find(|name| by_name.contains_key(*name))
         {
@@ -208,55 +234,50 @@ impl Libraries {
             Policy::Flush => *by_name = adding,
             Policy::Append | Policy::Replace => by_name.append(&mut adding),
         }
+        known.index();
         Ok(())
     }
 
     /// Removes one; whether it was there.
     pub(super) fn remove(&self, name: &[u8]) -> bool {
-        self.by_name.lock().remove(name).is_some()
+        let known = &mut *self.known.lock();
+        let removed = known.by_name.remove(name).is_some();
+        known.index();
+        removed
     }
 
     /// Removes all.
     pub(super) fn clear(&self) {
-        self.by_name.lock().clear();
+        *self.known.lock() = Known::default();
     }
 
     /// Whether there is one of this name.
     pub fn contains(&self, name: &[u8]) -> bool {
-        self.by_name.lock().contains_key(name)
+        self.known.lock().by_name.contains_key(name)
     }
 
     /// The function of this name, in any letter case.
-    pub(super) fn function(&self, name: &[u8]) -> Option<Callable> {
-        let by_name = self.by_name.lock();
-        by_name.values().find_map(|library| {
-            let mut functions = library.functions.iter();
-            let function = functions.find(|f| f.name.eq_ignore_ascii_case(name))?;
-            Some(Callable {
-                library: library.name.clone(),
-                function: function.clone(),
-            })
-        })
+    pub(super) fn function(&self, name: &[u8]) -> Option<Arc<Callable>> {
+        let mut lower: SmallVec<[u8; 64]> = SmallVec::from_slice(name);
+        lower.make_ascii_lowercase();
+        self.known.lock().functions.get(&lower[..]).cloned()
     }
 
     /// How many functions there are in all.
     pub fn function_count(&self) -> usize {
-        let by_name = self.by_name.lock();
-        by_name
-            .values()
-            .map(|library| library.functions.len())
-            .sum()
+        self.known.lock().functions.len()
     }
 
     /// All, in order of their names.
     pub fn all(&self) -> Vec<Library> {
-        self.by_name.lock().values().cloned().collect()
+        self.known.lock().by_name.values().cloned().collect()
     }
 
     /// The code of all, as files hold it.
     pub fn codes(&self) -> Vec<Vec<u8>> {
-        self.by_name
+        self.known
             .lock()
+            .by_name
             .values()
             .map(|library| library.code.to_vec())
             .collect()
@@ -264,18 +285,18 @@ impl Libraries {
 
     /// Bytes that they take outside of Lua.
     pub fn bytes(&self) -> usize {
-        let by_name = self.by_name.lock();
+        let known = self.known.lock();
         let of = |library: &Library| {
             let functions = library.functions.iter();
             let infos = functions.map(|f| size_of::<FunctionInfo>() + f.name.len());
             size_of::<Library>() + library.code.len() + library.name.len() + infos.sum::<usize>()
         };
-        by_name.values().map(of).sum()
+        known.by_name.values().map(of).sum()
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.by_name.lock().len()
+        self.known.lock().by_name.len()
     }
 
     /// Whether there is none.

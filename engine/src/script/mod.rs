@@ -166,7 +166,7 @@ impl Scripts {
         let known = match command.spec.name {
             "fcall" | "fcall_ro" => {
                 let found = self.libraries.function(name);
-                found.map(|found| found.function.flags)
+                found.map(|found| found.flags)
             }
             "evalsha" | "evalsha_ro" => self.cache.lock().get(name).map(|script| script.flags),
             _ => shebang::script_flags(name).ok().map(|(flags, _)| flags),

@@ -4,13 +4,15 @@
 -- Stock Lua has no read-only tables. What scripts must not change is therefore given to them as
 -- empty tables that look things up in the real ones, and every library function that would
 -- write past the metatable, or show what is behind it, is replaced: by one of the host where it
--- calls nothing of the script's, else here.
+-- calls nothing of the script's, else here. No function here keeps a table of Lua's own: the collector
+-- goes through whatever is kept, again and again.
 local std, host = ...
 local error, type, select, tostring = std.error, std.type, std.select, std.tostring
 local pairs, ipairs, next = std.pairs, std.ipairs, std.next
 local setmetatable, getmetatable, setfenv = std.setmetatable, std.getmetatable, std.setfenv
 local pcall, xpcall = std.pcall, std.xpcall
 local resume, create = std.coroutine.resume, std.coroutine.create
+local concat, collect = std.table.concat, std.collectgarbage
 
 local READONLY = "Attempt to modify a readonly table"
 -- Empty table seen by scripts -> the table behind it.
@@ -186,12 +188,12 @@ function base.load(...)
     parts[#parts + 1] = part
     if bytes > 1073741824 then
       return nil, "chunk is too long"
-    elseif std.string.sub(parts[1], 1, 1) == "\27" then
+    elseif sub(parts[1], 1, 1) == "\27" then
       -- Bytecode is refused, however much there is of it.
       break
     end
   end
-  return load_text(std.table.concat(parts), name and tostring(name) or "=(load)")
+  return load_text(concat(parts), name and tostring(name) or "=(load)")
 end
 
 -- What scripts set here does nothing: the collector is the server's.
@@ -199,12 +201,12 @@ local settings = { setpause = 200, setstepmul = 200 }
 function base.collectgarbage(...)
   local what, arg = ...
   if what == nil or what == "collect" or what == "count" or what == "step" then
-    return std.collectgarbage(what, arg)
+    return collect(what, arg)
   elseif what == "stop" or what == "restart" then
     return 0
   elseif what == "setpause" or what == "setstepmul" then
     local before = settings[what]
-    settings[what] = std.math.floor(std.tonumber(arg) or 0)
+    settings[what] = floor(tonumber(arg) or 0)
     return before
   end
   if type(what) ~= "string" then

@@ -10,7 +10,10 @@ use std::mem;
 use std::ops::Range;
 
 use super::annotation::{BATCH_BYTES, BatchLine, Header};
-use crate::resp::encode::{array, bulk};
+use crate::resp::encode::command;
+
+/// Bytes before the commands that [`BatchWriter::adopt`] takes: the line goes there.
+pub const ROOM: usize = BATCH_BYTES;
 
 /// A buffer that grew beyond this is not kept.
 const KEEP_BUFFER: usize = 1 << 20;
@@ -83,10 +86,7 @@ impl BatchWriter {
             _ => None,
         };
         self.begin();
-        array(&mut self.buffer, args.len());
-        for arg in args {
-            bulk(&mut self.buffer, arg);
-        }
+        command(&mut self.buffer, args);
         self.chain.db = select.unwrap_or(self.chain.db);
     }
 
@@ -95,6 +95,22 @@ impl BatchWriter {
         self.begin();
         self.buffer.extend_from_slice(records);
         self.chain.db = db;
+    }
+
+    /// As [`append_encoded`](Self::append_encoded) with what stands behind [`ROOM`] bytes of `records`. Nothing is copied if
+    /// there is nothing else: then memory is exchanged. `records` is left with memory for other things.
+    pub fn adopt(&mut self, records: &mut Vec<u8>, db: u32) {
+        if self.open.is_some() || !self.buffer.is_empty() || records.len() < ROOM {
+            self.append_encoded(records.get(ROOM..).unwrap_or_default(), db);
+        } else {
+            mem::swap(&mut self.buffer, records);
+            self.open = Some(Open {
+                start: 0,
+                db: self.chain.db,
+            });
+            self.chain.db = db;
+        }
+        records.clear();
     }
 
     fn begin(&mut self) {
@@ -145,13 +161,13 @@ impl BatchWriter {
         self.chain
     }
 
-    /// Hands the closed batches over, to be copied, if none is open; its memory is kept for the next
-    /// ones.
-    pub fn hand_over<T>(&mut self, take: impl FnOnce(&[u8]) -> T) -> Option<T> {
+    /// Hands the closed batches over if none is open: to be copied, or taken in exchange for other memory. What is left is
+    /// memory for the next ones.
+    pub fn hand_over<T>(&mut self, take: impl FnOnce(&mut Vec<u8>) -> T) -> Option<T> {
         if self.open.is_some() {
             return None;
         }
-        let taken = take(&self.buffer);
+        let taken = take(&mut self.buffer);
         self.buffer.clear();
         if self.buffer.capacity() > KEEP_BUFFER {
             self.buffer = Vec::new();
@@ -243,5 +259,34 @@ mod tests {
             }
         );
         assert!(writer.take().is_empty());
+    }
+
+    #[test]
+    fn adopted_commands_give_the_same_bytes_as_copied_ones() {
+        let commands = b"*1\r\n$4\r\nPING\r\n";
+        for (adopts, line) in [(false, false), (true, false), (false, true), (true, true)] {
+            let mut writer = BatchWriter::resume(BatchWriter::create(&header()).chain());
+            let mut expected = BatchWriter::resume(writer.chain());
+            for db in [3, 4] {
+                if line {
+                    writer.append_encoded(b"#TS:5\r\n", 0);
+                    expected.append_encoded(b"#TS:5\r\n", 0);
+                }
+                let mut records = [&[b' '; ROOM][..], commands].concat();
+                if adopts {
+                    writer.adopt(&mut records, db);
+                    assert!(records.is_empty());
+                } else {
+                    writer.append_encoded(commands, db);
+                }
+                expected.append_encoded(commands, db);
+                assert_eq!(writer.close(7), expected.close(7));
+            }
+            assert_eq!(writer.chain(), expected.chain());
+            let mut out = Vec::new();
+            writer.hand_over(|bytes| mem::swap(bytes, &mut out));
+            assert_eq!(out, expected.take());
+            assert!(writer.take().is_empty());
+        }
     }
 }

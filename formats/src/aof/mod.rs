@@ -29,7 +29,7 @@ mod tests;
 mod verdict;
 
 pub use annotation::{BatchLine, Header, Line, LineError, Lineage, Part};
-pub use batch::{BatchWriter, Chain, Closed};
+pub use batch::{BatchWriter, Chain, Closed, ROOM};
 pub use check::{Check, TimestampError, check, truncate_to_timestamp};
 pub use hole::sync_line;
 pub use manifest::{

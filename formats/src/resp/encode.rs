@@ -110,6 +110,28 @@ pub fn bulk(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(b"\r\n");
 }
 
+/// A command as a client sends it: an array of bulk strings.
+pub fn command(out: &mut Vec<u8>, args: &[&[u8]]) {
+    // Room for all first, so that what follows does not grow the vector word by word.
+    let words: usize = args.iter().map(|arg| arg.len()).sum();
+    out.reserve(words.saturating_add(args.len().saturating_add(1).saturating_mul(16)));
+    header(out, b'*', args.len());
+    for arg in args {
+        // The header of a short word in one piece; nearly all are that.
+        #[expect(clippy::cast_possible_truncation, reason = "below 100")]
+        match arg.len() {
+            len @ 0..10 => out.extend_from_slice(&[b'$', b'0' + len as u8, b'\r', b'\n']),
+            len @ 10..100 => {
+                let (tens, ones) = (len as u8 / 10, len as u8 % 10);
+                out.extend_from_slice(&[b'$', b'0' + tens, b'0' + ones, b'\r', b'\n']);
+            }
+            len => header(out, b'$', len),
+        }
+        out.extend_from_slice(arg);
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
 /// An integer as a bulk string, as for a string value held as a number.
 pub fn bulk_integer(out: &mut Vec<u8>, value: i64) {
     bulk(out, itoa::Buffer::new().format(value).as_bytes());
@@ -225,6 +247,23 @@ mod tests {
         let mut out = Vec::new();
         write(&mut out);
         String::from_utf8(out).expect("utf-8")
+    }
+
+    #[test]
+    fn a_command_is_an_array_of_bulk_strings() {
+        for len in [0, 1, 9, 10, 11, 99, 100, 101, 999, 1000, 12345] {
+            let word = vec![b'x'; len];
+            let args: Vec<&[u8]> = vec![b"SET", &word, b"", &word];
+            let mut expected = Vec::new();
+            array(&mut expected, args.len());
+            args.iter().for_each(|arg| bulk(&mut expected, arg));
+            let mut out = b"before".to_vec();
+            command(&mut out, &args);
+            assert_eq!(out, [b"before", &expected[..]].concat());
+        }
+        let mut out = Vec::new();
+        command(&mut out, &[]);
+        assert_eq!(out, b"*0\r\n");
     }
 
     #[test]

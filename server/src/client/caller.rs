@@ -106,6 +106,9 @@ impl Host for Caller<'_> {
         {
             return Err(error);
         }
+        if command.flags.has(Flags::WRITE) && self.conn.server.hot.lacks_replicas.load(Relaxed) {
+            return Err(ReplyError::NO_REPLICAS);
+        }
         if !allow_oom && self.conn.short_of_memory && command.flags.has(Flags::DENYOOM) {
             return Err(ReplyError::OOM);
         }
@@ -120,6 +123,7 @@ impl Host for Caller<'_> {
             ));
         }
         match server.persist.aof.refusal() {
+            None if server.hot.lacks_replicas.load(Relaxed) => Err(ReplyError::NO_REPLICAS),
             None => Ok(()),
             Some(reason) => Err(ReplyError::raw(format!(
                 "MISCONF Redis is configured to persist data to AOF, but it's currently unable to persist to disk. Writable scripts are blocked. Use 'no-writes' flag for read only scripts. AOF error: {reason}"

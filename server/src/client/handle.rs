@@ -9,7 +9,7 @@ use std::sync::atomic::{
 };
 use std::task::Waker;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use basalt_engine::WatchFlag;
 use basalt_engine::keyspace::blocked::{Waiter, Wake};
@@ -76,6 +76,19 @@ pub enum Unblock {
 
 /// Hard limits of `client-output-buffer-limit` by class, for those who push to a client.
 pub static OUTPUT_HARD: [AtomicU64; 3] = [const { AtomicU64::new(0) }; 3];
+
+/// Bytes of invalidation messages that no socket has taken yet, of all clients.
+static INVALIDATIONS: AtomicI64 = AtomicI64::new(0);
+
+/// Bytes of invalidation messages that no socket has taken yet, of all clients.
+pub fn invalidations_pending() -> u64 {
+    u64::try_from(INVALIDATIONS.load(Relaxed)).unwrap_or(0)
+}
+
+fn count_invalidations(more: usize, fewer: usize) {
+    let signed = |bytes| i64::try_from(bytes).unwrap_or(i64::MAX);
+    INVALIDATIONS.fetch_add(signed(more) - signed(fewer), Relaxed);
+}
 
 /// A client as others see it.
 pub struct Handle {
@@ -176,6 +189,10 @@ pub struct Handle {
     outbox: Mutex<Vec<u8>>,
     /// Bytes in the outbox; changed under its lock.
     outbox_bytes: AtomicUsize,
+    /// Bytes of invalidation messages in the outbox; changed under its lock.
+    invalidations_queued: AtomicUsize,
+    /// Bytes of invalidation messages on their way from the outbox to the socket.
+    invalidations_leaving: AtomicUsize,
     /// What comes behind the reply of the blocked command that is being served.
     behind_reply: Mutex<Vec<u8>>,
     signals: AtomicU8,
@@ -246,6 +263,8 @@ impl Handle {
             overrun: AtomicBool::new(false),
             outbox: Mutex::new(Vec::new()),
             outbox_bytes: AtomicUsize::new(0),
+            invalidations_queued: AtomicUsize::new(0),
+            invalidations_leaving: AtomicUsize::new(0),
             behind_reply: Mutex::new(Vec::new()),
             signals: AtomicU8::new(0),
             waker: Mutex::new(None),
@@ -276,24 +295,68 @@ impl Handle {
     /// Appends bytes to what the client will be sent, and wakes it. Bytes for a client that is
     /// being closed are dropped, and the answer is false.
     pub fn push(&self, bytes: &[u8]) -> bool {
+        self.put(bytes, false)
+    }
+
+    /// As [`Handle::push`], for a message on a key that changed: it counts as such until it is sent.
+    pub fn push_invalidation(&self, bytes: &[u8]) -> bool {
+        self.put(bytes, true)
+    }
+
+    fn put(&self, bytes: &[u8], invalidation: bool) -> bool {
         if self.gone.load(Relaxed) {
             return false;
         }
-        let limit = OUTPUT_HARD[self.class() as usize].load(Relaxed);
-        let mut outbox = self.outbox.lock();
-        if limit != 0 && (outbox.len() + bytes.len()) as u64 > limit.saturating_mul(2) {
-            // Its own task has no turn to see that it is far beyond its limit.
-            *outbox = Vec::new();
-            drop(outbox);
-            self.overrun.store(true, Relaxed);
-            self.close();
-            return false;
+        if self.blocked.load(Relaxed) {
+            let waiter = self.waiter.lock();
+            if waiter.as_ref().is_some_and(|waiter| !waiter.is_waiting()) {
+                // It was served, and its task had no turn yet to send the reply.
+                return self.append(&self.behind_reply, bytes).is_some();
+            }
         }
-        outbox.extend_from_slice(bytes);
+        let Some(outbox) = self.append(&self.outbox, bytes) else {
+            return false;
+        };
         self.outbox_bytes.store(outbox.len(), Relaxed);
+        if invalidation {
+            self.invalidations_queued.fetch_add(bytes.len(), SeqCst);
+            count_invalidations(bytes.len(), 0);
+        }
         drop(outbox);
         self.raise(signal::OUTBOX);
+        if invalidation && self.gone.load(SeqCst) {
+            self.forget_invalidations();
+        }
         true
+    }
+
+    fn forget_invalidations(&self) {
+        count_invalidations(0, self.invalidations_queued.swap(0, SeqCst));
+        self.sent_all();
+    }
+
+    /// The socket took everything but what is in the outbox.
+    #[inline]
+    pub fn sent_all(&self) {
+        if self.invalidations_leaving.load(Relaxed) != 0 {
+            count_invalidations(0, self.invalidations_leaving.swap(0, SeqCst));
+        }
+    }
+
+    /// `None`: there is too much already, and the client is closed.
+    fn append<'a>(&self, to: &'a Mutex<Vec<u8>>, bytes: &[u8]) -> Option<MutexGuard<'a, Vec<u8>>> {
+        let limit = OUTPUT_HARD[self.class() as usize].load(Relaxed);
+        let mut to = to.lock();
+        if limit != 0 && (to.len() + bytes.len()) as u64 > limit.saturating_mul(2) {
+            // Its own task has no turn to see that it is far beyond its limit.
+            *to = Vec::new();
+            drop(to);
+            self.overrun.store(true, Relaxed);
+            self.close();
+            return None;
+        }
+        to.extend_from_slice(bytes);
+        Some(to)
     }
 
     /// As [`Handle::push`], for a client whose blocked command is being served: these bytes come
@@ -302,7 +365,7 @@ impl Handle {
         self.behind_reply.lock().extend_from_slice(bytes);
     }
 
-    /// What is to come behind the reply that ends a wait.
+    /// What is to come behind the reply that ends a wait; to be taken when its `waiter` is gone.
     pub fn take_behind_reply(&self) -> Vec<u8> {
         std::mem::take(&mut *self.behind_reply.lock())
     }
@@ -321,6 +384,8 @@ impl Handle {
         self.signals.fetch_and(!signal::OUTBOX, AcqRel);
         self.reply_bytes.fetch_add(outbox.len(), Relaxed);
         self.outbox_bytes.store(0, Relaxed);
+        let invalidations = self.invalidations_queued.swap(0, SeqCst);
+        self.invalidations_leaving.fetch_add(invalidations, SeqCst);
         out.append(&mut outbox);
         // What is told of keys that go must not keep the memory they gave back.
         let keep = match self.tracks.load(Relaxed) {
@@ -374,6 +439,7 @@ impl Handle {
         *self.waker.lock() = None;
         *self.outbox.lock() = Vec::new();
         self.outbox_bytes.store(0, Relaxed);
+        self.forget_invalidations();
         self.take_behind_reply();
         *self.labels.lock() = Labels::default();
     }

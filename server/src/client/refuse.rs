@@ -45,10 +45,14 @@ pub(super) fn refusal(
         return Some(ReplyError::OOM);
     }
     let server = &conn.server;
-    if (writes(session, conn, (command, flags)) || command.spec.name == "ping")
+    let writes = writes(session, conn, (command, flags));
+    if (writes || command.spec.name == "ping")
         && let Some(error) = conn.disk_refusal()
     {
         return Some(error);
+    }
+    if writes && server.hot.lacks_replicas.load(Relaxed) {
+        return Some(ReplyError::NO_REPLICAS);
     }
     if conn.is_subscriber()
         && session.resp == 2

@@ -298,7 +298,7 @@ fn send(handle: &Arc<Handle>, keys: impl FnOnce(&mut Vec<u8>, Protocol)) {
         // The reply that ends its wait comes first.
         target.push_behind_reply(&out);
     } else {
-        target.push(&out);
+        target.push_invalidation(&out);
     }
 }
 

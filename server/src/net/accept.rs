@@ -63,7 +63,10 @@ async fn failed(error: &io::Error) {
         error.kind(),
         io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock
     ) {
-        tracing::warn!("Accepting client connection: {error}");
+        // A socket that is shut because the process ends is no news.
+        if error.kind() != io::ErrorKind::InvalidInput {
+            tracing::warn!("Accepting client connection: {error}");
+        }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv6Addr, Shutdown, SocketAddr, ToSocketAddrs};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::path::Path;
@@ -12,7 +12,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::config::Config;
@@ -42,6 +42,8 @@ const CLOSING_TIME: Duration = Duration::from_millis(if cfg!(test) { 50 } else {
 #[derive(Default)]
 pub struct Listeners {
     acceptor: Mutex<Option<UnboundedSender<Order>>>,
+    /// Second handles of the TCP sockets, to close them for good at the end.
+    tcp: Mutex<Vec<std::net::TcpListener>>,
     unix_path: Mutex<Option<String>>,
 }
 
@@ -49,6 +51,33 @@ impl Listeners {
     /// Connects the acceptor.
     pub fn attach(&self, acceptor: UnboundedSender<Order>) {
         *self.acceptor.lock() = Some(acceptor);
+    }
+
+    /// Has the acceptor listen on these, in place of the TCP sockets in use.
+    pub fn listen(&self, sockets: Vec<Listening>) {
+        if let Some(acceptor) = &*self.acceptor.lock() {
+            self.hand_over(acceptor, sockets);
+        }
+    }
+
+    fn hand_over(&self, acceptor: &UnboundedSender<Order>, sockets: Vec<Listening>) {
+        let second = |socket: &Listening| match socket {
+            // Without it nothing is amiss but the order in which sockets are closed at the end.
+            Listening::Tcp(socket) => socket.try_clone().ok(),
+            Listening::Unix(..) => None,
+        };
+        *self.tcp.lock() = sockets.iter().filter_map(second).collect();
+        // A closed channel means that the process is going down.
+        let _ = acceptor.send(Order::Listen(sockets));
+    }
+
+    /// Nobody can connect any more: whoever sees its connection closed by the end of the process
+    /// shall not reach another socket of it that is still open.
+    pub fn shut(&self) {
+        for socket in self.tcp.lock().drain(..) {
+            // At the end of the process it is closed at the latest.
+            let _ = SockRef::from(&socket).shutdown(Shutdown::Both);
+        }
     }
 
     /// Replaces the TCP listeners by those of a new configuration. The old ones are closed
@@ -61,23 +90,23 @@ impl Listeners {
         let Some(acceptor) = &*acceptor else {
             return Ok(());
         };
-        // A closed channel means that the process is going down.
-        let order = |order| drop(acceptor.send(order));
         if let Ok(sockets) = bind_tcp(new) {
-            order(Order::Listen(sockets));
+            self.hand_over(acceptor, sockets);
             return Ok(());
         }
         let (done, closed) = sync_channel(1);
         let wanted = Arc::new(AtomicBool::new(true));
-        order(Order::CloseTcp(wanted.clone(), done));
+        // A closed channel means that the process is going down.
+        let _ = acceptor.send(Order::CloseTcp(wanted.clone(), done));
         if closed.recv_timeout(CLOSING_TIME).is_err() && wanted.swap(false, AcqRel) {
             // It has not begun, and will not: the old ones stay open.
             return Err("The listening sockets are not closed in time.".to_owned());
         }
+        self.tcp.lock().clear();
         let bound = bind_tcp(new);
         let reason = bound.as_ref().err().cloned();
         match bound.or_else(|_| bind_tcp(old)) {
-            Ok(sockets) => order(Order::Listen(sockets)),
+            Ok(sockets) => self.hand_over(acceptor, sockets),
             Err(lost) => tracing::error!("{lost}"),
         }
         reason.map_or(Ok(()), Err)

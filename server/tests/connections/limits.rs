@@ -300,3 +300,28 @@ fn transactions_respect_maxmemory() {
     admin.ask("CONFIG SET maxmemory 0", "+OK\r\n");
     writer.ask("SET k v", "+OK\r\n");
 }
+
+#[test]
+fn writes_that_need_replicas_are_refused_while_there_are_none() {
+    let server = Server::start(&["--min-replicas-to-write", "1"]);
+    let mut c = server.connect();
+    let refused = "-NOREPLICAS Not enough good replicas to write.\r\n";
+    c.ask("SET k 1", refused);
+    c.ask("GET k", "$-1\r\n");
+    c.ask("EVAL \"return redis.call('get', KEYS[1])\" 1 k", "$-1\r\n");
+    let answer = c.text("EVAL \"return redis.call('set', KEYS[1], 1)\" 1 k");
+    assert!(
+        answer.contains("NOREPLICAS Not enough good replicas"),
+        "{answer}"
+    );
+    c.send("EVAL \"#!lua\\nreturn 1\" 0\r\n");
+    c.expect(refused);
+    c.ask("MULTI", "+OK\r\n");
+    c.ask("SET k 1", refused);
+    c.ask(
+        "EXEC",
+        "-EXECABORT Transaction discarded because of previous errors.\r\n",
+    );
+    c.ask("CONFIG SET min-replicas-max-lag 0", "+OK\r\n");
+    c.ask("SET k 1", "+OK\r\n");
+}

@@ -178,3 +178,18 @@ fn the_kernels_score_follows_the_directive() {
     c.ask("CONFIG SET oom-score-adj no", "+OK\r\n");
     assert_eq!(score(), base);
 }
+
+#[test]
+fn who_sees_the_end_of_a_connection_cannot_connect_again() {
+    for _ in 0..5 {
+        let server = Server::start(&[]);
+        let mut c = server.connect();
+        c.send("SHUTDOWN NOSAVE\r\n");
+        c.expect_end();
+        let again = TcpStream::connect(("127.0.0.1", server.port));
+        assert_eq!(
+            again.map(drop).map_err(|error| error.kind()),
+            Err(std::io::ErrorKind::ConnectionRefused)
+        );
+    }
+}

@@ -216,3 +216,28 @@ fn what_ends_a_wait_comes_before_what_it_changed() {
         c.ask("PING", "+PONG\r\n");
     }
 }
+
+#[test]
+fn what_ends_a_wait_comes_before_what_is_broadcast_and_published() {
+    let server = Server::start(&[]);
+    let (mut c, mut other) = (server.connect(), server.connect());
+    c.call("HELLO 3");
+    c.ask("CLIENT TRACKING ON BCAST", "+OK\r\n");
+    c.ask(
+        "SUBSCRIBE news",
+        ">3\r\n$9\r\nsubscribe\r\n$4\r\nnews\r\n:1\r\n",
+    );
+    for _ in 0..20 {
+        c.send("BLMOVE from to LEFT LEFT 0\r\n");
+        eventually("it waits", || {
+            other.text("INFO clients").contains("blocked_clients:1\r\n")
+        });
+        // One request, so that the one who is served has no turn in between.
+        other.send("MULTI\r\nRPUSH from a\r\nEXEC\r\nPUBLISH news x\r\nDEL to\r\n");
+        other.expect("+OK\r\n+QUEUED\r\n*1\r\n:1\r\n:1\r\n:1\r\n");
+        c.expect("$1\r\na\r\n");
+        c.expect(">2\r\n$10\r\ninvalidate\r\n*2\r\n$4\r\nfrom\r\n$2\r\nto\r\n");
+        c.expect(">3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$1\r\nx\r\n");
+        c.expect(">2\r\n$10\r\ninvalidate\r\n*1\r\n$2\r\nto\r\n");
+    }
+}

@@ -106,11 +106,13 @@ fn nobody_waits_for_a_sync_under_everysec() {
         count += 1;
         longest = longest.max(asked.elapsed());
     }
-    assert!(longest < Duration::from_millis(1000), "{longest:?}");
+    assert!(longest < Duration::from_millis(2000), "{longest:?}");
     eventually("the sync is late", || {
         client.info("aof_delayed_fsync") != "0"
     });
-    assert_eq!(client.info("aof_pending_bio_fsync"), "1");
+    eventually("a sync is under way", || {
+        client.info("aof_pending_bio_fsync") == "1"
+    });
     server.kill();
     let server = start(&dir, "everysec", "");
     assert_eq!(server.client().ask("GET n"), count.to_string());

@@ -9,6 +9,36 @@ use crate::command::spec::{
 use crate::error::ReplyError;
 use crate::keyspace::{Look, NotifyClass};
 
+/// When the time is set; of keys and of fields of hashes.
+pub(in crate::command) const CONDITION: ArgSpec = ArgSpec {
+    optional: true,
+    args: &[
+        ArgSpec {
+            token: "NX",
+            ..ArgSpec::new("nx", ArgType::PureToken)
+        },
+        ArgSpec {
+            token: "XX",
+            ..ArgSpec::new("xx", ArgType::PureToken)
+        },
+        ArgSpec {
+            token: "GT",
+            ..ArgSpec::new("gt", ArgType::PureToken)
+        },
+        ArgSpec {
+            token: "LT",
+            ..ArgSpec::new("lt", ArgType::PureToken)
+        },
+    ],
+    ..ArgSpec::new("condition", ArgType::OneOf)
+};
+
+/// The same, for commands that are older than it.
+const SINCE_7: ArgSpec = ArgSpec {
+    since: "7.0.0",
+    ..CONDITION
+};
+
 pub(super) const SPECS: &[CommandSpec] = &[
     CommandSpec {
         name: "expire",
@@ -24,29 +54,7 @@ pub(super) const SPECS: &[CommandSpec] = &[
                 ..ArgSpec::new("key", ArgType::Key)
             },
             ArgSpec::new("seconds", ArgType::Integer),
-            ArgSpec {
-                since: "7.0.0",
-                optional: true,
-                args: &[
-                    ArgSpec {
-                        token: "NX",
-                        ..ArgSpec::new("nx", ArgType::PureToken)
-                    },
-                    ArgSpec {
-                        token: "XX",
-                        ..ArgSpec::new("xx", ArgType::PureToken)
-                    },
-                    ArgSpec {
-                        token: "GT",
-                        ..ArgSpec::new("gt", ArgType::PureToken)
-                    },
-                    ArgSpec {
-                        token: "LT",
-                        ..ArgSpec::new("lt", ArgType::PureToken)
-                    },
-                ],
-                ..ArgSpec::new("condition", ArgType::OneOf)
-            },
+            SINCE_7,
         ],
         history: &[("7.0.0", "New options `NX`, `XX`, `GT` and `LT`.")],
         handler: expire,
@@ -67,29 +75,7 @@ pub(super) const SPECS: &[CommandSpec] = &[
                 ..ArgSpec::new("key", ArgType::Key)
             },
             ArgSpec::new("milliseconds", ArgType::Integer),
-            ArgSpec {
-                since: "7.0.0",
-                optional: true,
-                args: &[
-                    ArgSpec {
-                        token: "NX",
-                        ..ArgSpec::new("nx", ArgType::PureToken)
-                    },
-                    ArgSpec {
-                        token: "XX",
-                        ..ArgSpec::new("xx", ArgType::PureToken)
-                    },
-                    ArgSpec {
-                        token: "GT",
-                        ..ArgSpec::new("gt", ArgType::PureToken)
-                    },
-                    ArgSpec {
-                        token: "LT",
-                        ..ArgSpec::new("lt", ArgType::PureToken)
-                    },
-                ],
-                ..ArgSpec::new("condition", ArgType::OneOf)
-            },
+            SINCE_7,
         ],
         history: &[("7.0.0", "New options `NX`, `XX`, `GT` and `LT`.")],
         handler: pexpire,
@@ -110,29 +96,7 @@ pub(super) const SPECS: &[CommandSpec] = &[
                 ..ArgSpec::new("key", ArgType::Key)
             },
             ArgSpec::new("unix-time-seconds", ArgType::UnixTime),
-            ArgSpec {
-                since: "7.0.0",
-                optional: true,
-                args: &[
-                    ArgSpec {
-                        token: "NX",
-                        ..ArgSpec::new("nx", ArgType::PureToken)
-                    },
-                    ArgSpec {
-                        token: "XX",
-                        ..ArgSpec::new("xx", ArgType::PureToken)
-                    },
-                    ArgSpec {
-                        token: "GT",
-                        ..ArgSpec::new("gt", ArgType::PureToken)
-                    },
-                    ArgSpec {
-                        token: "LT",
-                        ..ArgSpec::new("lt", ArgType::PureToken)
-                    },
-                ],
-                ..ArgSpec::new("condition", ArgType::OneOf)
-            },
+            SINCE_7,
         ],
         history: &[("7.0.0", "New options `NX`, `XX`, `GT` and `LT`.")],
         handler: expireat,
@@ -153,29 +117,7 @@ pub(super) const SPECS: &[CommandSpec] = &[
                 ..ArgSpec::new("key", ArgType::Key)
             },
             ArgSpec::new("unix-time-milliseconds", ArgType::UnixTime),
-            ArgSpec {
-                since: "7.0.0",
-                optional: true,
-                args: &[
-                    ArgSpec {
-                        token: "NX",
-                        ..ArgSpec::new("nx", ArgType::PureToken)
-                    },
-                    ArgSpec {
-                        token: "XX",
-                        ..ArgSpec::new("xx", ArgType::PureToken)
-                    },
-                    ArgSpec {
-                        token: "GT",
-                        ..ArgSpec::new("gt", ArgType::PureToken)
-                    },
-                    ArgSpec {
-                        token: "LT",
-                        ..ArgSpec::new("lt", ArgType::PureToken)
-                    },
-                ],
-                ..ArgSpec::new("condition", ArgType::OneOf)
-            },
+            SINCE_7,
         ],
         history: &[("7.0.0", "New options `NX`, `XX`, `GT` and `LT`.")],
         handler: pexpireat,

@@ -7,6 +7,7 @@ mod object;
 mod relocate;
 mod scan;
 mod sort;
+mod sort_request;
 mod ttl;
 
 use super::spec::{CommandSpec, concat};

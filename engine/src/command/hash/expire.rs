@@ -5,7 +5,7 @@
 
 use crate::command::args;
 use crate::command::ctx::Ctx;
-use crate::command::generic::expire::Conditions;
+use crate::command::generic::expire::{CONDITION, Conditions};
 use crate::command::spec::{
     Acl, ArgSpec, ArgType, Args, CmdResult, CommandSpec, Flags, Group, KeyFlags, KeySpec,
 };
@@ -24,30 +24,6 @@ pub(super) const FIELDS: ArgSpec = ArgSpec {
         },
     ],
     ..ArgSpec::new("fields", ArgType::Block)
-};
-
-/// When the time is set.
-const CONDITION: ArgSpec = ArgSpec {
-    optional: true,
-    args: &[
-        ArgSpec {
-            token: "NX",
-            ..ArgSpec::new("nx", ArgType::PureToken)
-        },
-        ArgSpec {
-            token: "XX",
-            ..ArgSpec::new("xx", ArgType::PureToken)
-        },
-        ArgSpec {
-            token: "GT",
-            ..ArgSpec::new("gt", ArgType::PureToken)
-        },
-        ArgSpec {
-            token: "LT",
-            ..ArgSpec::new("lt", ArgType::PureToken)
-        },
-    ],
-    ..ArgSpec::new("condition", ArgType::OneOf)
 };
 
 pub(super) const SPECS: &[CommandSpec] = &[

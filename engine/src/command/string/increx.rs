@@ -1,4 +1,5 @@
-//! INCREX (Redis 8.8): a counter with bounds and an expiry in one step, as rate limiters need it.
+//! INCREX (Redis 8.8, Valkey 9.2): a counter with bounds and an expiry in one step, as rate limiters
+//! need it. `NX` and `XX` are Valkey's.
 //!
 //! A sum beyond a bound is not stored, unless `SATURATE` asks for the bound itself. The result is
 //! logged as SET with its absolute expiry, whatever the options were.
@@ -32,6 +33,20 @@ pub(super) const SPECS: &[CommandSpec] = &[CommandSpec {
         ArgSpec {
             key_spec: 0,
             ..ArgSpec::new("key", ArgType::Key)
+        },
+        ArgSpec {
+            optional: true,
+            args: &[
+                ArgSpec {
+                    token: "NX",
+                    ..ArgSpec::new("nx", ArgType::PureToken)
+                },
+                ArgSpec {
+                    token: "XX",
+                    ..ArgSpec::new("xx", ArgType::PureToken)
+                },
+            ],
+            ..ArgSpec::new("condition", ArgType::OneOf)
         },
         ArgSpec {
             optional: true,
@@ -115,6 +130,8 @@ enum Step {
 
 /// A parsed request.
 struct Request<'a> {
+    /// `XX` (true) or `NX`: whether the key has to be there.
+    exists: Option<bool>,
     step: Step,
     saturate: bool,
     expiry: Expiry<'a>,
@@ -125,6 +142,7 @@ impl<'a> Request<'a> {
     fn parse(args: Args<'a>) -> Result<Self, ReplyError> {
         let (mut int, mut float, mut low, mut high) = (None, None, None, None);
         let (mut saturate, mut enx, mut expiry) = (false, false, Expiry::Unsaid);
+        let mut exists = None;
         let mut words = Cursor::new(args, 2);
         while let Some(word) = words.next() {
             let slot = match word {
@@ -138,6 +156,13 @@ impl<'a> Request<'a> {
                 }
                 word if args::is(word, "ENX") => {
                     enx = true;
+                    continue;
+                }
+                word if args::is(word, "NX") || args::is(word, "XX") => {
+                    let wanted = args::is(word, "XX");
+                    if exists.replace(wanted).is_some_and(|other| other != wanted) {
+                        return Err(ReplyError::SYNTAX);
+                    }
                     continue;
                 }
                 word => {
@@ -161,6 +186,7 @@ impl<'a> Request<'a> {
             return Err(ReplyError::SYNTAX);
         }
         Ok(Request {
+            exists,
             step: Step::parse(int, float, low, high)?,
             saturate,
             expiry,
@@ -212,6 +238,23 @@ fn finite(word: &[u8]) -> Result<LongDouble, ReplyError> {
 enum Outcome {
     Int { sum: i64, added: i64 },
     Float { sum: LongDouble, added: LongDouble },
+}
+
+/// The outcome where nothing is done.
+fn unchanged(step: Step, present: Option<&[u8]>) -> Result<Outcome, ReplyError> {
+    let nothing = match step {
+        Step::Int { .. } => Step::Int {
+            by: 0,
+            low: i64::MIN,
+            high: i64::MAX,
+        },
+        Step::Float { .. } => Step::Float {
+            by: LongDouble::ZERO,
+            low: LongDouble::largest().negated(),
+            high: LongDouble::largest(),
+        },
+    };
+    Ok(apply(nothing, false, present)?.0)
 }
 
 /// The outcome of a step on the present string; the bool tells whether it is carried out.
@@ -280,7 +323,14 @@ fn increx(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     let found = ctx.ks.string_as(key, Look::WRITE)?;
     let present = found.map(|found| found.bytes);
     let until = found.and_then(|found| found.header.expire_ms);
-    let (outcome, carried_out) = apply(request.step, request.saturate, present)?;
+    let (outcome, carried_out) = if request
+        .exists
+        .is_none_or(|exists| exists == found.is_some())
+    {
+        apply(request.step, request.saturate, present)?
+    } else {
+        (unchanged(request.step, present)?, false)
+    };
     if carried_out {
         let expire_ms = match request.expiry {
             Expiry::Persist => None,
@@ -430,6 +480,27 @@ mod tests {
     }
 
     #[test]
+    fn conditions() {
+        let mut c = Client::new();
+        let log = c.record_log();
+        assert_eq!(c.run("INCREX k XX EX 100"), ints(0, 0));
+        assert_eq!(
+            c.run("INCREX k XX BYFLOAT 1.5"),
+            "*2\r\n$1\r\n0\r\n$1\r\n0\r\n"
+        );
+        assert_eq!(c.run("EXISTS k"), ":0\r\n");
+        assert_eq!(c.run("INCREX k NX BYINT 3"), ints(3, 3));
+        assert_eq!(c.run("INCREX k EX 9 NX LBOUND 5 SATURATE"), ints(3, 0));
+        assert_eq!(
+            c.run("INCREX k NX BYFLOAT 0.5"),
+            "*2\r\n$1\r\n3\r\n$1\r\n0\r\n"
+        );
+        assert_eq!(c.run("INCREX k XX"), ints(4, 1));
+        assert_eq!(c.run("TTL k"), ":-1\r\n");
+        assert_eq!(log.take(), ["SET k 3", "SET k 4"]);
+    }
+
+    #[test]
     fn refused_requests() {
         let mut c = Client::new();
         c.run("SADD s x");
@@ -440,6 +511,7 @@ mod tests {
             ("INCREX k EX 1 PX 1", "syntax error"),
             ("INCREX k EX 1 PERSIST", "syntax error"),
             ("INCREX k ENX", "syntax error"),
+            ("INCREX k NX XX", "syntax error"),
             ("INCREX k PERSIST ENX", "syntax error"),
             ("INCREX k KEEPTTL", "syntax error"),
             (

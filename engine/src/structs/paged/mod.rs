@@ -30,6 +30,7 @@ mod drain;
 mod node;
 mod page;
 mod record;
+mod repack;
 mod side;
 mod size;
 #[cfg(test)]

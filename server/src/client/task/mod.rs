@@ -19,7 +19,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use bytes::BytesMut;
 use tokio::io::AsyncWrite;
@@ -65,6 +65,8 @@ pub struct Client {
     request: Request,
     waiting: Waiting,
     timer: Option<Pin<Box<Sleep>>>,
+    /// Its handle knows this one.
+    waker: Option<Waker>,
     /// Nothing more is read or processed; closes when all is written.
     closing: bool,
     /// The peer sends no more.
@@ -117,6 +119,7 @@ impl Client {
             request: Request::new(),
             waiting: Waiting::No,
             timer: None,
+            waker: None,
             closing: false,
             eof: false,
             starved: false,
@@ -141,8 +144,15 @@ impl Client {
                 Event::Written | Event::Resume => {}
                 Event::Deadline => client.deadline(),
                 Event::Signal => {
+                    let held = client.held.is_some();
                     if !client.signalled() {
                         return;
+                    }
+                    if held && client.has_only_to_send() {
+                        if !client.flush_now() {
+                            return;
+                        }
+                        continue;
                     }
                 }
             }
@@ -213,17 +223,25 @@ impl Client {
         }
     }
 
-    /// Waits for the next thing that happens to this client.
-    async fn next_event(&mut self) -> Event {
-        let mut armed = false;
-        poll_fn(|cx| self.poll_event(cx, &mut armed)).await
+    /// Whether the replies it held are all that there is to do.
+    fn has_only_to_send(&self) -> bool {
+        self.held.is_none()
+            && matches!(self.waiting, Waiting::No)
+            && (self.buf.is_empty() || self.starved)
+            && !(self.closing || self.eof || self.resume)
+            && !self.server.client_memory.is_limited()
     }
 
-    fn poll_event(&mut self, cx: &mut Context<'_>, armed: &mut bool) -> Poll<Event> {
+    /// Waits for the next thing that happens to this client.
+    async fn next_event(&mut self) -> Event {
+        poll_fn(|cx| self.poll_event(cx)).await
+    }
+
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
         let handle = &self.conn.handle;
-        if !*armed {
+        if !(self.waker.as_ref()).is_some_and(|old| old.will_wake(cx.waker())) {
             handle.set_waker(cx.waker());
-            *armed = true;
+            self.waker = Some(cx.waker().clone());
         }
         if handle.signals() != 0 {
             return Poll::Ready(Event::Signal);

@@ -11,7 +11,7 @@ use crate::stats::bump;
 /// Reply buffers above this are given back as soon as they are empty.
 const KEEP_BUFFER: usize = 64 * 1024;
 /// The same for clients that are told of keys that go, which must not keep the memory of these.
-const KEEP_TRACKING: usize = 16 * 1024;
+const KEEP_TRACKING: usize = 4 * 1024;
 /// Output an unauthenticated client may leave unread.
 const UNAUTHENTICATED_OUTPUT: usize = 16 * 1024;
 
@@ -31,6 +31,7 @@ impl Client {
         if self.pending() == 0 {
             self.reply.buf.clear();
             self.written = 0;
+            self.conn.handle.sent_all();
             let keep = match self.conn.handle.tracks.load(Relaxed) {
                 true => KEEP_TRACKING,
                 false => KEEP_BUFFER,

@@ -118,9 +118,9 @@ impl Client {
             let args = waiter.args.slices();
             finished_waiting(&mut self.conn, waiter.command, &args, bytes);
         }
+        self.stop_waiting();
         let behind = self.conn.handle.take_behind_reply();
         self.reply.buf.extend_from_slice(&behind);
-        self.stop_waiting();
     }
 
     fn on_timeout(&self, on_timeout: OnTimeout) -> Vec<u8> {

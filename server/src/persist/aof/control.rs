@@ -133,9 +133,9 @@ impl Aof {
         self.rewrites.current().is_some()
     }
 
-    /// The pass of a worker ends: writes what was logged, or has it written. `only_waiting`: none
-    /// of the clients it served goes on before that is done.
-    pub(super) fn end_pass(&self, only_waiting: bool) {
+    /// The pass of a worker ends: writes what was logged, or has it written. `may_sync`: and
+    /// synced, if syncs are quick.
+    pub(super) fn end_pass(&self, may_sync: bool) {
         let running = self.running.lock();
         let Some((sink, writer)) = running
             .as_ref()
@@ -147,7 +147,7 @@ impl Aof {
         let began = Instant::now();
         let done = writer
             .try_lock()
-            .is_some_and(|mut writer| writer.write_here(only_waiting));
+            .is_some_and(|mut writer| writer.write_here(may_sync));
         if !done {
             sink.nudge();
         }

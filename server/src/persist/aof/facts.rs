@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize};
 
+use super::quick::SyncTime;
+
 /// Facts about the log.
 #[derive(Debug)]
 pub struct Facts {
@@ -17,6 +19,8 @@ pub struct Facts {
     pub delayed_syncs: AtomicU64,
     /// How long workers were at the log at the ends of their passes, in nanoseconds.
     pub pass_nanos: AtomicU64,
+    /// How long the syncs that replies wait for take.
+    pub sync_time: SyncTime,
     /// Index of the newest batch.
     pub last_index: AtomicU64,
     /// Index of the newest batch that is synced.
@@ -42,6 +46,7 @@ impl Default for Facts {
             pending_syncs: AtomicU64::new(0),
             delayed_syncs: AtomicU64::new(0),
             pass_nanos: AtomicU64::new(0),
+            sync_time: SyncTime::default(),
             last_index: AtomicU64::new(0),
             durable_index: AtomicU64::new(0),
             rewrites: AtomicU64::new(0),

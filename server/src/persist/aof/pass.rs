@@ -10,9 +10,8 @@
 //! The first effect of a pass wakes the task [`run`] of its thread, which stands behind all clients
 //! that are ready by then. So at `everysec` and `no` a pass costs one write and no other thread has a
 //! part in it. Under `always`, and while the writer thread is at something that may take long, the
-//! pass only tells that thread: no thread that serves clients waits for a disk. There is one
-//! exception: all clients of this thread do nothing but write, and the disk has been quick. Then
-//! whoever could be served meanwhile would wait for the next sync anyway, and the sync is made here.
+//! pass only tells that thread: no thread that serves clients waits for a disk, but for one that is
+//! quick, when there is nobody to serve: see `quick`.
 //!
 //! What threads that serve no clients append (expiry in the cron) goes to the writer thread at once.
 
@@ -21,8 +20,10 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Poll, Waker};
+use std::time::Instant;
 
 use super::durable::{Durable, Until};
+use super::quick::Calm;
 use crate::client::handle::{Handle, signal};
 use crate::server::Server;
 
@@ -76,6 +77,7 @@ pub fn hold(index: u64, handle: &Arc<Handle>) -> bool {
 /// wait: whoever moves the log wakes this task once, not each client.
 pub async fn run(server: Arc<Server>) {
     let durable = &server.persist.aof.durable;
+    let mut calm = Calm::new(Instant::now());
     let mut held: Vec<(u64, Arc<Handle>)> = Vec::new();
     loop {
         let ends = poll_fn(|cx| next(cx.waker(), &held, durable)).await;
@@ -84,7 +86,8 @@ pub async fn run(server: Arc<Server>) {
                 held.append(&mut pass.held.borrow_mut());
                 !pass.free.take()
             });
-            server.persist.aof.end_pass(only_waiting);
+            let calm = calm.pass(only_waiting, Instant::now());
+            server.persist.aof.end_pass(calm);
         }
         held.retain(|(index, handle)| {
             let there = durable.has(*index, Until::Promised);

@@ -23,8 +23,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use basalt_engine::log::{Group, LogSink};
+use basalt_formats::aof::ROOM;
 use basalt_formats::aof::annotation::timestamp_line;
-use basalt_formats::resp::encode::{array, bulk};
+use basalt_formats::resp::encode::command;
 use parking_lot::{Condvar, Mutex};
 
 use super::pass;
@@ -36,7 +37,7 @@ const KEEP_BUFFER: usize = 4 << 20;
 /// Commands for the log, encoded.
 #[derive(Debug, Default)]
 pub struct Body {
-    /// Whole commands.
+    /// Whole commands behind [`ROOM`] bytes for the line of their batch; or nothing.
     pub bytes: Vec<u8>,
     /// The database that is selected behind them.
     pub db: u32,
@@ -109,6 +110,9 @@ impl<O> Sink<O> {
 
     fn append(&self, newest: u64, fill: impl FnOnce(&mut Inner<O>)) {
         let mut inner = self.inner.lock();
+        if inner.open.bytes.is_empty() {
+            inner.open.bytes.resize(ROOM, b' ');
+        }
         if self.stamps.load(Relaxed) {
             let now_s = unix_ms() / 1000;
             if now_s > inner.stamped_s {
@@ -242,17 +246,11 @@ impl<O> Inner<O> {
         let out = &mut self.open.bytes;
         // As in Redis, what is selected for a transaction is selected inside it.
         if self.db != Some(db) && *args != [b"MULTI"] {
-            let number = db.to_string();
-            array(out, 2);
-            bulk(out, b"SELECT");
-            bulk(out, number.as_bytes());
+            command(out, &[b"SELECT", db.to_string().as_bytes()]);
             self.db = Some(db);
         }
         self.open.db = u32::try_from(db).unwrap_or(u32::MAX);
-        array(out, args.len());
-        for arg in args {
-            bulk(out, arg);
-        }
+        command(out, args);
     }
 }
 
@@ -281,7 +279,7 @@ mod tests {
                 "{} {} {}",
                 body.newest,
                 body.db,
-                String::from_utf8_lossy(&body.bytes).replace("\r\n", " ")
+                String::from_utf8_lossy(&body.bytes[ROOM..]).replace("\r\n", " ")
             ),
             Item::Cut => "cut".to_owned(),
         };

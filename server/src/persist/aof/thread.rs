@@ -9,7 +9,7 @@
 //!
 //! The thread does all that may take long. When nothing of that kind is under way, a worker writes
 //! at the end of its pass ([`Writer::write_here`]); it only tries the lock, and leaves the matter to
-//! the thread if that is at work. Under `always` it does so only when nobody is held up: see [`Quick`].
+//! the thread if that is at work. Under `always` that thread writes and syncs, but for what `quick` says.
 //!
 //! What follows a cut stays in the queue until its file is there, so that a file that cannot be
 //! made costs nothing but the rewrite it was for.
@@ -29,7 +29,6 @@ use parking_lot::Mutex;
 use super::Aof;
 use super::folder::{Folder, FolderError, Incr};
 use super::marks::Marks;
-use super::quick::Quick;
 use super::sink::{Body, Item, Sink};
 use super::writer::{LogWriter, Policy, Rotation, SyncDone, SyncJob};
 use crate::server::{Server, unix_ms};
@@ -116,8 +115,6 @@ pub(super) struct Writer {
     ahead: Vec<(u64, mpsc::Sender<()>)>,
     syncs: mpsc::Sender<SyncJob>,
     syncing: bool,
-    /// How long syncs take, and when a client was last served that waits for none.
-    quick: Quick,
     began: Instant,
     /// Bytes of all files but the last.
     other_bytes: u64,
@@ -178,7 +175,6 @@ impl Writer {
             ahead: Vec::new(),
             syncs,
             syncing: false,
-            quick: Quick::new(Instant::now()),
             began: Instant::now(),
             other_bytes: 0,
             spare: Vec::new(),
@@ -220,18 +216,18 @@ impl Writer {
         true
     }
 
-    /// Writes what is there, on a thread that serves clients, if that is but one write; false:
-    /// the writer thread has to look after it.
-    pub(super) fn write_here(&mut self, only_waiting: bool) -> bool {
-        let sync_here = self.quick.pass(only_waiting, Instant::now());
+    /// Writes what is there, on a thread that serves clients, if that is but one write, or with
+    /// `may_sync` one and a quick sync; false: the writer thread has to look after it.
+    pub(super) fn write_here(&mut self, may_sync: bool) -> bool {
         let at_rest = self.queue.is_empty()
             && matches!(self.cutting, Cutting::No)
             && self.flushes.is_empty()
             && self.base.is_none();
         let policy = self.policy_now();
+        let must_sync = policy == Policy::Always;
+        let may_sync = may_sync && self.aof().facts.sync_time.is_quick();
         // Beside a sync a write may have to wait for it.
-        let slow = policy == Policy::Always && !sync_here;
-        if !at_rest || slow || self.syncing || self.log.refusal().is_some() {
+        if !at_rest || (must_sync && !may_sync) || self.syncing || self.log.refusal().is_some() {
             return self.stopped;
         }
         let Some(body) = self.sink.take_open(std::mem::take(&mut self.spare)) else {
@@ -243,10 +239,14 @@ impl Writer {
         let alarm = self.log.wake_ms();
         self.close(body);
         self.log.set_policy(policy);
-        if policy == Policy::Always {
+        if must_sync {
             self.step_here();
         } else {
             self.step_beside();
+        }
+        let spare = self.log.spare();
+        if spare.capacity() > self.spare.capacity() {
+            self.spare = spare;
         }
         self.publish();
         // It sleeps until the alarm that it knows of.
@@ -263,7 +263,7 @@ impl Writer {
             self.publish();
             let began = Instant::now();
             self.log.finish(job.run());
-            self.quick.took(began.elapsed());
+            self.aof().facts.sync_time.took(began.elapsed());
             self.publish();
         }
     }
@@ -360,7 +360,7 @@ impl Writer {
         }
     }
 
-    fn close(&mut self, body: Body) {
+    fn close(&mut self, mut body: Body) {
         if body.bytes.is_empty() {
             self.spare = body.bytes;
             return;
@@ -373,7 +373,7 @@ impl Writer {
             self.batches
                 .append_encoded(sync_line(synced).as_bytes(), db);
         }
-        self.batches.append_encoded(&body.bytes, body.db);
+        self.batches.adopt(&mut body.bytes, body.db);
         let time_ms = u64::try_from(unix_ms()).unwrap_or(0);
         let Some(closed) = self.batches.close(time_ms) else {
             return;
@@ -387,7 +387,6 @@ impl Writer {
             self.marks.add(end, body.newest, closed.index);
         }
         self.spare = body.bytes;
-        self.spare.clear();
     }
 
     /// Goes on in the next file if a cut is ready for it; whether that was so.

@@ -186,12 +186,26 @@ impl LogWriter {
         })
     }
 
-    /// Takes in one whole batch, and gives the offset of its end.
-    pub fn push(&mut self, batch: &[u8]) -> u64 {
-        self.pending.extend_from_slice(batch);
+    /// Takes in one whole batch, and gives the offset of its end. What is left in `batch` is memory.
+    pub fn push(&mut self, batch: &mut Vec<u8>) -> u64 {
         self.accepted = self.accepted.saturating_add(batch.len() as u64);
+        if self.pending.is_empty() {
+            std::mem::swap(&mut self.pending, batch);
+        } else {
+            self.pending.extend_from_slice(batch);
+        }
+        batch.clear();
         self.ends.push_back(self.accepted);
         self.accepted
+    }
+
+    /// Memory that is free now, if all is written: the last to be touched, so the best to use again.
+    pub fn spare(&mut self) -> Vec<u8> {
+        if self.pending.is_empty() {
+            std::mem::take(&mut self.pending)
+        } else {
+            Vec::new()
+        }
     }
 
     /// The offset of all that was taken in.

@@ -81,7 +81,7 @@ impl Log {
 
     fn push(&mut self) {
         self.accepted += 1;
-        let end = self.writer.push(&record(self.accepted));
+        let end = self.writer.push(&mut record(self.accepted).to_vec());
         assert_eq!(end, self.accepted * RECORD as u64);
     }
 
@@ -600,12 +600,12 @@ fn a_sync_ahead_of_a_cut_leaves_it_little_to_sync() {
         let disk = disk(5);
         let mut log = Log::create(&disk, policy);
         let writer = &mut log.writer;
-        writer.push(&record(1));
+        writer.push(&mut record(1).to_vec());
         assert!(writer.step(10).is_none(), "no second has passed");
         writer.sync_ahead();
         let job = writer.step(11).expect("it is made at once");
         // Others go on meanwhile, and are not held up.
-        writer.push(&record(2));
+        writer.push(&mut record(2).to_vec());
         assert!(writer.step(12).is_none());
         assert_eq!(writer.written(), 2 * RECORD as u64);
         writer.finish(job.run());
