@@ -186,7 +186,7 @@ def limit(world):
     ask(server, "BACKUP", "NOW")
     until("it waits", lambda: info(server, "backup_current_keys_processed") == "8")
     time.sleep(0.5)
-    assert info(server, "backup_in_progress") == "1"
+    assert info(server, "backup_in_progress") == "1", "it has ended too soon"
     ask(server, "BACKUP", "CANCEL")
     until("it ends", lambda: info(server, "backup_in_progress") == "0", 20)
     assert len(glob.glob(world.path("repository/backups/*"))) == 1
@@ -205,7 +205,7 @@ def ends(world):
         assert code == 0, (code, server.log_text()[-1000:])
         return time.monotonic() - began
 
-    server = world.basalt("--backup-url", world.path("repository"), "--rdb-key-save-delay", "5000")
+    server = world.basalt("--backup-url", world.path("repository"), "--rdb-key-save-delay", "200000")
     fill(server, "ended")
     ask(server, "BACKUP", "NOW")
     until("it runs", lambda: info(server, "backup_current_keys_processed") not in ("", "0"))
@@ -335,13 +335,14 @@ def rights(world):
     for i in range(3):
         ask(server, "SET", "changed", str(i))
         assert back_up(server) == ""
-    ask(server, "CONFIG", "SET", "rdb-key-save-delay", "3000")
+    ask(server, "CONFIG", "SET", "backup-rate-limit", "10000")
+    ask(server, "-x", "SET", "bulk", given=os.urandom(80_000).hex())
     ask(server, "BACKUP", "NOW")
     digest = ask(server, "DEBUG", "DIGEST")
     until("it runs", lambda: info(server, "backup_current_keys_processed") not in ("", "0"))
     tool("prune", repository, "--retention", "1")
-    assert info(server, "backup_in_progress") == "1"
-    ask(server, "CONFIG", "SET", "rdb-key-save-delay", "0")
+    assert info(server, "backup_in_progress") == "1", "it has ended too soon"
+    ask(server, "CONFIG", "SET", "backup-rate-limit", "0")
     until("it ends", lambda: info(server, "backup_in_progress") == "0")
     assert info(server, "backup_last_status") == "ok"
     restore_and_compare(world, digest, repository)
