@@ -314,6 +314,22 @@ pub struct ArgSpec {
 }
 
 impl ArgSpec {
+    /// `NX` or `XX`: whether what is written has to be absent, or there.
+    pub const ABSENT_OR_PRESENT: ArgSpec = ArgSpec {
+        optional: true,
+        args: &[
+            ArgSpec {
+                token: "NX",
+                ..ArgSpec::new("nx", ArgType::PureToken)
+            },
+            ArgSpec {
+                token: "XX",
+                ..ArgSpec::new("xx", ArgType::PureToken)
+            },
+        ],
+        ..ArgSpec::new("condition", ArgType::OneOf)
+    };
+
     /// A plain required argument; refine with struct update or the methods.
     pub const fn new(name: &'static str, kind: ArgType) -> ArgSpec {
         ArgSpec {

@@ -38,7 +38,7 @@ impl Protocol {
 pub const OK: &[u8] = b"+OK\r\n";
 
 /// Writes a type byte, a number and the line end.
-#[inline]
+#[inline(always)]
 fn header(out: &mut Vec<u8>, kind: u8, value: usize) {
     // Nearly all headers have one or two digits.
     #[expect(clippy::cast_possible_truncation, reason = "below 100")]
@@ -48,10 +48,15 @@ fn header(out: &mut Vec<u8>, kind: u8, value: usize) {
         let (tens, ones) = (value as u8 / 10, value as u8 % 10);
         out.extend_from_slice(&[kind, b'0' + tens, b'0' + ones, b'\r', b'\n']);
     } else {
-        out.push(kind);
-        out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
-        out.extend_from_slice(b"\r\n");
+        long_header(out, kind, value);
     }
+}
+
+#[cold]
+fn long_header(out: &mut Vec<u8>, kind: u8, value: usize) {
+    out.push(kind);
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+    out.extend_from_slice(b"\r\n");
 }
 
 fn line(out: &mut Vec<u8>, kind: u8, text: &[u8]) {
@@ -117,16 +122,7 @@ pub fn command(out: &mut Vec<u8>, args: &[&[u8]]) {
     out.reserve(words.saturating_add(args.len().saturating_add(1).saturating_mul(16)));
     header(out, b'*', args.len());
     for arg in args {
-        // The header of a short word in one piece; nearly all are that.
-        #[expect(clippy::cast_possible_truncation, reason = "below 100")]
-        match arg.len() {
-            len @ 0..10 => out.extend_from_slice(&[b'$', b'0' + len as u8, b'\r', b'\n']),
-            len @ 10..100 => {
-                let (tens, ones) = (len as u8 / 10, len as u8 % 10);
-                out.extend_from_slice(&[b'$', b'0' + tens, b'0' + ones, b'\r', b'\n']);
-            }
-            len => header(out, b'$', len),
-        }
+        header(out, b'$', arg.len());
         out.extend_from_slice(arg);
         out.extend_from_slice(b"\r\n");
     }

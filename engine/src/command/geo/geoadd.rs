@@ -26,18 +26,7 @@ pub(super) const SPECS: &[CommandSpec] = &[CommandSpec {
         },
         ArgSpec {
             since: "6.2.0",
-            optional: true,
-            args: &[
-                ArgSpec {
-                    token: "NX",
-                    ..ArgSpec::new("nx", ArgType::PureToken)
-                },
-                ArgSpec {
-                    token: "XX",
-                    ..ArgSpec::new("xx", ArgType::PureToken)
-                },
-            ],
-            ..ArgSpec::new("condition", ArgType::OneOf)
+            ..ArgSpec::ABSENT_OR_PRESENT
         },
         ArgSpec {
             token: "CH",

@@ -30,18 +30,7 @@ pub(super) const SPECS: &[CommandSpec] = &[
             },
             ArgSpec {
                 since: "3.0.2",
-                optional: true,
-                args: &[
-                    ArgSpec {
-                        token: "NX",
-                        ..ArgSpec::new("nx", ArgType::PureToken)
-                    },
-                    ArgSpec {
-                        token: "XX",
-                        ..ArgSpec::new("xx", ArgType::PureToken)
-                    },
-                ],
-                ..ArgSpec::new("condition", ArgType::OneOf)
+                ..ArgSpec::ABSENT_OR_PRESENT
             },
             ArgSpec {
                 since: "6.2.0",

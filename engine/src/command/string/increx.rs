@@ -34,20 +34,7 @@ pub(super) const SPECS: &[CommandSpec] = &[CommandSpec {
             key_spec: 0,
             ..ArgSpec::new("key", ArgType::Key)
         },
-        ArgSpec {
-            optional: true,
-            args: &[
-                ArgSpec {
-                    token: "NX",
-                    ..ArgSpec::new("nx", ArgType::PureToken)
-                },
-                ArgSpec {
-                    token: "XX",
-                    ..ArgSpec::new("xx", ArgType::PureToken)
-                },
-            ],
-            ..ArgSpec::new("condition", ArgType::OneOf)
-        },
+        ArgSpec::ABSENT_OR_PRESENT,
         ArgSpec {
             optional: true,
             args: &[

@@ -102,20 +102,7 @@ pub(super) const SPECS: &[CommandSpec] = &[
                 ],
                 ..ArgSpec::new("data", ArgType::Block)
             },
-            ArgSpec {
-                optional: true,
-                args: &[
-                    ArgSpec {
-                        token: "NX",
-                        ..ArgSpec::new("nx", ArgType::PureToken)
-                    },
-                    ArgSpec {
-                        token: "XX",
-                        ..ArgSpec::new("xx", ArgType::PureToken)
-                    },
-                ],
-                ..ArgSpec::new("condition", ArgType::OneOf)
-            },
+            ArgSpec::ABSENT_OR_PRESENT,
             ArgSpec {
                 optional: true,
                 args: &[

@@ -13,7 +13,7 @@ use basalt_engine::value::{Stream, Value};
 use basalt_formats::num::format_f64_shortest;
 use basalt_formats::rdb::Reader;
 use basalt_formats::rdb::file::{FileReader, KeyRecord, Record};
-use basalt_formats::resp::encode::{array, bulk};
+use basalt_formats::resp::encode::command;
 
 /// Elements of one command.
 const ITEMS: usize = 64;
@@ -46,13 +46,6 @@ pub(super) fn convert(input: &[u8], limits: &Limits, take: Take<'_>) -> io::Resu
             _ => continue,
         }
         take(&out, db)?;
-    }
-}
-
-fn command(out: &mut Vec<u8>, words: &[&[u8]]) {
-    array(out, words.len());
-    for word in words {
-        bulk(out, word);
     }
 }
 

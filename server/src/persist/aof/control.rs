@@ -133,9 +133,9 @@ impl Aof {
         self.rewrites.current().is_some()
     }
 
-    /// The pass of a worker ends: writes what was logged, or has it written. `may_sync`: and
+    /// The pass of a worker ends now: writes what was logged, or has it written. `may_sync`: and
     /// synced, if syncs are quick.
-    pub(super) fn end_pass(&self, may_sync: bool) {
+    pub(super) fn end_pass(&self, began: Instant, may_sync: bool) {
         let running = self.running.lock();
         let Some((sink, writer)) = running
             .as_ref()
@@ -144,7 +144,6 @@ impl Aof {
             return;
         };
         drop(running);
-        let began = Instant::now();
         let done = writer
             .try_lock()
             .is_some_and(|mut writer| writer.write_here(may_sync));

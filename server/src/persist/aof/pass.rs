@@ -86,8 +86,11 @@ pub async fn run(server: Arc<Server>) {
                 held.append(&mut pass.held.borrow_mut());
                 !pass.free.take()
             });
-            let calm = calm.pass(only_waiting, Instant::now());
-            server.persist.aof.end_pass(calm);
+            let now = Instant::now();
+            server
+                .persist
+                .aof
+                .end_pass(now, calm.pass(only_waiting, now));
         }
         held.retain(|(index, handle)| {
             let there = durable.has(*index, Until::Promised);
