@@ -11,7 +11,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use basalt_backup::job::JobError;
@@ -47,6 +47,8 @@ struct Inner {
     /// The newest time there was.
     newest_ms: i64,
     sealed: VecDeque<Piece>,
+    /// When the piece began that has left the queue for the store, and is not there yet.
+    shipping_from_ms: Option<i64>,
     pending_bytes: usize,
     /// Too much was pending: nothing is taken any more.
     overflown: bool,
@@ -66,8 +68,6 @@ pub struct Stream {
     pub shipped: AtomicU64,
     /// Attempts that failed.
     pub failures: AtomicU64,
-    /// When all that had happened until then was in the store, Unix milliseconds.
-    pub safe_ms: AtomicI64,
     /// The shipper has ended.
     gone: AtomicBool,
 }
@@ -115,6 +115,15 @@ impl Inner {
         piece.segment.last = index;
         piece.segment.to_ms = now_ms;
         self.pending_bytes += piece.bytes.len() - before;
+    }
+
+    /// The age of the oldest change that is not in the store; zero only if all are, whatever the clock says.
+    fn lag_ms(&self, now_ms: i64) -> i64 {
+        let queued = self.sealed.front().or(self.open.as_ref());
+        let since = self
+            .shipping_from_ms
+            .or(queued.map(|piece| piece.segment.from_ms));
+        since.map_or(0, |since| now_ms.saturating_sub(since).max(1))
     }
 
     /// After a whole group.
@@ -179,21 +188,7 @@ impl Stream {
 
     /// Milliseconds of changes that only this machine has.
     pub fn lag_ms(&self, now_ms: i64) -> i64 {
-        let inner = self.inner.lock();
-        let oldest = inner.sealed.front().or(inner.open.as_ref());
-        // What is being shipped has left the queue: then the last success counts.
-        let safe = self.safe_ms.load(Relaxed);
-        let since = oldest.map_or(now_ms, |piece| piece.segment.from_ms);
-        let lag = now_ms.saturating_sub(since);
-        if inner.pending_bytes == 0 {
-            return 0;
-        }
-        lag.max(if oldest.is_none() {
-            now_ms.saturating_sub(safe)
-        } else {
-            0
-        })
-        .max(0)
+        self.inner.lock().lag_ms(now_ms)
     }
 }
 
@@ -272,7 +267,6 @@ impl Server {
             shipped_bytes: AtomicU64::new(0),
             shipped: AtomicU64::new(0),
             failures: AtomicU64::new(0),
-            safe_ms: AtomicI64::new(unix_ms()),
             gone: AtomicBool::new(false),
         });
         let sink = self.engine.log.attach(Box::new(Feed(stream.clone())));
@@ -331,8 +325,7 @@ impl Stream {
             let interval = server.config.load().backup_archive_interval;
             let interval = Duration::from_secs(u64::from(interval).max(1));
             let pause = if stuck.is_some() { RETRY } else { interval };
-            let begun_ms = unix_ms();
-            let (piece, ended, empty) = {
+            let (piece, ended) = {
                 let mut inner = self.inner.lock();
                 if inner.sealed.is_empty() && !inner.ended && !inner.overflown {
                     self.woken.wait_for(&mut inner, pause);
@@ -348,11 +341,11 @@ impl Stream {
                         inner.seal();
                     }
                     stuck = inner.sealed.pop_front();
+                    inner.shipping_from_ms = stuck.as_ref().map(|piece| piece.segment.from_ms);
                 }
-                (stuck.take(), inner.ended, inner.sealed.is_empty())
+                (stuck.take(), inner.ended)
             };
             let Some(piece) = piece else {
-                self.safe_ms.store(begun_ms, Relaxed);
                 if ended {
                     return;
                 }
@@ -364,9 +357,7 @@ impl Stream {
                     self.shipped_bytes.fetch_add(bytes, Relaxed);
                     let mut inner = self.inner.lock();
                     inner.pending_bytes = inner.pending_bytes.saturating_sub(piece.bytes.len());
-                    if empty {
-                        self.safe_ms.store(piece.segment.to_ms, Relaxed);
-                    }
+                    inner.shipping_from_ms = None;
                 }
                 Err(error) => {
                     self.failures.fetch_add(1, Relaxed);
@@ -395,5 +386,34 @@ impl Stream {
             &shipper.key,
             self.settings.spool()?,
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(inner: &mut Inner, index: u64, now_ms: i64) {
+        inner.append("s", index, now_ms, 0, &[b"SET", b"k", b"v"]);
+    }
+
+    #[test]
+    fn nothing_is_said_to_be_safe_that_is_not() {
+        let mut inner = Inner::default();
+        assert_eq!(inner.lag_ms(1_000), 0);
+        set(&mut inner, 1, 1_000);
+        // In the same millisecond, or with the clock set back, it is not safe either.
+        assert_eq!(inner.lag_ms(1_000), 1);
+        assert_eq!(inner.lag_ms(400), 1);
+        assert_eq!(inner.lag_ms(1_700), 700);
+        // On its way to the store it still counts, also when there is newer in the queue.
+        inner.seal();
+        let piece = inner.sealed.pop_front().expect("sealed");
+        inner.shipping_from_ms = Some(piece.segment.from_ms);
+        assert_eq!(inner.lag_ms(2_000), 1_000);
+        set(&mut inner, 2, 2_500);
+        assert_eq!(inner.lag_ms(3_000), 2_000);
+        inner.shipping_from_ms = None;
+        assert_eq!(inner.lag_ms(3_000), 500);
     }
 }

@@ -206,9 +206,9 @@ impl Backups {
     }
 
     /// Milliseconds of changes that would be lost with this machine: with an archive what it has not shipped, else
-    /// everything since the last backup. None without a backup.
+    /// everything since the last backup. Zero only if nothing would be. None without a backup.
     pub fn rpo_ms(&self) -> Option<i64> {
-        let age = self.age_ms();
+        let age = self.age_ms().map(|age| age.max(1));
         let stream = self.archive.stream().filter(|stream| !stream.is_over());
         match stream {
             Some(stream) => age.map(|age| age.min(stream.lag_ms(unix_ms()))),
