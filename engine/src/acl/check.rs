@@ -33,10 +33,16 @@ impl Denied {
         let object = || shown(self.object(command, args));
         match (self, verbose) {
             (Denied::Command, _) => {
-                format!("User {user} has no permissions to run the '{}' command", object())
+                format!(
+                    "User {user} has no permissions to run the '{}' command",
+                    object()
+                )
             }
             (Denied::Key(_), true) => {
-                format!("User {user} has no permissions to access the '{}' key", object())
+                format!(
+                    "User {user} has no permissions to access the '{}' key",
+                    object()
+                )
             }
             (Denied::Channel(_), true) => format!(
                 "User {user} has no permissions to access the '{}' channel",
@@ -158,7 +164,10 @@ impl User {
             return true;
         }
         let own: Vec<_> = self.selectors().filter_map(Selector::channels).collect();
-        let has = |pattern: &[u8]| own.iter().any(|some| some.iter().any(|one| **one == *pattern));
+        let has = |pattern: &[u8]| {
+            own.iter()
+                .any(|some| some.iter().any(|one| **one == *pattern))
+        };
         !all(before)
             && before
                 .selectors()
