@@ -4,7 +4,7 @@ An item is a list of words. Most are commands for the current connection; words 
 `@` steer: `@c N` selects a connection, `@sub N cmd..` sends without awaiting a reply and `@drain N`
 compares what has arrived, `@block N cmd..`, `@unblock N [how]` and `@collect N` are for blocking
 commands, `@reset` reopens connections 1 to 3, `@SCAN cmd..` iterates to the end, `@DUMP key`
-carries a value from each server to the other, `@FDUMP policy` the function libraries,
+carries a value from each server to the other, `@FDUMP policy` the function libraries, `@acllog` compares ACL LOG,
 `@raw bytes` uses a connection of its own,
 `@sleep ms` waits and `@state` compares the whole keyspace. Because everything is in the list, a
 failing list can be stored, shrunk and run again.
@@ -19,8 +19,9 @@ PIPELINE = 100
 
 
 # What is compared with 7.2 and later only: streams of 7.0 differ in texts, limits, fields and events
-# throughout, scripts in what they may call and in the places of errors, and payloads in their version.
-NOT_IN_7_0 = (b"X", b"EVAL", b"FCALL", b"FUNCTION", b"SCRIPT", b"@DUMP", b"@FDUMP")
+# throughout, scripts in what they may call and in the places of errors, and payloads in their version. Of users
+# it shows rules that it works out of what is allowed, and words errors in another way.
+NOT_IN_7_0 = (b"ACL", b"@ACLLOG", b"X", b"EVAL", b"FCALL", b"FUNCTION", b"SCRIPT", b"@DUMP", b"@FDUMP")
 
 
 class Abandoned(Exception):
@@ -304,6 +305,22 @@ class Executor:
     def do_c(self, index, args):
         self.current = int(args[0])
         self.open(self.current)
+
+    def do_acllog(self, index, args):
+        """What ACL LOG has of refusals, without what it has of time and clients."""
+        told = []
+        for conn in self.open(0):
+            entries = conn.call("ACL", "LOG", "100")
+            if not isinstance(entries, list):
+                return Difference(index, [b"ACL", b"LOG"], repr(entries).encode(), b"", "ACL LOG cannot be read")
+            pairs = [entry if isinstance(entry, dict) else dict(zip(entry[::2], entry[1::2])) for entry in entries]
+            told.append([[pair[name] for name in (b"count", b"reason", b"context", b"object", b"username")] for pair in pairs])
+        self.count += 1
+        if told[0] != told[1]:
+            place = next(at for at, (a, b) in enumerate(zip(told[0] + [None], told[1] + [None])) if a != b)
+            shown = [repr(one[place:place + 1]).encode() for one in told]
+            return Difference(index, [b"ACL", b"LOG"], *shown, note=f"entry {place} of ACL LOG differs")
+        return None
 
     def do_sleep(self, index, args):
         time.sleep(int(args[0]) / 1000)

@@ -122,6 +122,7 @@ impl Server {
                 format!("Aborting Redis startup because of ACL errors: {errors}")
             })?;
         }
+        self.follow_default_user();
         Ok(())
     }
 }

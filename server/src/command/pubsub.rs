@@ -312,6 +312,13 @@ fn join(ctx: &mut Ctx<'_>, kind: Kind, word: &str, names: &[&[u8]]) -> CmdResult
         server.pubsub.subscribe(conn, kind, name);
         confirm(ctx.out, word, Some(name), counted(&conn.handle, kind));
     }
+    // Who took the permission away since it was checked did not find the subscription yet.
+    let account = &conn.account;
+    if !account.is_free() {
+        let rules = account.rules();
+        let lost = |name: &&[u8]| !rules.allows_channel(name, kind == Kind::Pattern);
+        conn.close_now |= names.iter().any(lost);
+    }
     Ok(())
 }
 
