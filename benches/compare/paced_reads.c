@@ -1,10 +1,11 @@
-/* Reads at a steady pace over many connections, and says how long each answer took.
+/* Requests at a steady pace over many connections, and how long each answer took.
  *
- *   paced_reads PORT CONNECTIONS PERIOD_US SECONDS
+ *   paced_reads PORT CONNECTIONS PERIOD_US SECONDS [writes]
  *
  * Each connection asks for one key every PERIOD_US, or as soon as the last answer has come if that is
- * later. Prints a line for each answer: microseconds from the request to the answer. It is a program
- * of its own so that it takes little of the processor that the servers need. Built by aof.py. */
+ * later; with `writes` it sets the key every second time. Prints a line for each answer: microseconds
+ * from the request to the answer. It is a program of its own so that it takes little of the processor
+ * that the servers need. Built by aof.py and backup.py. */
 
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
@@ -19,9 +20,10 @@
 #include <unistd.h>
 
 static const char ASK[] = "*2\r\n$3\r\nGET\r\n$16\r\nkey:000000000001\r\n";
+static const char SET[] = "*3\r\n$3\r\nSET\r\n$16\r\nkey:000000000001\r\n$16\r\n0123456789abcdef\r\n";
 
 struct reader {
-    int socket;
+    int socket, asked;
     int64_t due, sent; /* sent is 0 while nothing is asked */
 };
 
@@ -37,8 +39,9 @@ static void fail(const char *what) {
 }
 
 int main(int argc, char **argv) {
-    if (argc != 5) {
-        fprintf(stderr, "usage: paced_reads PORT CONNECTIONS PERIOD_US SECONDS\n");
+    int writes = argc == 6 && !strcmp(argv[5], "writes");
+    if (argc != 5 && !writes) {
+        fprintf(stderr, "usage: paced_reads PORT CONNECTIONS PERIOD_US SECONDS [writes]\n");
         return 2;
     }
     int count = atoi(argv[2]);
@@ -66,8 +69,11 @@ int main(int argc, char **argv) {
             struct reader *reader = &readers[i];
             if (reader->sent) continue;
             if (reader->due <= now) {
+                int set = writes && reader->asked++ % 2;
+                const char *words = set ? SET : ASK;
+                size_t length = set ? sizeof SET - 1 : sizeof ASK - 1;
                 reader->sent = now_us();
-                if (send(reader->socket, ASK, sizeof ASK - 1, 0) != (ssize_t)sizeof ASK - 1) fail("send");
+                if (send(reader->socket, words, length, 0) != (ssize_t)length) fail("send");
             } else if (reader->due < next) {
                 next = reader->due;
             }

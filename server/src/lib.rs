@@ -19,6 +19,7 @@ pub mod net;
 pub mod oom_score;
 pub mod persist;
 pub mod pubsub;
+pub(crate) mod sched;
 pub mod server;
 pub mod shutdown;
 pub mod slowlog;

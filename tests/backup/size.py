@@ -368,31 +368,6 @@ def plain(world):
     return f"{len(bodies)} files and {len(seen)} on their way"
 
 
-def latencies(server, keys, until):
-    """Of GETs and SETs by turns on one connection, in milliseconds, in order."""
-    connection, found = server.connect(), []
-    while not until():
-        key = b"big:%d" % random.randrange(keys)
-        words = [b"SET", b"more:" + key, key] if len(found) % 2 else [b"GET", key]
-        began = time.perf_counter()
-        connection.send(encode(words))
-        connection.replies(1)
-        found.append((time.perf_counter() - began) * 1000)
-    connection.close()
-    return sorted(found)
-
-
-def after(seconds):
-    """Whether so much time is over."""
-    end = time.time() + seconds
-    return lambda: time.time() > end
-
-
-def p99(found):
-    """Of a sorted list."""
-    return found[len(found) * 99 // 100]
-
-
 def disk_limit(world, megabytes):
     """MiB/s that a file takes with its sync, written as plainly as can be."""
     path, block, began = world.path("disk"), os.urandom(1 << 22), time.time()
@@ -415,19 +390,15 @@ def full_backup(server):
     connection.close()
 
 
-def running(server):
-    """Whether a job is under way; asked ten times a second at most, so that asking is no load."""
-    state = {"next": 0.0, "on": True}
-
-    def ended():
-        if time.time() > state["next"]:
-            state["on"], state["next"] = info(server, "backup_in_progress") == "1", time.time() + 0.1
-        return not state["on"]
-    return ended
+def resident(server, name):
+    """A figure of the process's memory in MiB."""
+    with open(f"/proc/{server.process.pid}/status", encoding="ascii") as status:
+        return int(next(line for line in status if line.startswith(name + ":")).split()[1]) / 1024
 
 
 def throughput(world, megabytes, compression):
-    """How fast values of 4 KiB, of which half can be compressed away, go to a local store and come back; latency meanwhile."""
+    """How fast values of 4 KiB, of which half can be compressed away, go to a local store and come back, and the memory for it.
+    What requests meanwhile feel is measured by benches/compare/backup.py."""
     repository = world.path("repository")
     os.mkdir(repository)
     server = world.basalt("--backup-url", repository, "--backup-compression", compression)
@@ -438,11 +409,14 @@ def throughput(world, megabytes, compression):
         connection.replies(len(words))
     connection.close()
     disk = disk_limit(world, megabytes)
-    # Alone.
+    with open(f"/proc/{server.process.pid}/clear_refs", "w", encoding="ascii") as peak:
+        peak.write("5")
+    before = resident(server, "VmRSS")
     full_backup(server)
     while info(server, "backup_in_progress") == "1":
         time.sleep(0.05)
     assert info(server, "backup_last_status") == "ok"
+    memory = resident(server, "VmHWM") - before
     took = int(info(server, "backup_last_duration_ms")) / 1000
     stored = int(info(server, "backup_last_success_stored_bytes"))
     program = os.path.join(os.path.dirname(basalt_path()), "basalt")
@@ -452,14 +426,6 @@ def throughput(world, megabytes, compression):
     assert status == 0
     restored = time.time() - began
     shutil.rmtree(world.path("restored"))
-    # Beside clients.
-    seconds = max(2.0, took)
-    before = latencies(server, count, after(seconds))
-    full_backup(server)
-    during = latencies(server, count, running(server))
-    assert info(server, "backup_last_status") == "ok"
-    ratio = p99(during) / p99(before)
     server.kill()
-    return (f"{compression}: {megabytes} MiB of values, stored in {stored >> 20}: backup {megabytes / took:.0f} MiB/s, "
-            f"restore {megabytes / restored:.0f} MiB/s with {usage.ru_maxrss >> 10} MiB of memory, a plain file {disk:.0f} MiB/s; "
-            f"p99 of requests {p99(before):.3f} ms before, {p99(during):.3f} during ({ratio:.2f} times; median {during[len(during) // 2] / before[len(before) // 2]:.2f} times)")
+    return (f"{compression}: {megabytes} MiB of values, stored in {stored >> 20}: backup {megabytes / took:.0f} MiB/s with {memory:.0f} MiB of memory, "
+            f"restore {megabytes / restored:.0f} MiB/s with {usage.ru_maxrss >> 10} MiB, a plain file {disk:.0f} MiB/s")

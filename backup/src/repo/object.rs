@@ -19,7 +19,7 @@ use super::chunk::{ChunkError, Codec, Decoder, Encoder};
 use super::crypt::{CryptError, Identities, Recipients, Sealing};
 use super::layout;
 use super::tables::Chunk;
-use crate::store::{BackupStore, ObjectName, StoreError};
+use crate::store::{BackupStore, ObjectName, STEP_BYTES, StoreError};
 
 /// Bytes kept in memory before a spool becomes a file.
 const SPOOL_MEMORY: usize = 4 << 20;
@@ -83,7 +83,9 @@ impl Spool {
     /// Begins the file with what is in memory.
     fn spill(&mut self) -> io::Result<File> {
         let mut file = tempfile::tempfile_in(&self.dir)?;
-        file.write_all(&self.memory)?;
+        for step in self.memory.chunks(STEP_BYTES) {
+            file.write_all(step)?;
+        }
         self.memory = Vec::new();
         Ok(file)
     }
@@ -257,8 +259,10 @@ fn send_file(
         }
         let size = left.min(PART_BYTES as u64);
         let mut part = vec![0; usize::try_from(size).unwrap_or(PART_BYTES)];
-        file.read_exact(&mut part)?;
-        hasher.update(&part);
+        for step in part.chunks_mut(STEP_BYTES) {
+            file.read_exact(step)?;
+            hasher.update(step);
+        }
         left -= size;
         if left == 0 && hasher.finalize() != expected {
             return Err(io::Error::other("the spool file has been damaged"));

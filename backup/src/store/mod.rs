@@ -32,6 +32,9 @@ pub use memory::MemoryStore;
 pub use name::{InvalidName, MAX_NAME_BYTES, MAX_SEGMENT_BYTES, ObjectName};
 pub use retry::{Backoff, RetryingStore};
 
+/// Bytes that one system call reads or writes at most where much is moved beside a server that answers requests.
+pub(crate) const STEP_BYTES: usize = 64 << 10;
+
 /// What a store tells of an object without its body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObjectInfo {

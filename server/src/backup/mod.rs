@@ -33,6 +33,7 @@ use parking_lot::{Condvar, Mutex};
 
 pub use settings::{INDEX_FILE, KEY_FILE, Settings, SettingsError};
 
+use crate::sched::{Background, step_back};
 use crate::server::{Server, unix_ms};
 
 /// How long SHUTDOWN waits for a job to end.
@@ -264,8 +265,7 @@ impl Server {
             .name("backup".into())
             .spawn(move || {
                 let _turn = turn;
-                // Also the threads that the job starts: encoding, compressing, uploading.
-                crate::persist::snapshots::lower_priority();
+                step_back(Background::Locks);
                 match task {
                     Task::Backup => server.run_backup(&settings, &run),
                     Task::Verify => server.run_verification(&settings, &run, of.as_deref()),

@@ -7,6 +7,8 @@ use basalt_backup::job::create::{Creation, into_io};
 use basalt_engine::keyspace::shard::SLOTS_PER_SHARD;
 use basalt_engine::snapshot::{Note, SnapshotSink};
 
+use crate::sched::{Background, step_back};
+
 /// Hands entries to a [`Creation`].
 pub struct BackupSink<'c> {
     /// The backup.
@@ -26,6 +28,8 @@ impl SnapshotSink for BackupSink<'_> {
     }
 
     fn visit(&mut self, db: usize, shard: usize) -> io::Result<()> {
+        // The threads of the walk, which take locks, are there by now; what is started from here on compresses.
+        step_back(Background::Works);
         let (db, slot) = place(db, shard);
         self.creation.visit(db, slot).map_err(into_io)
     }

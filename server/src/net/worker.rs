@@ -50,6 +50,7 @@ impl Workers {
             std::thread::Builder::new()
                 .name(format!("worker-{index}"))
                 .spawn(move || {
+                    crate::sched::answer();
                     LocalSet::new().block_on(&runtime, work(server, stats, receive));
                 })?;
             inboxes.push(send);

@@ -16,6 +16,7 @@ use parking_lot::{Condvar, Mutex};
 use super::file::Target;
 use super::loading::delay_for;
 use crate::config::{COMPAT_VERSION, MaxmemoryPolicy};
+use crate::sched::{Background, step_back};
 use crate::server::{Server, unix_ms};
 
 /// A snapshot that is being written.
@@ -164,7 +165,7 @@ impl Drop for Turn {
 
 impl Turn {
     fn write_in_background(mut self, cut: Cut) {
-        lower_priority();
+        step_back(Background::Locks);
         let meter = cut.snapshot.meter();
         let written = self.server.write(&self.run, cut);
         let cost = &self.server.persist.cost;
@@ -361,14 +362,6 @@ pub(crate) fn access(policy: MaxmemoryPolicy) -> Access {
     } else {
         Access::None
     }
-}
-
-/// Has this thread, and those it starts, yield to threads that serve clients when there are too
-/// few cores for all.
-pub(crate) fn lower_priority() {
-    const NICE: i32 = 5;
-    // Without it, saving takes more from the others; that is all.
-    let _ = rustix::process::setpriority_process(None, NICE);
 }
 
 /// As many threads as there are cores.

@@ -28,7 +28,8 @@ use super::folder::Folder;
 use super::thread::{Base, Order};
 use crate::config::text::os_reason;
 use crate::persist::mapped::MappedFile;
-use crate::persist::snapshots::{all_cores, lower_priority};
+use crate::persist::snapshots::all_cores;
+use crate::sched::{Background, step_back};
 use crate::server::{Server, unix_ms};
 
 /// Bytes gathered before they go to the file.
@@ -368,7 +369,7 @@ impl Turn {
     }
 
     fn run(self) {
-        lower_priority();
+        step_back(Background::Locks);
         let aof = &self.server.persist.aof;
         match self.rewrite() {
             Ok(()) => {
