@@ -13,14 +13,14 @@ failing list can be stored, shrunk and run again.
 import time
 
 import compare
+import users
 from lib.resp import Closed, encode, parse, plain, skip
 
 PIPELINE = 100
 
 
-# What is compared with 7.2 and later only: streams of 7.0 differ in texts, limits, fields and events
-# throughout, scripts in what they may call and in the places of errors, and payloads in their version. Of users
-# it shows rules that it works out of what is allowed, and words errors in another way.
+# What is compared with 7.2 and later only: streams of 7.0 differ in texts, limits, fields and events throughout, scripts in
+# what they may call and in the places of errors, payloads in their version, users in how their rules are shown.
 NOT_IN_7_0 = (b"ACL", b"@ACLLOG", b"X", b"EVAL", b"FCALL", b"FUNCTION", b"SCRIPT", b"@DUMP", b"@FDUMP")
 
 
@@ -307,20 +307,8 @@ class Executor:
         self.open(self.current)
 
     def do_acllog(self, index, args):
-        """What ACL LOG has of refusals, without what it has of time and clients."""
-        told = []
-        for conn in self.open(0):
-            entries = conn.call("ACL", "LOG", "100")
-            if not isinstance(entries, list):
-                return Difference(index, [b"ACL", b"LOG"], repr(entries).encode(), b"", "ACL LOG cannot be read")
-            pairs = [entry if isinstance(entry, dict) else dict(zip(entry[::2], entry[1::2])) for entry in entries]
-            told.append([[pair[name] for name in (b"count", b"reason", b"context", b"object", b"username")] for pair in pairs])
-        self.count += 1
-        if told[0] != told[1]:
-            place = next(at for at, (a, b) in enumerate(zip(told[0] + [None], told[1] + [None])) if a != b)
-            shown = [repr(one[place:place + 1]).encode() for one in told]
-            return Difference(index, [b"ACL", b"LOG"], *shown, note=f"entry {place} of ACL LOG differs")
-        return None
+        found = users.different_logs(self.open(0))
+        return Difference(index, [b"ACL", b"LOG"], *found) if found else None
 
     def do_sleep(self, index, args):
         time.sleep(int(args[0]) / 1000)

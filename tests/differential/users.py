@@ -113,3 +113,18 @@ def epoch(rng, count):
             out.append([rng.choice((b"EXEC", b"EXEC", b"DISCARD"))])
         out += [call(rng) for _ in range(rng.randint(1, 6))]
     return out + [[b"@c", b"0"], [b"@acllog"], [b"ACL", b"LIST"], [b"ACL", b"DELUSER", *USERS, *OTHERS]]
+
+
+def different_logs(pair):
+    """The first entry of ACL LOG in which two servers differ, of each, without what it has of time and clients."""
+    told = []
+    for conn in pair:
+        entries = conn.call("ACL", "LOG", "100")
+        if not isinstance(entries, list):
+            return [repr(entries).encode(), b"", "ACL LOG cannot be read"]
+        pairs = [entry if isinstance(entry, dict) else dict(zip(entry[::2], entry[1::2])) for entry in entries]
+        told.append([[fields[name] for name in (b"count", b"reason", b"context", b"object", b"username")] for fields in pairs])
+    for place, (a, b) in enumerate(zip(*[entries + [None] for entries in told])):
+        if a != b:
+            return [repr(a).encode(), repr(b).encode(), f"entry {place} of ACL LOG differs"]
+    return None

@@ -23,6 +23,7 @@ REFUSED = "NOPERM No permissions to access a key"
 IN_SCRIPT = "ACL failure in script: No permissions to access a key"
 # Words in the place of keys that Redis does not check, by command.
 UNCHECKED = {
+    "acl": "asks what another user may do",
     "debug": "DEBUG is for administrators, who may be kept from it",
     "command": "asks which words would be keys",
     "cluster": "computes with the word only",
