@@ -192,6 +192,18 @@ pub trait Host {
     ) -> Result<(), crate::ReplyError> {
         Ok(())
     }
+    /// Whether the caller may run a command at all, as a script asks.
+    fn may_run(&mut self, _command: &'static crate::command::Command, _args: &[&[u8]]) -> bool {
+        true
+    }
+    /// Whether the caller may run a command that reads whatever keys it comes to.
+    fn may_read_all(
+        &mut self,
+        _command: &'static crate::command::Command,
+        _args: &[&[u8]],
+    ) -> bool {
+        true
+    }
     /// Whether a script that has not written yet may run a command now: there may be no memory
     /// left for it, unless the script says that it runs anyhow, or no disk.
     ///

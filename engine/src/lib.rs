@@ -4,6 +4,7 @@
 //! program can open an [`Engine`] and run commands in-process; see
 //! `examples/embedded.rs`.
 
+pub mod acl;
 pub mod command;
 mod engine;
 pub mod env;

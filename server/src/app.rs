@@ -7,13 +7,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use basalt_engine::Engine;
+use basalt_engine::acl::Grammar;
 use basalt_engine::command::{CommandSpec, DATA_GROUPS, Registry};
 use parking_lot::Mutex;
-use sha2::{Digest, Sha256};
 use tokio::runtime::Builder;
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::task::LocalSet;
 
+use crate::acl::Accounts;
 use crate::client::{registry::Clients, tracking::TrackingTable};
 use crate::config::{Config, ConfigStore};
 use crate::net::{Listeners, accept, listen, worker::Workers};
@@ -225,6 +226,12 @@ pub(crate) fn build_with(
             clients: clients.clone(),
         }),
     );
+    let grammar = Grammar {
+        registry,
+        all_channels: false,
+    };
+    let password = config.requirepass.as_deref();
+    let accounts = Accounts::new(&grammar, password.filter(|text| !text.is_empty()));
     let server = Arc::new(Server {
         engine,
         config: ConfigStore::new(config),
@@ -254,9 +261,13 @@ pub(crate) fn build_with(
         peak_memory: AtomicU64::new(0),
         average_ttl_ms: (0..databases).map(|_| AtomicI64::new(0)).collect(),
         startup_memory: AtomicU64::new(0),
-        password: Mutex::new(None),
+        accounts,
     });
     follow_config(&server, classes);
+    server.load_users_at_start().map_err(|reason| {
+        tracing::warn!("{reason}");
+        anyhow::anyhow!(reason)
+    })?;
     let weak = Arc::downgrade(&server);
     server.engine.snapshot_room.on_room(move || {
         if let Some(server) = weak.upgrade() {
@@ -322,6 +333,9 @@ fn follow_config(server: &Arc<Server>, classes: Arc<AtomicU32>) {
                 });
             }
         }
+        if change.contains("requirepass") {
+            server.set_default_password(change.new.requirepass.as_deref());
+        }
         if change.contains("appendonly") {
             let failed = |error: &dyn std::fmt::Display| {
                 tracing::warn!("Can't turn on the append-only file: {error}");
@@ -386,13 +400,6 @@ fn publish(server: &Server, config: &Config) {
         hot.output_soft_seconds[class].store(limit.soft_seconds, Relaxed);
     }
     server.limit_clients(config);
-    let password = config
-        .requirepass
-        .as_ref()
-        .filter(|password| !password.is_empty())
-        .map(|password| Sha256::digest(password).into());
-    hot.auth_required.store(password.is_some(), Relaxed);
-    *server.password.lock() = password;
     logging::set_level(config.loglevel);
     server.set_snapshot_limit(config);
     let settings = &server.engine.settings;

@@ -1,5 +1,6 @@
 //! Everything with a socket, a thread or a signal.
 
+pub mod acl;
 pub mod app;
 pub mod backup;
 pub mod client;

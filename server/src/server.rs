@@ -7,6 +7,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use basalt_engine::Engine;
 use parking_lot::Mutex;
 
+use crate::acl::Accounts;
 use crate::client::handle::IDLE_MS;
 use crate::client::registry::Clients;
 use crate::client::tracking::TrackingTable;
@@ -75,8 +76,8 @@ pub struct Server {
     pub average_ttl_ms: Box<[AtomicI64]>,
     /// Allocated bytes when the server was ready.
     pub startup_memory: AtomicU64,
-    /// The password of the default user as SHA-256, if one is set.
-    pub password: Mutex<Option<[u8; 32]>>,
+    /// Users, and what they were refused.
+    pub accounts: Accounts,
 }
 
 /// Settings and modes read on hot paths, each kept up to date by whoever changes it.

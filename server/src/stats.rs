@@ -164,6 +164,12 @@ pub struct Stats {
     pub error_replies: AtomicU64,
     /// Failed AUTHs.
     pub acl_denied_auth: AtomicU64,
+    /// Commands that users may not run.
+    pub acl_denied_cmd: AtomicU64,
+    /// Keys that they may not use.
+    pub acl_denied_key: AtomicU64,
+    /// Channels that they may not use.
+    pub acl_denied_channel: AtomicU64,
     /// Keys removed by eviction.
     pub evicted_keys: AtomicU64,
     /// Microseconds during which eviction was not done in its time.
@@ -263,6 +269,9 @@ impl Stats {
             &self.output_buffer_disconnections,
             &self.error_replies,
             &self.acl_denied_auth,
+            &self.acl_denied_cmd,
+            &self.acl_denied_key,
+            &self.acl_denied_channel,
             &self.evicted_keys,
             &self.eviction_exceeded_us,
         ] {

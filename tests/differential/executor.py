@@ -4,7 +4,7 @@ An item is a list of words. Most are commands for the current connection; words 
 `@` steer: `@c N` selects a connection, `@sub N cmd..` sends without awaiting a reply and `@drain N`
 compares what has arrived, `@block N cmd..`, `@unblock N [how]` and `@collect N` are for blocking
 commands, `@reset` reopens connections 1 to 3, `@SCAN cmd..` iterates to the end, `@DUMP key`
-carries a value from each server to the other, `@FDUMP policy` the function libraries,
+carries a value from each server to the other, `@FDUMP policy` the function libraries, `@acllog` compares ACL LOG,
 `@raw bytes` uses a connection of its own,
 `@sleep ms` waits and `@state` compares the whole keyspace. Because everything is in the list, a
 failing list can be stored, shrunk and run again.
@@ -13,14 +13,15 @@ failing list can be stored, shrunk and run again.
 import time
 
 import compare
+import users
 from lib.resp import Closed, encode, parse, plain, skip
 
 PIPELINE = 100
 
 
-# What is compared with 7.2 and later only: streams of 7.0 differ in texts, limits, fields and events
-# throughout, scripts in what they may call and in the places of errors, and payloads in their version.
-NOT_IN_7_0 = (b"X", b"EVAL", b"FCALL", b"FUNCTION", b"SCRIPT", b"@DUMP", b"@FDUMP")
+# What is compared with 7.2 and later only: streams of 7.0 differ in texts, limits, fields and events throughout, scripts in
+# what they may call and in the places of errors, payloads in their version, users in how their rules are shown.
+NOT_IN_7_0 = (b"ACL", b"@ACLLOG", b"X", b"EVAL", b"FCALL", b"FUNCTION", b"SCRIPT", b"@DUMP", b"@FDUMP")
 
 
 class Abandoned(Exception):
@@ -304,6 +305,10 @@ class Executor:
     def do_c(self, index, args):
         self.current = int(args[0])
         self.open(self.current)
+
+    def do_acllog(self, index, args):
+        found = users.different_logs(self.open(0))
+        return Difference(index, [b"ACL", b"LOG"], *found) if found else None
 
     def do_sleep(self, index, args):
         time.sleep(int(args[0]) / 1000)

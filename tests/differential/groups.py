@@ -3,6 +3,7 @@ that mostly hold a string, list, hash, set or sorted set, `<k>` is any key."""
 
 import luacorpus
 import scripts
+import users
 from grammar import Template
 
 STRING = """
@@ -475,7 +476,7 @@ OTHER = {name: compile_all(text) for name, text in
          (("publish", PUBLISH), ("subscribe", SUBSCRIBE), ("block", BLOCK), ("unblock", UNBLOCK))}
 
 # Sessions of several connections; `mixed` is all plain groups together.
-SESSIONS = ["transactions", "pubsub", "notify", "blocking", "protocol", "lualib", "scripting"]
+SESSIONS = ["transactions", "pubsub", "notify", "blocking", "protocol", "lualib", "scripting", "acl"]
 GROUPS = list(PLAIN) + ["mixed"] + SESSIONS
 
 MAY_BLOCK = {b"XREAD", b"XREADGROUP", b"BLPOP", b"BRPOP", b"BLMOVE", b"BRPOPLPUSH", b"BLMPOP", b"BZPOPMIN",
@@ -668,7 +669,8 @@ def epoch(source, group, count):
     special = {"transactions": transactions_epoch, "pubsub": pubsub_epoch, "notify": notify_epoch,
                "blocking": blocking_epoch, "protocol": protocol_epoch,
                "lualib": lambda source, count: luacorpus.epoch(source.rng, count),
-               "scripting": lambda source, count: scripts.epoch(source.rng, count)}
+               "scripting": lambda source, count: scripts.epoch(source.rng, count),
+               "acl": lambda source, count: users.epoch(source.rng, count)}
     if group in special:
         return special[group](source, count)
     return plain_epoch(source, group, count)

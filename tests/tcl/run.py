@@ -29,7 +29,7 @@ sys.path.insert(0, os.path.dirname(HERE))
 
 from lib.servers import Server, basalt_path
 
-# What needs ACL users, TLS or a second server, or is about helpers of the harness, is not here.
+# What needs TLS or a second server, or is about helpers of the harness, is not here.
 FILES = ["unit/type/string", "unit/type/incr", "unit/type/list", "unit/type/list-2", "unit/type/list-3",
          "unit/type/hash", "unit/type/set", "unit/type/zset", "unit/type/stream", "unit/type/stream-cgroups",
          "unit/hyperloglog", "unit/geo", "unit/bitops", "unit/bitfield", "unit/keyspace", "unit/scan", "unit/expire",
@@ -37,7 +37,7 @@ FILES = ["unit/type/string", "unit/type/incr", "unit/type/list", "unit/type/list
          "unit/info-command", "unit/other", "unit/introspection", "unit/introspection-2", "unit/sort", "unit/dump",
          "unit/obuf-limits", "unit/limits", "unit/maxmemory", "unit/memefficiency", "unit/slowlog",
          "unit/latency-monitor", "unit/scripting", "unit/functions", "unit/lazyfree", "unit/pause", "unit/tracking",
-         "unit/auth", "unit/quit",
+         "unit/auth", "unit/acl", "unit/acl-v2", "unit/quit",
          "unit/aofrw", "unit/oom-score-adj", "unit/shutdown", "unit/networking", "unit/client-eviction",
          "unit/violations", "unit/replybufsize"]
 # Only in normal mode.

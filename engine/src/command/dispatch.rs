@@ -388,13 +388,16 @@ impl Ctx<'_> {
 
     /// Runs the command of a waiter in this context, as the waiter's session.
     fn serve_one(&mut self, waiter: &Arc<Waiter>) {
+        let args = waiter.args.slices();
+        if let Err(refused) = waiter.permitted(&args) {
+            return self.ks.engine.blocked.refuse(waiter, refused);
+        }
         let mut theirs = Session::new(waiter.id);
         theirs.db = waiter.db;
         theirs.resp = waiter.resp;
         let ours = std::mem::replace(self.session, theirs);
         let our_out = std::mem::replace(self.out, Reply::new(waiter.resp));
         self.ks.no_touch = waiter.no_touch;
-        let args = waiter.args.slices();
         let events = &self.ks.engine.events;
         events.serving(waiter.id);
         // A defect in their command must not leave us with their session.

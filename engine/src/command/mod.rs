@@ -25,6 +25,7 @@ mod string;
 mod transactions;
 
 pub use ctx::Ctx;
+pub(crate) use registry::CheckedKeys;
 pub use registry::{Command, Registry};
 pub use spec::{Args, CmdResult, CommandSpec};
 

@@ -4,11 +4,13 @@
 //! Built once at start-up from the spec rows of the engine and of its host,
 //! then never changed; it lives as long as the process.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
+use smallvec::SmallVec;
+
 use super::spec::{
-    Acl, Args, BeginSearch, CommandSpec, FindKeys, Flags, KeyFlags, KeyRef, Locking,
+    Acl, Args, BeginSearch, CommandSpec, FindKeys, Flags, KeyFlags, KeyRef, KeySpec, Locking,
 };
 use crate::error::ReplyError;
 use basalt_formats::num;
@@ -68,6 +70,12 @@ impl Command {
     /// Keys found by the key specs alone.
     pub fn keys_by_spec(&self, args: Args<'_>) -> Option<Vec<KeyRef>> {
         let mut found = Vec::with_capacity(2);
+        self.find_by_spec(args, &mut found)?;
+        Some(found)
+    }
+
+    /// Adds the keys that the key specs find; on `None` some may have been added.
+    fn find_by_spec(&self, args: Args<'_>, found: &mut impl Extend<KeyRef>) -> Option<()> {
         for spec in self.spec.keys {
             let first = match spec.begin {
                 BeginSearch::Index(index) => usize::try_from(index).ok()?,
@@ -79,7 +87,7 @@ impl Command {
             };
             match spec.find {
                 FindKeys::Range(last, step, limit) => {
-                    range_keys(args, first, (last, step, limit), spec.flags, &mut found)?
+                    range_keys(args, first, (last, step, limit), spec.flags, found)?
                 }
                 FindKeys::Keynum(count_at, first_key, step) => {
                     let count_at = first.checked_add(usize::try_from(count_at).ok()?)?;
@@ -100,9 +108,47 @@ impl Command {
                 FindKeys::Unknown => return None,
             }
         }
-        Some(found)
+        Some(())
+    }
+
+    /// Adds the keys whose access is checked against a user's rules, and how the request uses
+    /// each. None of a malformed request, which its handler refuses. O(words).
+    ///
+    /// Key specs come first, since they know what is done with each key, unless they say
+    /// themselves that they do not. A key behind a word may be another one than the handler
+    /// takes, if the word comes twice: there both count.
+    pub(crate) fn checked_keys(&self, args: Args<'_>, found: &mut CheckedKeys) {
+        let says = |flag| self.spec.keys.iter().any(|key| key.flags.has(flag));
+        let by_spec = !self.spec.keys.is_empty()
+            && !says(KeyFlags::VARIABLE_FLAGS)
+            && !says(KeyFlags::INCOMPLETE)
+            && self.find_by_spec(args, found).is_some();
+        if !by_spec {
+            found.clear();
+        }
+        found.retain(|(_, flags)| !flags.has(KeyFlags::NOT_KEY));
+        let is_keyword = |key: &KeySpec| matches!(key.begin, BeginSearch::Keyword(..));
+        if by_spec && !self.spec.keys.iter().any(is_keyword) {
+            return;
+        }
+        if let Some(keys) = self.spec.get_keys.and_then(|find| find(args)) {
+            let known: HashSet<usize> = found.iter().map(|(at, _)| *at).collect();
+            found.extend(keys.into_iter().filter(|(at, _)| !known.contains(at)));
+        }
+    }
+
+    /// The name that ACL rules and error texts use: that of the table, whatever the configuration
+    /// renames it to.
+    pub fn table_name(&self) -> &str {
+        match self.parent {
+            Some(_) => &self.name,
+            None => self.spec.name,
+        }
     }
 }
+
+/// The keys of a request; few need no allocation.
+pub(crate) type CheckedKeys = SmallVec<[KeyRef; 8]>;
 
 fn find_keyword(args: Args<'_>, word: &str, from: i32) -> Option<usize> {
     let matches = |arg: &[u8]| arg.eq_ignore_ascii_case(word.as_bytes());
@@ -121,7 +167,7 @@ fn range_keys(
     first: usize,
     (last, step, limit): (i32, i32, i32),
     flags: KeyFlags,
-    found: &mut Vec<KeyRef>,
+    found: &mut impl Extend<KeyRef>,
 ) -> Option<()> {
     let end = if last >= 0 {
         first.checked_add(usize::try_from(last).ok()?)?
@@ -179,6 +225,9 @@ pub struct Registry {
     by_name: HashMap<&'static str, &'static Command>,
     table: Box<[Option<&'static Command>]>,
     all: Vec<&'static Command>,
+    /// Commands that the configuration took away: ACL rules still know them. Their ids come
+    /// behind those of `all`.
+    removed: Vec<&'static Command>,
 }
 
 const TABLE_SIZE: usize = 2048;
@@ -204,21 +253,31 @@ impl Registry {
             by_name: HashMap::new(),
             table: vec![None; TABLE_SIZE].into(),
             all: Vec::new(),
+            removed: Vec::new(),
         };
+        let mut removed = Vec::new();
         for spec in groups.iter().flat_map(|group| group.iter()) {
             let renamed = renames
                 .iter()
                 .find(|(from, _)| from.eq_ignore_ascii_case(spec.name));
             let name =
                 renamed.map_or_else(|| spec.name.to_string(), |(_, to)| to.to_ascii_lowercase());
-            if !name.is_empty() {
+            if name.is_empty() {
+                removed.push(spec);
+            } else {
                 registry.add(spec, name);
             }
         }
+        let present = registry.all.len();
+        for spec in removed {
+            registry.leak_whole(spec, spec.name.to_owned());
+        }
+        registry.removed = registry.all.split_off(present);
         Box::leak(Box::new(registry))
     }
 
-    fn add(&mut self, spec: &'static CommandSpec, name: String) {
+    /// Makes a command with its subcommands.
+    fn leak_whole(&mut self, spec: &'static CommandSpec, name: String) -> &'static Command {
         let subcommands = spec
             .subcommands
             .iter()
@@ -227,7 +286,11 @@ impl Registry {
                 self.leak(sub, full, Vec::new(), Some(spec))
             })
             .collect();
-        let command = self.leak(spec, name, subcommands, None);
+        self.leak(spec, name, subcommands, None)
+    }
+
+    fn add(&mut self, spec: &'static CommandSpec, name: String) {
+        let command = self.leak_whole(spec, name);
         self.by_name.insert(command.name.as_str(), command);
         let mut at = fold_hash(command.name.as_bytes());
         while self.table[at].is_some() {
@@ -306,6 +369,18 @@ impl Registry {
             None => self.find(name),
             Some(bar) => self.find(&name[..bar])?.sub(&name[bar + 1..]),
         }
+    }
+
+    /// Every command and subcommand that ACL rules know: also those that were taken away.
+    pub fn known(&self) -> impl Iterator<Item = &'static Command> + '_ {
+        self.all.iter().chain(&self.removed).copied()
+    }
+
+    /// The command or subcommand of a full name as the table has it, in any letter case, for ACL
+    /// rules: renamed ones keep their name there. O(commands).
+    pub fn find_known(&self, name: &[u8]) -> Option<&'static Command> {
+        self.known()
+            .find(|command| command.table_name().as_bytes().eq_ignore_ascii_case(name))
     }
 
     /// The command of a request, its subcommand if it has any.

@@ -254,6 +254,19 @@ impl KeySpec {
     }
 }
 
+/// What a command does with the channels that its words name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Channels {
+    /// It names none, or does nothing that is checked.
+    None,
+    /// It sends to the one at argument 1.
+    Publish,
+    /// It listens to those from argument 1 on.
+    Subscribe,
+    /// It listens to the patterns from argument 1 on.
+    SubscribePatterns,
+}
+
 /// Argument types of `COMMAND DOCS`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[allow(missing_docs, reason = "the types are the field's own terms")]
@@ -393,6 +406,8 @@ pub struct CommandSpec {
     pub acl: Acl,
     /// Key positions.
     pub keys: &'static [KeySpec],
+    /// What it does with channels.
+    pub channels: Channels,
     /// Key finder for what `keys` cannot express.
     pub get_keys: Option<GetKeysFn>,
     /// Shards to lock.
@@ -427,6 +442,7 @@ impl CommandSpec {
         flags: Flags::NONE,
         acl: Acl::NONE,
         keys: &[],
+        channels: Channels::None,
         get_keys: None,
         locking: Locking::Keys,
         tips: &[],

@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::command::Command;
+use crate::error::ReplyError;
 use crate::keyspace::Kind;
 use crate::session::OwnedArgs;
 
@@ -24,6 +25,14 @@ use crate::session::OwnedArgs;
 pub trait Wake: Send + Sync {
     /// The reply of the waiter is there.
     fn wake(&self);
+    /// Whether the command may still be run for whom it waits: what its user may do can have
+    /// changed meanwhile.
+    ///
+    /// # Errors
+    /// The reply to give in place of the command's.
+    fn permits(&self, _command: &'static Command, _args: &[&[u8]]) -> Result<(), ReplyError> {
+        Ok(())
+    }
 }
 
 /// How a wait ended.
@@ -31,6 +40,8 @@ pub trait Wake: Send + Sync {
 pub enum Served {
     /// The command ran; these are its reply bytes.
     Reply(Vec<u8>),
+    /// The command was not run again, for this reason.
+    Refused(ReplyError),
     /// It must be answered as if the time was up.
     TimedOut,
 }
@@ -175,6 +186,11 @@ impl Waiter {
 
     fn ticket(&self) -> u64 {
         self.ticket.load(Ordering::Relaxed)
+    }
+
+    /// Whether its command may still be run.
+    pub(crate) fn permitted(&self, args: &[&[u8]]) -> Result<(), ReplyError> {
+        self.waker.permits(self.command, args)
     }
 
     fn finish(&self, served: Served) {
@@ -361,6 +377,13 @@ impl Blocked {
     pub(crate) fn serve(&self, waiter: &Arc<Waiter>, reply: Vec<u8>) {
         if self.end(waiter) {
             waiter.finish(Served::Reply(reply));
+        }
+    }
+
+    /// Ends a wait whose command may not be run any more. The caller has its turn.
+    pub(crate) fn refuse(&self, waiter: &Arc<Waiter>, error: ReplyError) {
+        if self.end(waiter) {
+            waiter.finish(Served::Refused(error));
         }
     }
 

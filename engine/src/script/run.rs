@@ -187,10 +187,8 @@ impl<'c, 'e> Run<'c, 'e> {
                 b"ERR Invalid command passed to redis.acl_check_cmd()".to_vec(),
                 false,
             ),
-            Ok(command) => match self.ctx.host.script_permits(command, args) {
-                Ok(()) => Answer::Done,
-                Err(_) => Answer::No,
-            },
+            Ok(command) if self.ctx.host.may_run(command, args) => Answer::Done,
+            Ok(_) => Answer::No,
         }
     }
 }

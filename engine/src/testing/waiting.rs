@@ -58,6 +58,7 @@ impl Waiting {
     pub fn outcome(&self) -> Option<String> {
         self.waiter.take_outcome().map(|served| match served {
             Served::Reply(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+            Served::Refused(error) => format!("refused: {error}"),
             Served::TimedOut => "timed out".to_string(),
         })
     }

@@ -4,8 +4,9 @@ use std::io::{Read, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode, Stdio};
 
+use basalt_server::acl::UserLines;
 use basalt_server::config::{
-    COMPAT_VERSION, Config, Invocation, NoHooks, StartPlan, TEST_MEMORY_USAGE, USAGE,
+    COMPAT_VERSION, Config, Invocation, StartPlan, TEST_MEMORY_USAGE, USAGE,
 };
 
 #[global_allocator]
@@ -46,7 +47,7 @@ fn start(plan: &StartPlan) -> ExitCode {
             "Can't read the configuration from standard input: {error}\n"
         ));
     }
-    match Config::load(plan, &mut stdin.as_slice(), &mut NoHooks) {
+    match Config::load(plan, &mut stdin.as_slice(), &mut UserLines::default()) {
         Err(error) => complain(&format!("{error}\n")),
         Ok(loaded) if loaded.config.daemonize && std::env::var_os(DAEMON).is_none() => {
             daemonize(&stdin)

@@ -67,6 +67,13 @@ impl Host for Caller<'_> {
         command: &'static Command,
         args: &[&[u8]],
     ) -> Result<(), ReplyError> {
+        // What a script runs was checked as such before.
+        if self.conn.script_of_db.is_none()
+            && let Some(error) = self.conn.forbids_queued(command, args)
+        {
+            self.conn.server.stats.count_error(error.code());
+            return Err(error);
+        }
         observe::started(self.conn, command, args);
         Ok(())
     }
@@ -98,6 +105,24 @@ impl Host for Caller<'_> {
             (false, Some(db)) => handle.db.store(db, Relaxed),
             (false, None) => {}
         }
+    }
+
+    fn script_permits(
+        &mut self,
+        command: &'static Command,
+        args: &[&[u8]],
+    ) -> Result<(), ReplyError> {
+        self.conn.forbids_script(command, args).map_or(Ok(()), Err)
+    }
+
+    fn may_run(&mut self, command: &'static Command, args: &[&[u8]]) -> bool {
+        let limits = self.conn.limits_of_user();
+        limits.is_none_or(|rules| rules.check(command, args).is_ok())
+    }
+
+    fn may_read_all(&mut self, command: &'static Command, args: &[&[u8]]) -> bool {
+        let limits = self.conn.limits_of_user();
+        limits.is_none_or(|rules| rules.check_reading_all(command, args))
     }
 
     fn script_can(&mut self, command: &'static Command, allow_oom: bool) -> Result<(), ReplyError> {

@@ -51,7 +51,7 @@ impl Handle {
         let output = Output::of(self.pending());
         let id = self.last_command.load(Relaxed) as usize;
         let text = format!(
-            " age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={} qbuf={} qbuf-free={} argv-mem={} multi-mem={} rbs={} rbp={} obl={} oll={} omem={} tot-mem={} events={} cmd={} user={} redir={} resp={} lib-name=",
+            " age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={} qbuf={} qbuf-free={} argv-mem={} multi-mem={} rbs={} rbp={} obl={} oll={} omem={} tot-mem={} events={} cmd={} user=",
             seconds(self.created_ms),
             seconds(self.last_active_ms.load(Relaxed)),
             self.flags(),
@@ -75,10 +75,11 @@ impl Handle {
                 .all()
                 .get(id)
                 .map_or("NULL", |command| command.name.as_str()),
-            labels.user,
-            self.redirection(),
-            self.resp.load(Relaxed),
         );
+        line.extend_from_slice(text.as_bytes());
+        line.extend_from_slice(labels.user());
+        let (redirection, resp) = (self.redirection(), self.resp.load(Relaxed));
+        let text = format!(" redir={redirection} resp={resp} lib-name=");
         line.extend_from_slice(text.as_bytes());
         line.extend_from_slice(&labels.lib_name);
         line.extend_from_slice(b" lib-ver=");

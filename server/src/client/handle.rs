@@ -12,9 +12,10 @@ use std::task::Waker;
 use parking_lot::{Mutex, MutexGuard};
 
 use basalt_engine::WatchFlag;
-use basalt_engine::keyspace::blocked::{Waiter, Wake};
+use basalt_engine::keyspace::blocked::Waiter;
 
 use super::tracking::Tracking;
+use crate::acl::{Account, DEFAULT};
 
 /// Buffers of a client that is idle for longer, in milliseconds, are given back.
 pub const IDLE_MS: i64 = 2000;
@@ -34,7 +35,7 @@ pub enum Class {
 }
 
 /// Texts that only CLIENT commands read.
-#[derive(Default, Debug, Clone)]
+#[derive(Default, Clone)]
 pub struct Labels {
     /// CLIENT SETNAME.
     pub name: Vec<u8>,
@@ -42,8 +43,15 @@ pub struct Labels {
     pub lib_name: Vec<u8>,
     /// CLIENT SETINFO lib-ver.
     pub lib_ver: Vec<u8>,
-    /// Authenticated user.
-    pub user: String,
+    /// The user it is logged in with; `None` is the default user.
+    pub account: Option<Arc<Account>>,
+}
+
+impl Labels {
+    /// The name of the user.
+    pub fn user(&self) -> &[u8] {
+        self.account.as_ref().map_or(DEFAULT, |own| own.name())
+    }
 }
 
 /// Requests to a connection task.
@@ -218,10 +226,7 @@ impl Handle {
             unix,
             local,
             created_ms: now_ms,
-            labels: Mutex::new(Labels {
-                user: "default".into(),
-                ..Labels::default()
-            }),
+            labels: Mutex::default(),
             last_active_ms: AtomicI64::new(now_ms),
             db: AtomicUsize::new(0),
             resp: AtomicU8::new(2),
@@ -477,14 +482,5 @@ impl Handle {
         if !slot.as_ref().is_some_and(|old| old.will_wake(waker)) {
             *slot = Some(waker.clone());
         }
-    }
-}
-
-/// Wakes the task of a client whose blocked command was served.
-pub struct WakeClient(pub Arc<Handle>);
-
-impl Wake for WakeClient {
-    fn wake(&self) {
-        self.0.raise(signal::UNBLOCKED);
     }
 }

@@ -11,6 +11,7 @@ pub mod eviction;
 pub mod handle;
 mod observe;
 pub mod pause;
+mod permit;
 pub mod process;
 mod refuse;
 pub mod registry;
@@ -26,11 +27,13 @@ use basalt_engine::command::Ctx;
 use basalt_engine::keyspace::blocked::{Waiter, Wake};
 use basalt_engine::{Host, Reply, Session};
 
+use crate::acl::Account;
 use crate::persist::aof::Replay;
 use crate::pubsub::Kind;
 use crate::server::Server;
 use crate::stats::WorkerStats;
-use handle::{Handle, WakeClient};
+use handle::Handle;
+use permit::WakeClient;
 
 /// CLIENT REPLY.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -92,6 +95,8 @@ pub struct Conn {
     pub handle: Arc<Handle>,
     /// Counters of the thread.
     pub worker: Arc<WorkerStats>,
+    /// The user it is logged in with.
+    pub account: Arc<Account>,
     /// AUTH was given, or none is needed.
     pub authenticated: bool,
     /// CLIENT REPLY.
@@ -127,8 +132,9 @@ impl Conn {
     /// The state of a new connection.
     pub fn new(server: Arc<Server>, handle: Arc<Handle>, worker: Arc<WorkerStats>) -> Conn {
         let authenticated = !server.hot.auth_required.load(Relaxed);
-        let waker = Arc::new(WakeClient(handle.clone()));
+        let waker = Arc::new(WakeClient::new(&server, &handle));
         Conn {
+            account: server.accounts.default_account().clone(),
             server,
             handle,
             worker,

@@ -59,7 +59,7 @@ pub fn process(
     };
     note_command(conn, Some(command));
     let flags = flags_of(conn, command, args);
-    let refusal = refusal(session, conn, (command, flags), time.now_ms);
+    let refusal = refusal(session, conn, (command, flags), args, time.now_ms);
     let mut before = before;
     if server.hot.maxmemory.load(Relaxed) != 0 && conn.handle.signals() & signal::OUTBOX != 0 {
         // Of keys that went to make room, it hears before the reply.

@@ -4,8 +4,8 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use basalt_engine::command::Command;
 use basalt_engine::command::spec::Flags;
+use basalt_engine::command::{Args, Command};
 use basalt_engine::{Queued, ReplyError, Session};
 
 use super::Conn;
@@ -17,6 +17,7 @@ pub(super) fn refusal(
     session: &Session,
     conn: &mut Conn,
     (command, flags): (&'static Command, Flags),
+    args: Args<'_>,
     now_ms: i64,
 ) -> Option<ReplyError> {
     let server = &conn.server;
@@ -33,6 +34,9 @@ pub(super) fn refusal(
         && !matches!(command.spec.name, "multi" | "watch")
     {
         return Some(ReplyError::NOT_IN_MULTI);
+    }
+    if let Some(error) = conn.forbids(session, command, args) {
+        return Some(error);
     }
     if conn.handle.monitor.load(Relaxed)
         && flags.any(Flags::WRITE.or(Flags::READONLY).or(Flags::MAY_REPLICATE))

@@ -4,8 +4,8 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use basalt_engine::command::Ctx;
 use basalt_engine::command::spec::{
-    ArgSpec, ArgType, Args, CmdResult, CommandSpec, FindKeys, Flags, Group, KeyFlags, KeySpec,
-    Locking,
+    ArgSpec, ArgType, Args, Channels, CmdResult, CommandSpec, FindKeys, Flags, Group, KeyFlags,
+    KeySpec, Locking,
 };
 use basalt_engine::{Reply, ReplyError};
 
@@ -19,6 +19,7 @@ pub(super) const SPECS: &[CommandSpec] = &[
     CommandSpec {
         name: "subscribe",
         group: Group::Pubsub,
+        channels: Channels::Subscribe,
         since: "2.0.0",
         summary: "Subscribes to channels.",
         complexity: "O(N) for N channels given.",
@@ -58,6 +59,7 @@ pub(super) const SPECS: &[CommandSpec] = &[
     CommandSpec {
         name: "psubscribe",
         group: Group::Pubsub,
+        channels: Channels::SubscribePatterns,
         since: "2.0.0",
         summary: "Subscribes to every channel whose name fits a glob pattern.",
         complexity: "O(N) for N patterns given.",
@@ -97,6 +99,7 @@ pub(super) const SPECS: &[CommandSpec] = &[
     CommandSpec {
         name: "ssubscribe",
         group: Group::Pubsub,
+        channels: Channels::Subscribe,
         since: "7.0.0",
         summary: "Subscribes to shard channels, which stay within one shard of the cluster.",
         complexity: "O(N) for N channels given.",
@@ -146,6 +149,7 @@ pub(super) const SPECS: &[CommandSpec] = &[
     CommandSpec {
         name: "publish",
         group: Group::Pubsub,
+        channels: Channels::Publish,
         since: "2.0.0",
         summary: "Sends a message to all subscribers of a channel.",
         complexity: "O(N+M), N being the subscribers of the channel and M the patterns subscribed to \
@@ -167,6 +171,7 @@ pub(super) const SPECS: &[CommandSpec] = &[
     CommandSpec {
         name: "spublish",
         group: Group::Pubsub,
+        channels: Channels::Publish,
         since: "7.0.0",
         summary: "Sends a message to all subscribers of a shard channel.",
         complexity: "O(N), N being the subscribers of the channel.",
@@ -306,6 +311,13 @@ fn join(ctx: &mut Ctx<'_>, kind: Kind, word: &str, names: &[&[u8]]) -> CmdResult
     for name in names {
         server.pubsub.subscribe(conn, kind, name);
         confirm(ctx.out, word, Some(name), counted(&conn.handle, kind));
+    }
+    // Who took the permission away since it was checked did not find the subscription yet.
+    let account = &conn.account;
+    if !account.is_free() {
+        let rules = account.rules();
+        let lost = |name: &&[u8]| !rules.allows_channel(name, kind == Kind::Pattern);
+        conn.close_now |= names.iter().any(lost);
     }
     Ok(())
 }

@@ -37,6 +37,7 @@ pub use compat::compatibility_page;
 pub use directive::{Directive, Flags, Kind, Reason};
 pub use file::{LoadError, LoadHooks, Loaded, NoHooks};
 pub use rewrite::Missing;
+pub(crate) use rewrite::replace_file;
 pub use store::ConfigStore;
 pub use structured::*;
 pub use table::{Config, TABLE};

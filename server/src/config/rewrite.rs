@@ -182,7 +182,7 @@ impl Page {
 /// Replaces a file by way of a temporary one beside it.
 ///
 /// The permissions of an existing file are kept, since it may hold passwords; a new one follows the umask.
-fn replace_file(path: &Path, text: &[u8]) -> io::Result<()> {
+pub(crate) fn replace_file(path: &Path, text: &[u8]) -> io::Result<()> {
     let mode = fs::metadata(path)
         .ok()
         .map(|meta| meta.permissions().mode() & 0o777);

@@ -173,7 +173,8 @@ fn refusal(server: &Server, local: bool) -> Option<&'static str> {
         server.stats.rejected_connections.fetch_add(1, Relaxed);
         return Some("-ERR max number of clients reached\r\n");
     }
-    if config.protected_mode && !local && !server.hot.auth_required.load(Relaxed) {
+    let default = server.accounts.default_account();
+    if config.protected_mode && !local && default.rules().needs_no_password() {
         server.stats.rejected_connections.fetch_add(1, Relaxed);
         return Some(PROTECTED);
     }

@@ -124,6 +124,18 @@ impl PubSub {
         self.listeners_of(kind).read().get(name).map_or(0, Vec::len)
     }
 
+    /// The listeners for which this holds with something they listen to; one may come twice.
+    pub fn listeners_who(&self, holds: impl Fn(&Handle, Kind, &[u8]) -> bool) -> Vec<Arc<Handle>> {
+        let mut found = Vec::new();
+        for kind in [Kind::Channel, Kind::Pattern, Kind::Shard] {
+            for (name, listeners) in self.listeners_of(kind).read().iter() {
+                let these = listeners.iter().filter(|one| holds(one, kind, name));
+                found.extend(these.cloned());
+            }
+        }
+        found
+    }
+
     /// Number of channels or distinct patterns with listeners.
     pub fn count(&self, kind: Kind) -> usize {
         self.listeners_of(kind).read().len()

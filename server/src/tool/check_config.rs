@@ -8,12 +8,20 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use super::{FAILURE, SUCCESS};
+use crate::acl::UserLines;
 use crate::config::{Config, LoadError, LoadHooks, StartPlan};
 
-/// Accepts the lines that [`NoHooks`](crate::config::NoHooks) accepts, and leaves the file system as it is.
-struct NoTrace;
+/// Accepts the lines that the server accepts, and leaves the file system as it is.
+#[derive(Default)]
+struct NoTrace {
+    users: UserLines,
+}
 
 impl LoadHooks for NoTrace {
+    fn user(&mut self, words: &[Vec<u8>]) -> Result<(), (Vec<u8>, String)> {
+        self.users.user(words)
+    }
+
     fn open_log_file(&mut self, path: &Path) -> io::Result<()> {
         match OpenOptions::new().append(true).open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -37,7 +45,7 @@ pub(super) fn run(file: &Path, out: &mut dyn Write) -> io::Result<u8> {
         config_file: Some(std::path::absolute(file).unwrap_or_else(|_| file.to_owned())),
         ..StartPlan::default()
     };
-    match Config::load(&plan, &mut io::empty(), &mut NoTrace) {
+    match Config::load(&plan, &mut io::empty(), &mut NoTrace::default()) {
         Ok(loaded) => {
             for warning in &loaded.warnings {
                 writeln!(out, "{}: {warning}", file.display())?;

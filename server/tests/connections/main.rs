@@ -2,6 +2,7 @@
 
 #![allow(missing_docs, reason = "a test")]
 
+mod acl;
 mod auth;
 mod client;
 mod client_eviction;

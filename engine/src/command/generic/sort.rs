@@ -246,7 +246,8 @@ fn sort_ro(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
 }
 
 fn run(ctx: &mut Ctx<'_>, args: Args<'_>, may_store: bool) -> CmdResult {
-    let mut request = Request::parse(args, may_store)?;
+    let may_read_all = ctx.host.may_read_all(ctx.command, args);
+    let mut request = Request::parse(args, may_store, may_read_all)?;
     let Elements {
         all: mut elements,
         unordered,

@@ -20,7 +20,13 @@ pub(super) struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    pub fn parse(args: Args<'a>, may_store: bool) -> Result<Request<'a>, ReplyError> {
+    /// Reads the options; the keys that patterns lead to can be anybody's, so those who may not
+    /// read all keys cannot have them.
+    pub fn parse(
+        args: Args<'a>,
+        may_store: bool,
+        may_read_all: bool,
+    ) -> Result<Request<'a>, ReplyError> {
         let mut request = Request {
             descending: false,
             alpha: false,
@@ -44,9 +50,17 @@ impl<'a> Request<'a> {
             } else if may_store && args::is(word, "STORE") {
                 request.store = Some(words.required()?);
             } else if args::is(word, "BY") {
-                request.by = Some(Pattern::parse(words.required()?));
+                let by = words.required()?;
+                if by.contains(&b'*') && !may_read_all {
+                    return Err(denied("BY"));
+                }
+                request.by = Some(Pattern::parse(by));
             } else if args::is(word, "GET") {
-                request.get.push(Pattern::parse(words.required()?));
+                let get = words.required()?;
+                if !may_read_all {
+                    return Err(denied("GET"));
+                }
+                request.get.push(Pattern::parse(get));
             } else {
                 return Err(ReplyError::SYNTAX);
             }
@@ -64,6 +78,12 @@ impl<'a> Request<'a> {
             start..start.saturating_add(clamp(self.count)).min(len)
         }
     }
+}
+
+fn denied(option: &str) -> ReplyError {
+    ReplyError::err(format_args!(
+        "{option} option of SORT denied due to insufficient ACL permissions."
+    ))
 }
 
 /// A BY or GET pattern: where the value for an element is.

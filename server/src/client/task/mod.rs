@@ -14,6 +14,7 @@ mod output;
 mod script;
 mod wait;
 
+use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
@@ -87,6 +88,8 @@ pub struct Client {
     held: Option<u64>,
     /// It runs scripts: its work is done on a stack of its own.
     scripted: bool,
+    /// The command it waited in was not run again: its user may not any more.
+    refused: Cell<bool>,
 }
 
 /// What comes after some work.
@@ -130,6 +133,7 @@ impl Client {
             served: false,
             held: None,
             scripted: false,
+            refused: Cell::new(false),
         }
     }
 

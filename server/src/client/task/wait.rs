@@ -107,6 +107,7 @@ impl Client {
 
     /// Ends the wait with this reply.
     fn end_wait(&mut self, bytes: &[u8]) {
+        let refused = self.refused.take();
         match self.conn.reply_mode {
             ReplyMode::On => self.reply.buf.extend_from_slice(bytes),
             ReplyMode::Off => {}
@@ -115,8 +116,10 @@ impl Client {
         }
         if let Waiting::Keys(waiter) = &self.waiting {
             self.session.log_index = self.session.log_index.max(waiter.log_index.load(Relaxed));
-            let args = waiter.args.slices();
-            finished_waiting(&mut self.conn, waiter.command, &args, bytes);
+            if !refused {
+                let args = waiter.args.slices();
+                finished_waiting(&mut self.conn, waiter.command, &args, bytes);
+            }
         }
         self.stop_waiting();
         let behind = self.conn.handle.take_behind_reply();
@@ -139,6 +142,13 @@ impl Client {
     fn outcome(&self, waiter: &Waiter) -> Option<Vec<u8>> {
         match waiter.take_outcome()? {
             Served::Reply(bytes) => Some(bytes),
+            Served::Refused(error) => {
+                self.refused.set(true);
+                self.conn.refused_waiting(waiter.command, &error);
+                let mut out = Reply::new(self.session.resp);
+                out.error(&error);
+                Some(out.buf)
+            }
             Served::TimedOut => Some(self.on_timeout(waiter.on_timeout)),
         }
     }

@@ -7,6 +7,7 @@ use basalt_engine::ReplyError;
 use basalt_engine::command::args::{self, Cursor};
 use basalt_engine::command::spec::Args;
 
+use crate::acl::Accounts;
 use crate::client::handle::{Class, Handle};
 use crate::client::registry::Clients;
 
@@ -74,7 +75,7 @@ impl Filter {
         }
     }
 
-    /// Reads filters from the third word on; of databases there are this many.
+    /// Reads filters from the third word on; of databases there are this many, and these users.
     ///
     /// # Errors
     /// The texts of Redis for what cannot be understood.
@@ -82,6 +83,7 @@ impl Filter {
         words: Args<'_>,
         purpose: Purpose,
         databases: usize,
+        accounts: &Accounts,
     ) -> Result<Filter, ReplyError> {
         let mut filter = Filter {
             skip_me: purpose == Purpose::Kill,
@@ -115,7 +117,7 @@ impl Filter {
                     Some(name) => (&mut filter.unwanted, name),
                     None => (&mut filter.wanted, &name[..]),
                 };
-                let test = Test::parse(name, value, databases)?;
+                let test = Test::parse(name, value, databases, accounts)?;
                 // Of a filter given twice the second counts.
                 tests.retain(|old| std::mem::discriminant(old) != std::mem::discriminant(&test));
                 tests.push(test);
@@ -149,14 +151,19 @@ impl Filter {
 
 impl Test {
     /// The condition that this filter makes, without `NOT-`.
-    fn parse(name: &[u8], value: &[u8], databases: usize) -> Result<Test, ReplyError> {
+    fn parse(
+        name: &[u8],
+        value: &[u8],
+        databases: usize,
+        accounts: &Accounts,
+    ) -> Result<Test, ReplyError> {
         let text = value.to_vec();
         Ok(match name {
             b"type" => Test::Kind(kind(value)?),
             b"addr" => Test::Addr(text),
             b"laddr" => Test::Laddr(text),
             b"ip" => Test::Ip(text),
-            b"user" if value == b"default" => Test::User(text),
+            b"user" if accounts.get(value).is_some() => Test::User(text),
             b"user" => return Err(unknown("No such user '", value, "'")),
             b"name" => Test::Name(text),
             b"lib-name" => Test::LibName(text),
@@ -189,7 +196,7 @@ impl Test {
             Test::Addr(addr) => addr == handle.addr.as_bytes(),
             Test::Laddr(laddr) => laddr == handle.laddr.as_bytes(),
             Test::Ip(ip) => ip_of(&handle.addr).is_some_and(|own| own.as_bytes() == ip),
-            Test::User(user) => user == handle.labels.lock().user.as_bytes(),
+            Test::User(user) => user == handle.labels.lock().user(),
             Test::Name(name) => named(name, &handle.labels.lock().name),
             Test::LibName(name) => named(name, &handle.labels.lock().lib_name),
             Test::LibVer(version) => named(version, &handle.labels.lock().lib_ver),

@@ -369,8 +369,9 @@ fn client_info(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
 }
 
 fn client_list(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {
-    let filter = Filter::parse(words, Purpose::List, ctx.ks.engine.databases())?;
+    let databases = ctx.ks.engine.databases();
     let conn = Conn::from_host(ctx.host);
+    let filter = Filter::parse(words, Purpose::List, databases, &conn.server.accounts)?;
     let registry = conn.server.engine.registry;
     let now_ms = unix_ms();
     let mut lines = Vec::new();
@@ -386,13 +387,14 @@ fn client_list(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {
 
 fn client_kill(ctx: &mut Ctx<'_>, words: Args<'_>) -> CmdResult {
     let old_form = words.len() == 3;
+    let databases = ctx.ks.engine.databases();
+    let conn = Conn::from_host(ctx.host);
+    let server = conn.server.clone();
     let filter = if old_form {
         Filter::by_address(words[2])
     } else {
-        Filter::parse(words, Purpose::Kill, ctx.ks.engine.databases())?
+        Filter::parse(words, Purpose::Kill, databases, &server.accounts)?
     };
-    let conn = Conn::from_host(ctx.host);
-    let server = conn.server.clone();
     let (now_ms, own) = (unix_ms(), conn.handle.id);
     let mut killed = 0;
     for handle in filter.candidates(&server.clients) {

@@ -1,15 +1,12 @@
 //! AUTH, and the check of a password.
 
-use std::sync::atomic::Ordering::Relaxed;
-
-use basalt_engine::ReplyError;
 use basalt_engine::command::Ctx;
 use basalt_engine::command::spec::{
     Acl, ArgSpec, ArgType, Args, CmdResult, CommandSpec, Flags, Group,
 };
-use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
+use basalt_engine::{ReplyError, Session};
 
+use crate::acl::{DEFAULT, Reason, Refusal};
 use crate::client::Conn;
 
 /// The rows of this file.
@@ -43,42 +40,49 @@ pub(super) const SPECS: &[CommandSpec] = &[CommandSpec {
 const WRONG_PASSWORD: &str = "WRONGPASS invalid username-password pair or user is disabled.";
 const NO_PASSWORD_SET: &str = "AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?";
 
-/// The only user there is.
-const DEFAULT_USER: &[u8] = b"default";
-
 fn auth(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
-    let conn = Conn::of(ctx);
+    let conn = Conn::from_host(ctx.host);
     let (user, password) = match args {
         [_, password] => {
-            if conn.server.password.lock().is_none() {
+            if conn
+                .server
+                .accounts
+                .default_account()
+                .rules()
+                .needs_no_password()
+            {
                 return Err(ReplyError::err(NO_PASSWORD_SET));
             }
-            (DEFAULT_USER, *password)
+            (DEFAULT, *password)
         }
         [_, user, password] => (*user, *password),
         _ => return Err(ReplyError::SYNTAX),
     };
-    log_in(conn, user, password)?;
+    log_in(conn, ctx.session, args, (user, password))?;
     ctx.out.ok();
     Ok(())
 }
 
-/// Marks the connection as authenticated if the password is the user's. The work done does not
-/// depend on how much of the password is right, nor on whether the user exists.
+/// Logs the connection in if the password is the user's.
 ///
 /// # Errors
 /// `WRONGPASS`.
-pub(super) fn log_in(conn: &mut Conn, user: &[u8], password: &[u8]) -> CmdResult {
-    let given: [u8; 32] = Sha256::digest(password).into();
-    let wanted = *conn.server.password.lock();
-    let fits = match wanted {
-        Some(wanted) => bool::from(given.ct_eq(&wanted)),
-        None => true,
-    };
-    if user == DEFAULT_USER && fits {
-        conn.authenticated = true;
+pub(super) fn log_in(
+    conn: &mut Conn,
+    session: &Session,
+    args: Args<'_>,
+    (user, password): (&[u8], &[u8]),
+) -> CmdResult {
+    if let Some(account) = conn.server.accounts.authenticate(user, password) {
+        conn.become_user(account);
         return Ok(());
     }
-    conn.server.stats.acl_denied_auth.fetch_add(1, Relaxed);
+    let refusal = Refusal {
+        reason: Reason::Auth,
+        context: conn.context(session),
+        username: user,
+        object: args.first().copied().unwrap_or_default(),
+    };
+    conn.server.note_refusal(&conn.handle, refusal);
     Err(ReplyError::raw(WRONG_PASSWORD))
 }

@@ -106,8 +106,8 @@ fn parse<'a>(args: Args<'a>) -> Result<Options<'a>, ReplyError> {
 fn hello(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     let options = parse(args)?;
     let conn = Conn::from_host(ctx.host);
-    if let Some((user, password)) = options.credentials {
-        log_in(conn, user, password)?;
+    if let Some(credentials) = options.credentials {
+        log_in(conn, ctx.session, args, credentials)?;
     }
     if !conn.authenticated && conn.server.hot.auth_required.load(Relaxed) {
         return Err(ReplyError::raw(NOT_LOGGED_IN));

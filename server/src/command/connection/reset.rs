@@ -42,7 +42,7 @@ fn reset(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
     ctx.session.no_touch = false;
     conn.handle.no_touch.store(false, Relaxed);
     conn.handle.no_evict.store(false, Relaxed);
-    conn.authenticated = !server.hot.auth_required.load(Relaxed);
+    conn.become_default();
     conn.reply_mode = ReplyMode::On;
     conn.handle.silent.store(false, Relaxed);
     conn.handle.labels.lock().name.clear();

@@ -159,13 +159,14 @@ fn config_rewrite(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
 
 /// CONFIG REWRITE, and DEBUG CONFIG-REWRITE-FORCE-ALL.
 pub(super) fn rewrite(ctx: &mut Ctx<'_>, missing: Missing) -> CmdResult {
-    let config = Conn::of(ctx).server.config.snapshot();
+    let server = Conn::of(ctx).server.clone();
+    let config = server.config.snapshot();
     let Some(path) = &config.config_file else {
         return Err(ReplyError::err(
             "The server is running without a config file",
         ));
     };
-    match config.rewrite(path, None, missing) {
+    match config.rewrite(path, Some(&server.accounts.lines()), missing) {
         Ok(()) => {
             tracing::info!("CONFIG REWRITE executed with success.");
             ctx.out.ok();

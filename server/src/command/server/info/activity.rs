@@ -92,15 +92,14 @@ pub(super) fn stats(lines: &mut Lines, server: &Server) {
         "instantaneous_eventloop_duration_usec",
         busy_rate.checked_div(cycle_rate).unwrap_or(0),
     );
-    lines.put(
-        "acl_access_denied_auth",
-        stats.acl_denied_auth.load(Relaxed),
-    );
-    lines.zeros(&[
-        "acl_access_denied_cmd",
-        "acl_access_denied_key",
-        "acl_access_denied_channel",
-    ]);
+    for (name, counter) in [
+        ("acl_access_denied_auth", &stats.acl_denied_auth),
+        ("acl_access_denied_cmd", &stats.acl_denied_cmd),
+        ("acl_access_denied_key", &stats.acl_denied_key),
+        ("acl_access_denied_channel", &stats.acl_denied_channel),
+    ] {
+        lines.put(name, counter.load(Relaxed));
+    }
 }
 
 pub(super) fn replication(lines: &mut Lines, server: &Server) {
