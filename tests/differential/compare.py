@@ -17,6 +17,8 @@ UNORDERED = {b"SMEMBERS", b"SUNION", b"SINTER", b"SDIFF", b"KEYS", b"HKEYS", b"H
              b"PUBSUB", b"COMMAND"}
 # Complete iterations in one step.
 SCANS = {b"SCAN", b"SSCAN", b"HSCAN", b"ZSCAN"}
+# So many elements are all there are.
+WHOLE_COUNT = 1000
 PAIR_SCANS = {b"HSCAN", b"ZSCAN"}
 # The same, for pairs.
 UNORDERED_PAIRS = {b"HGETALL", b"CONFIG"}
@@ -152,6 +154,21 @@ def same(command, raw_a, raw_b, queue=()):
     return same_parsed(command, a, b, queue)
 
 
+def _unfinished(a, b):
+    """Whether one of two replies to SCAN, or both, is not the end of the iteration."""
+    return (isinstance(a[1], list) and isinstance(b[1], list)
+            and any(len(reply[1]) == 2 and reply[1][0][1] != b"0" for reply in (a, b)))
+
+
+def _scan_count(command):
+    """How many elements a SCAN asks for."""
+    words = [word.upper() for word in command]
+    try:
+        return int(command[words.index(b"COUNT") + 1])
+    except (ValueError, IndexError):
+        return 10
+
+
 def same_parsed(command, a, b, queue=()):
     """`same` for parsed replies."""
     name = command[0].upper()
@@ -167,6 +184,9 @@ def same_parsed(command, a, b, queue=()):
     if name in SCANS and b"0" not in command[1:3] and a[0] == b[0]:
         # A cursor that this iteration did not give: what it means is each server's own.
         return True
+    if name in SCANS and _unfinished(a, b) and _scan_count(command) < WHOLE_COUNT:
+        # How far so few elements lead, and which they are, is each server's own; `@SCAN` goes on to the end.
+        return a[0] == b[0] and len(a[1]) == len(b[1])
     if name in RANDOM:
         return random_reply(command, a, b)
     if name == b"XINFO":
