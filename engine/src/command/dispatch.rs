@@ -260,7 +260,9 @@ impl Engine {
     fn lock_transaction(&self, session: &Session) -> Option<Held<'_>> {
         let running = &*self.scripts.running;
         let queue = session.txn.as_ref().map_or(&[][..], |txn| &txn.queue);
-        if self.blocked.any() && writes_queued(session) {
+        // Who closes clients waits for those who serve them, and scripts among these come to shards as they go.
+        let closes = || queue.iter().any(|one| one.command.flags.has(Flags::ADMIN));
+        if self.blocked.any() && (writes_queued(session) || closes()) {
             return Held::every(&self.shards, running);
         }
         let mut indexes: Vec<usize> = session

@@ -10,16 +10,17 @@ use crate::client::handle::Handle;
 use crate::pubsub::Kind;
 use crate::server::Server;
 
-/// Whether a client is logged in with one of these.
-fn uses(handle: &Handle, accounts: &[Arc<Account>]) -> bool {
-    let labels = handle.labels.lock();
-    let own = labels.account.as_ref();
-    own.is_some_and(|own| accounts.iter().any(|one| Arc::ptr_eq(own, one)))
-}
-
 impl Server {
+    /// Whether a client is logged in with one of these, or is the default user's without that.
+    fn uses(&self, handle: &Handle, accounts: &[Arc<Account>]) -> bool {
+        let labels = handle.labels.lock();
+        let default = self.accounts.default_account();
+        let own = labels.account.as_ref().unwrap_or(default);
+        accounts.iter().any(|one| Arc::ptr_eq(own, one))
+    }
+
     /// Closes the connections of users that are gone. The caller's own is closed behind its
-    /// reply, and is nobody's until then.
+    /// reply, and may do nothing until then: a transaction may go on.
     pub(super) fn close_clients_of(&self, conn: &mut Conn, gone: &[Arc<Account>]) {
         if gone.is_empty() {
             return;
@@ -31,13 +32,12 @@ impl Server {
         // A connection may be logging in with one of them at this moment.
         gone.iter().for_each(|account| account.put(nobody.clone()));
         for handle in self.clients.all() {
-            if handle.id == conn.handle.id || !uses(&handle, gone) {
+            if handle.id == conn.handle.id || !self.uses(&handle, gone) {
                 continue;
             }
             self.close_client(&handle);
         }
         if gone.iter().any(|one| Arc::ptr_eq(one, &conn.account)) {
-            conn.become_default();
             conn.authenticated = false;
             conn.close_after_reply = true;
         }
@@ -48,7 +48,7 @@ impl Server {
         let rules = account.rules();
         let own = std::slice::from_ref(account);
         let lost = self.pubsub.listeners_who(|handle, kind, name| {
-            uses(handle, own) && !rules.allows_channel(name, kind == Kind::Pattern)
+            self.uses(handle, own) && !rules.allows_channel(name, kind == Kind::Pattern)
         });
         for handle in lost {
             if handle.id == conn.handle.id {

@@ -205,6 +205,45 @@ fn deleted_users_are_closed_and_lost_channels_close_who_listens() {
 }
 
 #[test]
+fn who_deletes_itself_may_do_nothing_more() {
+    // The default user, whose password is not known, may do everything.
+    let server = Server::start(&["--requirepass", "p"]);
+    let mut admin = server.connect();
+    admin.ask("AUTH p", "+OK\r\n");
+    admin.ask("SET secret s", "+OK\r\n");
+    let rules = "on nopass -@all +multi +exec +set +eval +acl|deluser ~low:*";
+    admin.ask(&format!("ACL SETUSER low {rules}"), "+OK\r\n");
+    let mut low = server.connect();
+    low.ask("AUTH low x", "+OK\r\n");
+    low.ask("MULTI", "+OK\r\n");
+    low.ask("ACL DELUSER low", "+QUEUED\r\n");
+    low.ask("SET low:1 x", "+QUEUED\r\n");
+    low.ask("EVAL \"return redis.call('get','secret')\" 0", "+QUEUED\r\n");
+    low.send("EXEC\r\n");
+    low.expect("*3\r\n:1\r\n");
+    let refused = "-NOPERM ACLs rules changed between the moment the transaction was accumulated and the EXEC call. This command is no longer allowed for the following reason: no permission to execute the command or subcommand\r\n";
+    low.expect(refused);
+    low.expect(refused);
+    low.expect_end();
+    admin.ask("EXISTS low:1", ":0\r\n");
+}
+
+#[test]
+fn the_default_users_listeners_lose_channels_too() {
+    let server = Server::start(&[]);
+    let mut fresh = server.connect();
+    let mut reset = user(&server, "u", "+@all &*");
+    reset.ask("RESET", "+RESET\r\n");
+    for c in [&mut fresh, &mut reset] {
+        c.send("SUBSCRIBE a\r\n");
+        c.expect("*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n");
+    }
+    set(&server, "default", "resetchannels &b");
+    fresh.expect_end();
+    reset.expect_end();
+}
+
+#[test]
 fn who_is_logged_in_as_whom() {
     let server = Server::start(&[]);
     let mut c = user(&server, "u", "+@all ~*");
