@@ -218,7 +218,10 @@ fn who_deletes_itself_may_do_nothing_more() {
     low.ask("MULTI", "+OK\r\n");
     low.ask("ACL DELUSER low", "+QUEUED\r\n");
     low.ask("SET low:1 x", "+QUEUED\r\n");
-    low.ask("EVAL \"return redis.call('get','secret')\" 0", "+QUEUED\r\n");
+    low.ask(
+        "EVAL \"return redis.call('get','secret')\" 0",
+        "+QUEUED\r\n",
+    );
     low.send("EXEC\r\n");
     low.expect("*3\r\n:1\r\n");
     let refused = "-NOPERM ACLs rules changed between the moment the transaction was accumulated and the EXEC call. This command is no longer allowed for the following reason: no permission to execute the command or subcommand\r\n";
