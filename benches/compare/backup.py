@@ -19,21 +19,12 @@ import tempfile
 import threading
 import time
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "tests"))
+TESTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "tests")
+sys.path[:0] = [TESTS, os.path.join(TESTS, "backup")]
 
 from aof import compiled
-from lib.resp import encode
 from lib.servers import Server, basalt_path
-
-
-def fill(server, megabytes):
-    """Values of 4 KiB, each twice the same 2,048 random digits."""
-    connection, count = server.connect(), megabytes * 256
-    for at in range(0, count, 500):
-        words = [[b"SET", b"big:%d" % i, os.urandom(1024).hex().encode() * 2] for i in range(at, min(at + 500, count))]
-        connection.send(b"".join(encode(line) for line in words))
-        connection.replies(len(words))
-    connection.close()
+from size import fill, full_backup
 
 
 class Backups(threading.Thread):
@@ -47,10 +38,7 @@ class Backups(threading.Thread):
         connection = self.server.connect(600)
         while not self.ended.is_set():
             # Without the index of the last one all is uploaded.
-            index = os.path.join(self.server.dir, "basalt.backup-index")
-            if os.path.exists(index):
-                os.remove(index)
-            connection.call("BACKUP", "NOW")
+            full_backup(self.server)
             while self.field(connection, "backup_in_progress") == "1":
                 time.sleep(0.1)
             assert self.field(connection, "backup_last_status") == "ok"
@@ -58,7 +46,7 @@ class Backups(threading.Thread):
         connection.close()
 
     def field(self, connection, name):
-        """Of INFO."""
+        """Of INFO, on a connection that stays: a process for each question would be felt by those who are measured."""
         text = connection.call("INFO", "backup").decode()
         return next(line.split(":", 1)[1] for line in text.split("\r\n") if line.startswith(name + ":"))
 

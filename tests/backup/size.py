@@ -380,6 +380,16 @@ def disk_limit(world, megabytes):
     return megabytes / took
 
 
+def fill(server, megabytes):
+    """Values of 4 KiB, each twice the same 2,048 random digits."""
+    connection, count = server.connect(), megabytes * 256
+    for at in range(0, count, 500):
+        words = [[b"SET", b"big:%d" % i, os.urandom(1024).hex().encode() * 2] for i in range(at, min(at + 500, count))]
+        connection.send(b"".join(encode(line) for line in words))
+        connection.replies(len(words))
+    connection.close()
+
+
 def full_backup(server):
     """Begins a backup that finds no index of an earlier one."""
     index = os.path.join(server.dir, "basalt.backup-index")
@@ -402,12 +412,7 @@ def throughput(world, megabytes, compression):
     repository = world.path("repository")
     os.mkdir(repository)
     server = world.basalt("--backup-url", repository, "--backup-compression", compression)
-    connection, count = server.connect(), megabytes * 256
-    for at in range(0, count, 500):
-        words = [[b"SET", b"big:%d" % i, os.urandom(1024).hex().encode() * 2] for i in range(at, min(at + 500, count))]
-        connection.send(b"".join(encode(line) for line in words))
-        connection.replies(len(words))
-    connection.close()
+    fill(server, megabytes)
     disk = disk_limit(world, megabytes)
     with open(f"/proc/{server.process.pid}/clear_refs", "w", encoding="ascii") as peak:
         peak.write("5")
