@@ -8,6 +8,7 @@
 //!   repo   manifest: what makes chunks a backup        key: what authenticates it
 //!          object: chunks compressed (chunk), encrypted (crypt) and hashed
 //!          digest: what proves restored data           spool: frames on the local disk
+//!          depot: where chunks wait, or already lie in a local store
 //!            |
 //!   store  BackupStore: named objects, whole or absent
 //!            |-- MemoryStore
@@ -24,3 +25,4 @@
 pub mod job;
 pub mod repo;
 pub mod store;
+pub mod thread;

@@ -9,6 +9,8 @@ use crate::Input;
 use crate::alloc::bounded;
 
 const NOW_MS: i64 = 1_700_000_000_000;
+/// Types of Redis 7.4 and Valkey 9 whose fields expire.
+const EXPIRING_HASHES: std::ops::RangeInclusive<u8> = 22..=25;
 /// Above this, what compressed strings expand to may pass the allowance truthfully.
 const BOUNDED: usize = 4096;
 
@@ -33,7 +35,14 @@ fn run(engine: &Engine, data: &[u8]) {
         return;
     }
     let Parsed::Bulk(dump) = call(engine, &[b"DUMP", b"r"]) else {
-        panic!("no dump of what was restored");
+        // A hash of which all fields expired long ago, which ends with the first look at it.
+        let kind = data.first().copied().unwrap_or_default();
+        assert!(
+            EXPIRING_HASHES.contains(&kind),
+            "no dump of what was restored"
+        );
+        assert_eq!(call(engine, &[b"DBSIZE"]), Parsed::Integer(0));
+        return;
     };
     let again = call(engine, &[b"RESTORE", b"again", b"0", &dump]);
     assert!(!matches!(again, Parsed::Error(_)), "{again:?}");

@@ -22,6 +22,7 @@ use bytes::Bytes;
 use super::JobError;
 use crate::repo::chunk::{Codec, Decoder, Format};
 use crate::repo::crypt::{Identities, Recipients};
+use crate::repo::depot::Depot;
 use crate::repo::manifest::{Manifest, Position};
 use crate::repo::object::{ChunkWriter, ObjectError, unwrap_io};
 use crate::repo::{RepositoryKey, layout};
@@ -131,7 +132,7 @@ pub fn write(
         stem.push_str(".age");
     }
     let name = ObjectName::new(&stem)?;
-    let mut writer = ChunkWriter::new(codec, recipients, spool_dir)?;
+    let mut writer = ChunkWriter::new(codec, recipients, Depot::of(store, spool_dir))?;
     let head = format!("{} {}\n", segment.head(), mac(key, segment, content));
     writer.write_all(head.as_bytes()).map_err(unwrap_io)?;
     writer.write_all(content).map_err(unwrap_io)?;

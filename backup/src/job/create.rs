@@ -26,6 +26,7 @@ use super::upload::Uploader;
 use super::{JobError, catalog};
 use crate::repo::chunk::Codec;
 use crate::repo::crypt::Recipients;
+use crate::repo::depot::Depot;
 use crate::repo::index::{IndexWriter, Known, Note, Record};
 use crate::repo::manifest::{Database, FORMAT, Manifest, TablesObject};
 use crate::repo::object::ChunkWriter;
@@ -71,7 +72,7 @@ pub struct Plan {
     pub recipients: Recipients,
     /// For digests and the MAC.
     pub key: RepositoryKey,
-    /// Where chunks wait.
+    /// Where chunks wait, unless the store has a place for them.
     pub spool_dir: Arc<Path>,
     /// Where the index is, and is written; without one everything is uploaded.
     pub index: Option<PathBuf>,
@@ -376,16 +377,12 @@ impl Creation {
         let encrypted = !self.plan.recipients.is_empty();
         let object = layout::chunk(&self.plan.id, name, self.plan.codec.format(), encrypted)?;
         let entry = Chunk {
-            object: object.to_string(),
             db: of.map(|of| of.0),
             first: of.map(|of| of.1),
             last: of.map(|of| of.2),
             keys,
             functions,
-            rdb_bytes: finished.rdb_bytes,
-            bytes: finished.bytes,
-            blake3: finished.blake3.to_string(),
-            dead: Default::default(),
+            ..finished.chunk(&object)
         };
         self.uploaded_bytes += finished.bytes;
         if let Some(uploader) = &self.uploader {
@@ -404,7 +401,8 @@ impl Creation {
 
     fn open_chunk(&mut self) -> Result<OpenChunk, JobError> {
         let plan = &self.plan;
-        let mut writer = ChunkWriter::new(plan.codec, &plan.recipients, plan.spool_dir.clone())?;
+        let depot = Depot::of(&*self.store, plan.spool_dir.clone());
+        let mut writer = ChunkWriter::new(plan.codec, &plan.recipients, depot)?;
         writer.detach(self.compressors)?;
         let number = self.numbers;
         self.numbers += 1;

@@ -288,6 +288,7 @@ mod tests {
     use super::*;
     use crate::repo::chunk::Codec;
     use crate::repo::crypt::Recipients;
+    use crate::repo::depot::Depot;
     use crate::repo::object::ChunkWriter;
     use crate::repo::{BackupId, layout};
     use crate::store::MemoryStore;
@@ -297,23 +298,12 @@ mod tests {
         let id = BackupId::new(0, "", 0);
         let one = |(number, size): (usize, &usize)| {
             let codec = Codec::Zstd { level: 1 };
-            let dir = std::env::temp_dir().into();
-            let mut writer = ChunkWriter::new(codec, &Recipients::default(), dir).unwrap();
+            let depot = Depot::of(store, std::env::temp_dir().into());
+            let mut writer = ChunkWriter::new(codec, &Recipients::default(), depot).unwrap();
             writer.write_all(&vec![number as u8; *size]).unwrap();
             let finished = writer.finish().unwrap();
             let name = layout::chunk(&id, &number.to_string(), codec.format(), false).unwrap();
-            let chunk = Chunk {
-                object: name.to_string(),
-                db: None,
-                first: None,
-                last: None,
-                keys: 0,
-                functions: 0,
-                rdb_bytes: finished.rdb_bytes,
-                bytes: finished.bytes,
-                blake3: finished.blake3.to_string(),
-                dead: Default::default(),
-            };
+            let chunk = finished.chunk(&name);
             finished.upload(store, &name, &|_| Ok(())).unwrap();
             chunk
         };

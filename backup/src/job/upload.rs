@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use super::JobError;
 use crate::repo::object::Finished;
 use crate::store::{BackupStore, ObjectName};
+use crate::thread;
 
 /// Chunks that may wait; each is a few MiB of memory or a file.
 const WAITING: usize = 4;
@@ -53,14 +54,12 @@ impl Uploader {
         let failure = Arc::new(Mutex::new(None));
         let failed = Arc::new(AtomicBool::new(false));
         let (seen, flag) = (failure.clone(), failed.clone());
-        let thread = std::thread::Builder::new()
-            .name("backup-upload".into())
-            .spawn(move || {
-                if let Err(error) = run(&*store, &state, &queue) {
-                    *seen.lock() = Some(error);
-                    flag.store(true, Relaxed);
-                }
-            })?;
+        let thread = thread::spawn("backup-upload", move || {
+            if let Err(error) = run(&*store, &state, &queue) {
+                *seen.lock() = Some(error);
+                flag.store(true, Relaxed);
+            }
+        })?;
         Ok(Uploader {
             jobs: Some(jobs),
             thread: Some(thread),

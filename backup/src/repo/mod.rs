@@ -4,6 +4,7 @@
 pub mod chunk;
 pub mod crypt;
 pub mod dead;
+pub mod depot;
 mod digest;
 mod id;
 pub mod index;

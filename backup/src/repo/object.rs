@@ -1,7 +1,7 @@
 //! Chunks as objects: compressed, encrypted and hashed on the way out, checked on the way in.
 //!
 //! ```text
-//! RDB bytes -> Encoder (zstd, lz4) -> Sealing (age) -> Measured (BLAKE3, length) -> Spool
+//! RDB bytes -> Encoder (zstd, lz4) -> Sealing (age) -> Measured (BLAKE3, length) -> depot
 //! store, 4 MiB at a time -> Fetched (BLAKE3, length) -> age -> Decoder -> RDB bytes
 //! ```
 //!
@@ -9,7 +9,6 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, Read, Seek, SeekFrom, Write};
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -17,12 +16,11 @@ use bytes::Bytes;
 
 use super::chunk::{ChunkError, Codec, Decoder, Encoder};
 use super::crypt::{CryptError, Identities, Recipients, Sealing};
+use super::depot::{Depot, Kept, Waiting};
 use super::layout;
 use super::tables::Chunk;
 use crate::store::{BackupStore, ObjectName, STEP_BYTES, StoreError};
 
-/// Bytes kept in memory before a spool becomes a file.
-const SPOOL_MEMORY: usize = 4 << 20;
 /// Bytes fetched at once.
 const FETCH_BYTES: u64 = 4 << 20;
 /// Bytes of a piece of an upload.
@@ -71,60 +69,16 @@ pub enum ObjectError {
     Name(String),
 }
 
-/// Bytes on their way to the store: in memory, then in a file without a name, which ends with the process.
-#[derive(Debug)]
-struct Spool {
-    dir: Arc<Path>,
-    memory: Vec<u8>,
-    file: Option<File>,
-}
-
-impl Spool {
-    /// Begins the file with what is in memory.
-    fn spill(&mut self) -> io::Result<File> {
-        let mut file = tempfile::tempfile_in(&self.dir)?;
-        for step in self.memory.chunks(STEP_BYTES) {
-            file.write_all(step)?;
-        }
-        self.memory = Vec::new();
-        Ok(file)
-    }
-
-    fn put(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.file.is_none() && self.memory.len() + bytes.len() > SPOOL_MEMORY {
-            self.file = Some(self.spill()?);
-        }
-        if let Some(file) = &mut self.file {
-            return file.write(bytes);
-        }
-        self.memory.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-}
-
-impl Write for Spool {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.put(bytes).map_err(|error| {
-            let dir = self.dir.display();
-            io::Error::new(error.kind(), format!("a file in {dir}: {error}"))
-        })
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 /// A sink that hashes and counts.
 struct Measured {
-    spool: Spool,
+    waiting: Waiting,
     hasher: blake3::Hasher,
     bytes: u64,
 }
 
 impl Write for Measured {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let count = self.spool.write(bytes)?;
+        let count = self.waiting.write(bytes)?;
         self.hasher.update(bytes.get(..count).unwrap_or_default());
         self.bytes += count as u64;
         Ok(count)
@@ -141,14 +95,10 @@ pub struct ChunkWriter {
 }
 
 impl ChunkWriter {
-    /// Begins one; what does not stay in memory goes to a file in `dir`.
-    pub fn new(codec: Codec, recipients: &Recipients, dir: Arc<Path>) -> Result<Self, ObjectError> {
+    /// Begins one that waits in `depot`.
+    pub fn new(codec: Codec, recipients: &Recipients, depot: Depot) -> Result<Self, ObjectError> {
         let sink = Measured {
-            spool: Spool {
-                dir,
-                memory: Vec::new(),
-                file: None,
-            },
+            waiting: Waiting::new(depot),
             hasher: blake3::Hasher::new(),
             bytes: 0,
         };
@@ -172,7 +122,7 @@ impl ChunkWriter {
             blake3: sink.hasher.finalize(),
             bytes: sink.bytes,
             rdb_bytes,
-            spool: sink.spool,
+            kept: sink.waiting.finish()?,
         })
     }
 }
@@ -190,7 +140,7 @@ impl Write for ChunkWriter {
 /// A chunk that can be uploaded.
 #[derive(Debug)]
 pub struct Finished {
-    spool: Spool,
+    kept: Kept,
     /// BLAKE3 of the object.
     pub blake3: blake3::Hash,
     /// Bytes of the object.
@@ -200,6 +150,22 @@ pub struct Finished {
 }
 
 impl Finished {
+    /// What a manifest says of it as the object of this name, if it has neither keys nor a range of its own.
+    pub fn chunk(&self, object: &ObjectName) -> Chunk {
+        Chunk {
+            object: object.to_string(),
+            db: None,
+            first: None,
+            last: None,
+            keys: 0,
+            functions: 0,
+            rdb_bytes: self.rdb_bytes,
+            bytes: self.bytes,
+            blake3: self.blake3.to_string(),
+            dead: Default::default(),
+        }
+    }
+
     /// Uploads it. `pace` is told of each piece before it goes, and may take its time or refuse.
     ///
     /// # Errors
@@ -210,10 +176,20 @@ impl Finished {
         name: &ObjectName,
         pace: &dyn Fn(u64) -> io::Result<()>,
     ) -> Result<(), ObjectError> {
-        let Some(mut file) = self.spool.file else {
-            pace(self.bytes)?;
-            store.put(name, Bytes::from(self.spool.memory))?;
-            return Ok(());
+        let mut file = match self.kept {
+            Kept::Memory(memory) => {
+                pace(self.bytes)?;
+                return Ok(store.put(name, Bytes::from(memory))?);
+            }
+            Kept::File { file, staged } => {
+                if staged {
+                    pace(self.bytes)?;
+                    if store.adopt(name, &file)? {
+                        return Ok(());
+                    }
+                }
+                file
+            }
         };
         let whole = (self.bytes, self.blake3);
         // What the store lost of an upload in pieces shows at its end; then all of them are sent again.
@@ -458,25 +434,15 @@ mod tests {
         recipients: &Recipients,
         plain: &[u8],
     ) -> Chunk {
-        let mut writer = ChunkWriter::new(codec, recipients, std::env::temp_dir().into()).unwrap();
+        let depot = Depot::of(store, std::env::temp_dir().into());
+        let mut writer = ChunkWriter::new(codec, recipients, depot).unwrap();
         for part in plain.chunks(100_000) {
             writer.write_all(part).unwrap();
         }
         let finished = writer.finish().unwrap();
         let id = BackupId::new(0, "", 0);
         let name = layout::chunk(&id, "0-0-1.0", codec.format(), !recipients.is_empty()).unwrap();
-        let chunk = Chunk {
-            object: name.to_string(),
-            db: None,
-            first: None,
-            last: None,
-            keys: 0,
-            functions: 0,
-            rdb_bytes: finished.rdb_bytes,
-            bytes: finished.bytes,
-            blake3: finished.blake3.to_string(),
-            dead: Default::default(),
-        };
+        let chunk = finished.chunk(&name);
         finished.upload(store, &name, &|_| Ok(())).unwrap();
         chunk
     }
@@ -557,7 +523,7 @@ mod tests {
         let mut writer = ChunkWriter::new(
             Codec::None,
             &Recipients::default(),
-            std::env::temp_dir().into(),
+            Depot::of(&store, std::env::temp_dir().into()),
         )
         .unwrap();
         writer.write_all(&plain).unwrap();

@@ -26,6 +26,7 @@ use tokio::task::spawn_blocking;
 
 use super::driver::Driver;
 use super::error::Operation;
+use super::local::Directory;
 use super::{BackupStore, NextPart, ObjectInfo, ObjectName, STEP_BYTES, StoreError, range_within};
 
 /// How long an operation may take with all its retries before it counts as failed.
@@ -37,6 +38,8 @@ const RESERVE_BYTES: usize = 4 << 20;
 pub struct BucketStore {
     inner: Arc<dyn ObjectStore>,
     driver: Driver,
+    /// The directory that it is.
+    directory: Option<Directory>,
 }
 
 /// The outcome of a read that has to look at lengths on the way.
@@ -52,14 +55,29 @@ impl BucketStore {
     /// If the system gives no thread, or no event queue for it.
     pub fn new(inner: Arc<dyn ObjectStore>, deadline: Duration) -> io::Result<Self> {
         let driver = Driver::owned(deadline)?;
-        Ok(BucketStore { inner, driver })
+        Ok(BucketStore {
+            inner,
+            driver,
+            directory: None,
+        })
+    }
+
+    /// The store in a local directory.
+    pub(super) fn in_directory(directory: Directory, deadline: Duration) -> io::Result<Self> {
+        let mut store = BucketStore::new(directory.files(), deadline)?;
+        store.directory = Some(directory);
+        Ok(store)
     }
 
     /// Drives the store on an existing runtime. Operations block, so they must not be called on the runtime's own threads
     /// unless others are left to do the work.
     pub fn on_runtime(inner: Arc<dyn ObjectStore>, runtime: Handle, deadline: Duration) -> Self {
         let driver = Driver::shared(runtime, deadline);
-        BucketStore { inner, driver }
+        BucketStore {
+            inner,
+            driver,
+            directory: None,
+        }
     }
 
     /// Runs one operation on one object and names its errors.
@@ -146,6 +164,19 @@ impl BackupStore for BucketStore {
                 Err(error)
             }
         }
+    }
+
+    fn staging(&self) -> Option<Arc<std::path::Path>> {
+        self.directory.as_ref().map(Directory::root)
+    }
+
+    fn adopt(&self, name: &ObjectName, file: &File) -> Result<bool, StoreError> {
+        let Some(directory) = &self.directory else {
+            return Ok(false);
+        };
+        let path = path(Operation::Put, name)?;
+        let adopted = directory.adopt(&path, file);
+        adopted.map_err(|error| StoreError::failed(Operation::Put, name, error))
     }
 
     fn put_new(&self, name: &ObjectName, body: Bytes) -> Result<(), StoreError> {

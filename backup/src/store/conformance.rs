@@ -2,11 +2,13 @@
 //!
 //! `basalt check-store` runs it on any store, which tells whether backups can rely on a server that speaks somebody's protocol.
 
+use std::io::Write;
 use std::thread;
 
 use bytes::Bytes;
 
 use super::{BackupStore, ObjectName, StoreError};
+use crate::repo::depot::nameless;
 use crate::repo::object::PART_BYTES;
 
 macro_rules! ensure {
@@ -32,6 +34,7 @@ pub fn check(store: &dyn BackupStore) -> Check {
     missing(store)?;
     bodies(store)?;
     parts(store)?;
+    adopting(store)?;
     creating(store)?;
     ranges(store)?;
     listing(store)?;
@@ -145,6 +148,32 @@ fn parts(store: &dyn BackupStore) -> Check {
         "a broken upload is an object"
     );
     Ok(())
+}
+
+/// A store with a place for files takes them as objects, or says that it cannot.
+fn adopting(store: &dyn BackupStore) -> Check {
+    let Some(place) = store.staging() else {
+        return Ok(());
+    };
+    let object = name("adopted/deeper/one");
+    for size in [0, 5_000_000, 7] {
+        let body = pattern(size);
+        let mut file = nameless(&place).map_err(|error| error.to_string())?;
+        file.write_all(&body).map_err(|error| error.to_string())?;
+        if !store.adopt(&object, &file).map_err(text)? {
+            return Ok(());
+        }
+        drop(file);
+        ensure!(
+            store.get(&object, u64::MAX).map_err(text)? == body,
+            "an adopted file of {size} bytes is another object"
+        );
+    }
+    ensure!(
+        list(store, Some("adopted"), None, 9)?.len() == 1,
+        "an adopted file has several names"
+    );
+    store.delete(&object).map_err(text)
 }
 
 fn creating(store: &dyn BackupStore) -> Check {

@@ -40,17 +40,18 @@ struct OwnedRuntime {
 impl Driver {
     /// A runtime of its own, which ends with the driver.
     pub(super) fn owned(deadline: Duration) -> io::Result<Driver> {
-        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .on_thread_start(crate::thread::begin)
+            .build()?;
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel::<()>();
-        let thread = thread::Builder::new()
-            .name("backup-store".into())
-            .spawn(move || {
-                // Ends when the sender speaks or is gone.
-                let _ = runtime.block_on(stopped);
-                // What is still running has no caller left; it must not hold up the drop.
-                runtime.shutdown_background();
-            })?;
+        let thread = crate::thread::spawn("backup-store", move || {
+            // Ends when the sender speaks or is gone.
+            let _ = runtime.block_on(stopped);
+            // What is still running has no caller left; it must not hold up the drop.
+            runtime.shutdown_background();
+        })?;
         Ok(Driver {
             handle,
             deadline,

@@ -19,8 +19,11 @@ mod signed_tests;
 pub mod url;
 
 use std::fmt;
+use std::fs::File;
 use std::io;
 use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -82,6 +85,21 @@ pub trait BackupStore: fmt::Debug + Send + Sync {
             body.extend_from_slice(&part);
         }
         self.put(name, Bytes::from(body))
+    }
+
+    /// A directory on the store's own file system, where files without a name can be made for [`adopt`](Self::adopt). Most
+    /// stores have none.
+    fn staging(&self) -> Option<Arc<Path>> {
+        None
+    }
+
+    /// Makes an object of a file without a name that was made in [`staging`](Self::staging), replacing the one of that
+    /// name. False if that cannot be done, and nothing is changed: then the bytes have to be sent.
+    ///
+    /// # Errors
+    /// The file, or its name, cannot be made durable.
+    fn adopt(&self, _name: &ObjectName, _file: &File) -> Result<bool, StoreError> {
+        Ok(false)
     }
 
     /// Writes an object if none of that name exists; of several callers at most one succeeds.

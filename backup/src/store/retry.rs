@@ -4,7 +4,9 @@
 //! servers do not come back at once. Refusals (no permission, no such object) are not repeated. A create whose reply was lost
 //! is recognised by its body.
 
+use std::fs::File;
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -99,6 +101,15 @@ impl BackupStore for RetryingStore {
     /// Pieces can be had only once, so here only the store below repeats single requests.
     fn put_parts(&self, name: &ObjectName, next: &mut NextPart<'_>) -> Result<(), StoreError> {
         self.inner.put_parts(name, next)
+    }
+
+    fn staging(&self) -> Option<Arc<Path>> {
+        self.inner.staging()
+    }
+
+    /// What the disk has refused once is not asked for again: it may have lost the bytes.
+    fn adopt(&self, name: &ObjectName, file: &File) -> Result<bool, StoreError> {
+        self.inner.adopt(name, file)
     }
 
     fn put_new(&self, name: &ObjectName, body: Bytes) -> Result<(), StoreError> {

@@ -259,16 +259,22 @@ impl Server {
     ) -> Result<(), BeginError> {
         let settings = Settings::of(&self.config.load())?;
         let run = self.backups.begin(task)?;
+        basalt_backup::thread::on_begin(|| step_back(Background::Works));
         let turn = Turn(self.clone(), task);
         let server = self.clone();
         std::thread::Builder::new()
             .name("backup".into())
             .spawn(move || {
                 let _turn = turn;
-                step_back(Background::Locks);
                 match task {
-                    Task::Backup => server.run_backup(&settings, &run),
-                    Task::Verify => server.run_verification(&settings, &run, of.as_deref()),
+                    Task::Backup => {
+                        step_back(Background::Locks);
+                        server.run_backup(&settings, &run);
+                    }
+                    Task::Verify => {
+                        step_back(Background::Works);
+                        server.run_verification(&settings, &run, of.as_deref());
+                    }
                 }
             })
             .map(drop)

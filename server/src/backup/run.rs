@@ -229,6 +229,7 @@ impl Server {
         let mut sink = BackupSink {
             creation: &mut creation,
             pace: &mut pace,
+            stepped_back: false,
         };
         snapshot
             .walk(&self.engine, encoder, 1, &mut sink, &run.progress)

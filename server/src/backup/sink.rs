@@ -15,6 +15,8 @@ pub struct BackupSink<'c> {
     pub creation: &'c mut Creation,
     /// Called now and then; may take its time or refuse.
     pub pace: &'c mut dyn FnMut() -> io::Result<()>,
+    /// This thread leaves the processor to all others by now.
+    pub stepped_back: bool,
 }
 
 fn place(db: usize, shard: usize) -> (u32, u16) {
@@ -28,8 +30,11 @@ impl SnapshotSink for BackupSink<'_> {
     }
 
     fn visit(&mut self, db: usize, shard: usize) -> io::Result<()> {
-        // The threads of the walk, which take locks, are there by now; what is started from here on compresses.
-        step_back(Background::Works);
+        if !self.stepped_back {
+            // The threads of the walk, which take locks, are there by now.
+            step_back(Background::Works);
+            self.stepped_back = true;
+        }
         let (db, slot) = place(db, shard);
         self.creation.visit(db, slot).map_err(into_io)
     }

@@ -21,6 +21,7 @@ pub struct FileReader<'a> {
     reader: Reader<'a>,
     header: Header,
     keep_modules: bool,
+    log_behind: bool,
     /// The checksum of the input up to `summed`, if it is to be checked.
     sum: Option<u64>,
     summed: usize,
@@ -86,6 +87,7 @@ impl<'a> FileReader<'a> {
             reader,
             header,
             keep_modules: false,
+            log_behind: false,
             sum: header.has_checksum().then_some(0),
             summed: 0,
             attributes: Attributes::default(),
@@ -104,6 +106,13 @@ impl<'a> FileReader<'a> {
     #[must_use]
     pub fn keep_modules(mut self, keep: bool) -> Self {
         self.keep_modules = keep;
+        self
+    }
+
+    /// Whether a log may follow the end; nothing may unless told.
+    #[must_use]
+    pub fn log_behind(mut self, may: bool) -> Self {
+        self.log_behind = may;
         self
     }
 
@@ -238,10 +247,9 @@ impl<'a> FileReader<'a> {
         })
     }
 
-    /// Whether a checksum follows the end of a file of a version that has none. Such files
-    /// have no log behind them either, so eight bytes are nothing else, and a damaged disk
-    /// made this version of a later one; more bytes are, if they begin with what would be the
-    /// checksum under a later version.
+    /// Whether a checksum follows the end of a file of a version that has none: a damaged disk
+    /// made this version of a later one. Eight bytes are nothing else where no log may follow;
+    /// more bytes are, if they begin with what would be the checksum under a later version.
     fn has_trailer(&self) -> bool {
         let end = self.reader.offset();
         let (content, rest) = self.input.split_at_checked(end).unwrap_or((&[], &[]));
@@ -254,7 +262,7 @@ impl<'a> FileReader<'a> {
             magic: Magic::Redis,
             version,
         });
-        rest.is_empty()
+        (rest.is_empty() && !self.log_behind)
             || versions.any(|header| {
                 let header = crc64(0, header.to_string().as_bytes());
                 combine(header, sum, content.len() as u64) == found
